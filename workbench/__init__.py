@@ -1,0 +1,40 @@
+"""llm-workbench: run and compare language models from a terminal, a shell or Python.
+
+Names are resolved on first use (PEP 562), so that `import workbench` costs a few milliseconds and loads neither an
+SDK nor a terminal library. A test proves it in a subprocess.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from workbench.core.types import Message, Params, Request, Result, Usage
+    from workbench.engine.engine import Engine
+
+_HOMES = {
+    "Engine": "workbench.engine.engine",
+    "Message": "workbench.core.types",
+    "Params": "workbench.core.types",
+    "Request": "workbench.core.types",
+    "Result": "workbench.core.types",
+    "Usage": "workbench.core.types",
+}
+
+__all__ = ["Engine", "Message", "Params", "Request", "Result", "Usage", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""The shell face."""
+
+
+def main() -> None:
+    raise SystemExit(2)

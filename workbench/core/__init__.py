@@ -1,0 +1,1 @@
+"""Values, events, errors, clock, settings: what every layer may know. Only stdlib, msgspec and platformdirs."""
