@@ -1,0 +1,277 @@
+"""Everything a person can choose, from one TOML file and the environment; the environment wins.
+
+Frozen, and whole or not at all: an unknown key, a wrong type or a broken file is a ConfigError that says where.
+Providers' keys may stand here, so no `repr` shows them. Key *variables* are read by the keyring, by provider row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from workbench.core.errors import ConfigError, UsageError
+from workbench.core.params import params_from
+from workbench.core.paths import Paths
+from workbench.core.toml import nearest, read_toml, struct_from, where
+from workbench.core.types import Params
+
+CONFIG_VARIABLE = "LLM_WORKBENCH_CONFIG"
+GLOBAL_CONCURRENCY_VARIABLE = "LLM_GLOBAL_CONCURRENCY"
+
+BASE_URL_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_BASE_URL",),
+    "anthropic": ("ANTHROPIC_BASE_URL",),
+    "gemini": ("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
+    "together": ("TOGETHER_BASE_URL",),
+    "sambanova": ("SAMBANOVA_BASE_URL",),
+    "openrouter": ("OPENROUTER_BASE_URL",),
+    "local": ("LOCAL_BASE_URL",),
+}
+"""Built-in rows whose base URL the environment can change; the first variable that is set counts."""
+
+BUILT_IN = (*BASE_URL_VARIABLES, "litellm")
+
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
+TransportName: TypeAlias = Literal["http1", "http2", "aiohttp"]
+FamilyName: TypeAlias = Literal["openai-chat", "openai-responses", "gemini", "anthropic", "litellm"]
+SendKey: TypeAlias = Literal["auto", "chat", "editor"]
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[providers.<name>]`: changes a built-in row, or adds one (which then needs a base_url)."""
+
+    base_url: str | None = None
+    transport: TransportName | None = None
+    family: FamilyName | None = None
+    keys: str | tuple[str, ...] = ()
+    """The secrets themselves, one or many."""
+    key_variables: str | tuple[str, ...] = ()
+    """Environment variables that hold keys, instead of the row's own."""
+    shared_account: bool = False
+    """True when all keys draw on one account's limits."""
+    headers: dict[str, str] = {}
+    """Sent with every request."""
+    prefix: str | None = None
+    """Models are written `prefix/…`; a new row's default is its name."""
+    title: str | None = None
+    needs_key: bool | None = None
+    prices: Literal["free"] | None = None
+    """`free` for hardware of one's own: costs show as 0 instead of unknown."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return _as_tuple(self.keys)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return _as_tuple(self.key_variables)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"ProviderSettings({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        hidden = {"keys": f"<{len(self.secrets)} hidden>", "headers": dict.fromkeys(self.headers, "<hidden>")}
+        return [(name, hidden.get(name, getattr(self, name))) for name in self.__struct_fields__]
+
+
+class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Pins for one lane; what is not set is learned."""
+
+    max_in_flight: Positive | None = None
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    input_tokens_per_minute: Positive | None = None
+    output_tokens_per_minute: Positive | None = None
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    max_concurrent: Positive = 32
+    """Requests in flight per lane, at most; the lane's own window stays under it."""
+    global_concurrency: Positive | None = None
+    """Per provider, over all processes of this user on this machine."""
+    lanes: dict[str, LaneLimits] = {}
+    """By provider (`openai`) or provider and model (`openai/gpt-5.4`); the longer name wins."""
+
+
+class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True):
+    connect_s: Seconds = 10.0
+    first_token_s: Seconds = 120.0
+    idle_s: Seconds = 60.0
+    total_s: Seconds = 600.0
+
+
+class RetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    max_retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    retry_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.5
+    """Doubles with each attempt, with full jitter, up to 20 s."""
+
+
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
+    enabled: bool = True
+    ttl_s: Seconds | None = None
+    """None: answers do not age."""
+    size_mb: Positive = 1024
+
+
+class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
+    keep_text: bool = True
+    """False keeps figures only, no prompts and no answers."""
+
+
+class UISettings(msgspec.Struct, frozen=True, kw_only=True):
+    theme: str | None = None
+    """None leaves it to `TEXTUAL_THEME` or the app's own."""
+    send_key: SendKey = "auto"
+    frame_rate: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    """Frames per second while answers stream; lowered by itself when a frame takes too long."""
+    ascii: bool = False
+    keymap: dict[str, str] = {}
+    """Binding id to keys, comma-separated."""
+
+
+class DefaultSettings(msgspec.Struct, frozen=True, kw_only=True):
+    system: str = ""
+    params: dict[str, Any] = {}
+
+    def as_params(self) -> Params:
+        return params_from(self.params)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration. `Settings()` is the defaults, reading neither files nor variables."""
+
+    providers: dict[str, ProviderSettings] = {}
+    aliases: dict[str, str] = {}
+    """Short names for models or chains: `fast = "gpt-5.4-mini | gemini/gemini-3-flash"`."""
+    fallbacks: dict[str, tuple[str, ...]] = {}
+    """Model to the ones that are tried after it, in order."""
+    limits: LimitSettings = LimitSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    retry: RetrySettings = RetrySettings()
+    cache: CacheSettings = CacheSettings()
+    history: HistorySettings = HistorySettings()
+    ui: UISettings = UISettings()
+    lineups: dict[str, tuple[str, ...]] = {}
+    default_lineup: str | None = None
+    defaults: DefaultSettings = DefaultSettings()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings file where `environ` or the platform puts it, if there is one, under the variables."""
+        return load_settings(None, environ)
+
+    def provider(self, name: str) -> ProviderSettings:
+        """What was chosen for this row; all unset when nothing was."""
+        return self.providers.get(name, _NOTHING)
+
+    def with_base_urls(self, base_urls: Mapping[str, str]) -> Settings:
+        """The same, with these providers at other addresses."""
+        return msgspec.structs.replace(
+            self,
+            providers={
+                **self.providers,
+                **{
+                    name: msgspec.structs.replace(self.provider(name), base_url=url.rstrip("/"))
+                    for name, url in base_urls.items()
+                },
+            },
+        )
+
+
+_NOTHING = ProviderSettings()
+
+
+def settings_file(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """Which file counts: the one that was asked for, else the variable's, else the platform's place."""
+    if path is not None:
+        return path
+    named = environ.get(CONFIG_VARIABLE)
+    return Path(named).expanduser() if named else Paths.from_environment(environ).config_file
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the file and lay the variables over it.
+
+    A file that was named, by argument or variable, must exist; the default one need not. Raises ConfigError for
+    anything that is wrong in either, naming file, line and key, or the variable.
+    """
+    file = settings_file(path, environ)
+    named = path is not None or bool(environ.get(CONFIG_VARIABLE))
+    if not named and not file.exists():
+        return _with_environment(Settings(), environ)
+    text, tables = read_toml(file)
+    settings = struct_from(tables, Settings, file, text)
+    _check(settings, file, text)
+    return _with_environment(_tidied(settings), environ)
+
+
+def base_url_variable(provider: str, environ: Mapping[str, str]) -> str | None:
+    """The variable that decides this provider's base URL, if one is set."""
+    return next((name for name in BASE_URL_VARIABLES.get(provider, ()) if environ.get(name)), None)
+
+
+def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    base_urls: dict[str, str] = {}
+    for provider in BASE_URL_VARIABLES:
+        if variable := base_url_variable(provider, environ):
+            base_urls[provider] = environ[variable]
+            if complaint := _url_complaint(environ[variable]):
+                raise ConfigError(f"{variable}: {complaint}")
+    settings = settings.with_base_urls(base_urls)
+    if cap := environ.get(GLOBAL_CONCURRENCY_VARIABLE):
+        if not cap.isdecimal() or int(cap) < 1:
+            raise ConfigError(f"{GLOBAL_CONCURRENCY_VARIABLE}: expected a whole number >= 1, got {cap!r}.")
+        limits = msgspec.structs.replace(settings.limits, global_concurrency=int(cap))
+        settings = msgspec.structs.replace(settings, limits=limits)
+    return settings
+
+
+def _tidied(settings: Settings) -> Settings:
+    return settings.with_base_urls({name: row.base_url for name, row in settings.providers.items() if row.base_url})
+
+
+def _check(settings: Settings, file: Path, text: str) -> None:
+    """What types cannot say."""
+
+    def wrong(key: tuple[str, ...], complaint: str, hint: str = "") -> ConfigError:
+        return ConfigError(f"{where(file, text, key)}: {complaint}", hint=hint)
+
+    for name, row in settings.providers.items():
+        if row.base_url is not None and (complaint := _url_complaint(row.base_url)):
+            raise wrong(("providers", name, "base_url"), complaint)
+        if row.base_url is None and name not in BUILT_IN:
+            raise wrong(
+                ("providers", name),
+                "a row of your own needs a base_url.",
+                f"{nearest(name, BUILT_IN)} Built-in rows may leave it out.",
+            )
+    if settings.default_lineup is not None and settings.default_lineup not in settings.lineups:
+        raise wrong(
+            ("default_lineup",),
+            f"no line-up is called {settings.default_lineup!r}.",
+            nearest(settings.default_lineup, tuple(settings.lineups)) or "Add it under [lineups].",
+        )
+    for name, models in settings.lineups.items():
+        if not models:
+            raise wrong(("lineups", name), "a line-up needs at least one model.")
+    try:
+        settings.defaults.as_params()
+    except UsageError as exc:
+        raise wrong(("defaults", "params"), exc.message) from exc
+
+
+def _url_complaint(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme in ("http", "https") and rest.strip("/"):
+        return ""
+    # The URL may carry credentials, so it is not repeated.
+    return "expected a URL that starts with http:// or https://."
+
+
+def _as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
