@@ -1,0 +1,186 @@
+"""Distributions and rates that cost next to nothing to feed and can be read at any moment.
+
+Live figures come from a sketch with logarithmic bins: every quantile is within 1 % of a value that was really there,
+whatever the distribution, and two sketches add up to the sketch of both. Final reports sort the values instead
+(`quantile_linear`). A quantile that too few samples carry is None, because a tail of twelve values is noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workbench.core.clock import NS_PER_S
+
+RELATIVE_ERROR = 0.01
+_GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+_PER_LOG = 1 / math.log(_GAMMA)
+_MIDDLE = 2 / (_GAMMA + 1)
+
+SAMPLES_FOR_P95 = 20
+SAMPLES_FOR_P99 = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A distribution at a glance; None where there are too few samples to say."""
+
+    n: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    """None below 20 samples."""
+    p99: float | None = None
+    """None below 100 samples."""
+    max: float | None = None
+
+
+class Sketch:
+    """Quantiles of non-negative numbers, each within 1 % of a value that was added."""
+
+    __slots__ = ("_bins", "_count", "_max", "_zeros")
+
+    def __init__(self) -> None:
+        self._bins: dict[int, int] = {}
+        self._zeros = 0
+        self._count = 0
+        self._max = 0.0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, value: float) -> None:
+        """Count one value. Negative values and zero share a bin of their own; NaN and infinity are not counted."""
+        if not math.isfinite(value):
+            return
+        self._count += 1
+        if value > self._max:
+            self._max = value
+        if value <= 0.0:
+            self._zeros += 1
+            return
+        index = math.ceil(math.log(value) * _PER_LOG)
+        self._bins[index] = self._bins.get(index, 0) + 1
+
+    def merge(self, other: Sketch) -> None:
+        """Add everything that the other one has counted."""
+        bins = self._bins
+        for index, count in other._bins.items():
+            bins[index] = bins.get(index, 0) + count
+        self._zeros += other._zeros
+        self._count += other._count
+        self._max = max(self._max, other._max)
+
+    def clear(self) -> None:
+        self._bins.clear()
+        self._zeros = self._count = 0
+        self._max = 0.0
+
+    def quantile(self, q: float) -> float | None:
+        """The value at rank q·(n−1), rounded down; None when nothing was added."""
+        return self.quantiles((q,))[0]
+
+    def quantiles(self, qs: Sequence[float]) -> list[float | None]:
+        """Several quantiles in one pass; `qs` in ascending order."""
+        if not self._count:
+            return [None] * len(qs)
+        found: list[float | None] = []
+        ranks = [q * (self._count - 1) for q in qs]
+        seen = self._zeros
+        if seen:
+            while len(found) < len(ranks) and ranks[len(found)] < seen:
+                found.append(0.0)
+        for index in sorted(self._bins):
+            seen += self._bins[index]
+            while len(found) < len(ranks) and ranks[len(found)] < seen:
+                found.append(min(_MIDDLE * math.exp(index / _PER_LOG), self._max))
+            if len(found) == len(ranks):
+                break
+        return found
+
+    def percentiles(self) -> Percentiles:
+        n = self._count
+        if not n:
+            return Percentiles()
+        p50, p95, p99 = self.quantiles((0.5, 0.95, 0.99))
+        return Percentiles(
+            n=n,
+            p50=p50,
+            p95=p95 if n >= SAMPLES_FOR_P95 else None,
+            p99=p99 if n >= SAMPLES_FOR_P99 else None,
+            max=self._max,
+        )
+
+
+class SketchWindow:
+    """The sketch of the last `seconds`: a ring of one-second sketches, merged when somebody asks."""
+
+    __slots__ = ("_ring", "_seconds", "_stamps")
+
+    def __init__(self, seconds: int = 60) -> None:
+        self._seconds = seconds
+        self._ring = [Sketch() for _ in range(seconds)]
+        self._stamps = [-1] * seconds
+
+    def add(self, value: float, now_ns: int) -> None:
+        second = now_ns // NS_PER_S
+        slot = second % self._seconds
+        if self._stamps[slot] != second:
+            self._stamps[slot] = second
+            self._ring[slot].clear()
+        self._ring[slot].add(value)
+
+    def merged(self, now_ns: int) -> Sketch:
+        oldest = now_ns // NS_PER_S - self._seconds
+        total = Sketch()
+        for stamp, sketch in zip(self._stamps, self._ring, strict=True):
+            if stamp > oldest:
+                total.merge(sketch)
+        return total
+
+    def percentiles(self, now_ns: int) -> Percentiles:
+        return self.merged(now_ns).percentiles()
+
+
+class RateWindow:
+    """How much of something happened in the last `seconds`, in one-second slots."""
+
+    __slots__ = ("_amounts", "_first", "_seconds", "_stamps")
+
+    def __init__(self, seconds: int = 60) -> None:
+        self._seconds = seconds
+        self._amounts = [0.0] * seconds
+        self._stamps = [-1] * seconds
+        self._first: int | None = None
+
+    def add(self, amount: float, now_ns: int) -> None:
+        second = now_ns // NS_PER_S
+        if self._first is None:
+            self._first = second
+        slot = second % self._seconds
+        if self._stamps[slot] == second:
+            self._amounts[slot] += amount
+        else:
+            self._stamps[slot] = second
+            self._amounts[slot] = amount
+
+    def total(self, now_ns: int) -> float:
+        oldest = now_ns // NS_PER_S - self._seconds
+        return sum(amount for stamp, amount in zip(self._stamps, self._amounts, strict=True) if stamp > oldest)
+
+    def per_second(self, now_ns: int) -> float:
+        """Mean rate over the wall time of the window, idle seconds included; a young window counts from its start."""
+        if self._first is None:
+            return 0.0
+        age = now_ns // NS_PER_S - self._first + 1
+        return self.total(now_ns) / max(1, min(self._seconds, age))
+
+
+def quantile_linear(ordered: Sequence[float], q: float) -> float | None:
+    """The exact quantile of sorted values, interpolated linearly as numpy does by default; None when there are none."""
+    if not ordered:
+        return None
+    position = q * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
