@@ -154,7 +154,9 @@ def _line_up_from(entries: object, name: str) -> LineUp:
     for entry in entries if isinstance(entries, list) else []:
         fields = _mapping(entry)
         if model := _text(fields.get("model")).strip():
-            line_up = line_up.add(
-                Target(model, params_from(_mapping(fields.get("params"))), _text(fields.get("label")))
-            )
+            try:
+                params = params_from(_mapping(fields.get("params")))
+            except UsageError:
+                params = Params()
+            line_up = line_up.add(Target(model, params, _text(fields.get("label"))))
     return line_up
