@@ -1,0 +1,172 @@
+"""One clock for everything that repaints while models stream.
+
+Panes take text at any rate and draw nothing; the clock asks each of them to `flush` a few dozen times a second, all in
+the same tick, so that Textual composes one screen update for all. What a tick may cost is bounded: the budget is shared
+among the views, and whoever has work left gets the next tick. When the app's thread is busy for most of a period the
+rate is lowered in steps, and raised again when there is room: a late frame is invisible, a late time stamp is not.
+
+With nothing to draw the clock stops completely; `wake` starts it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.timer import Timer
+
+DIVISORS = (1, 2, 3, 4, 6)
+"""The rate is the base rate divided by one of these: 24, 12, 8, 6 and 4 Hz."""
+
+BUSY = 0.70
+"""Share of a period the app's thread may work before the rate is lowered."""
+
+CALM = 0.35
+"""Raised again below this share. At twice the rate a load of 0.35 becomes 0.70 at most, so it cannot swing."""
+
+PATIENCE = 6
+"""Periods in a row that must agree before the rate changes: one slow frame (a resize, a theme) is not a trend."""
+
+
+class FrameView(Protocol):
+    """Something that collects changes cheaply and draws them when asked."""
+
+    def flush(self, budget_s: float) -> bool:
+        """Draw what has changed, for at most about `budget_s` seconds. True if a later tick should go on."""
+
+    def connect(self, wake: Callable[[], None] | None) -> None:
+        """Take the function to call when there is something to draw, or None when the clock lets go."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStats:
+    frames: int
+    """Ticks in which something was drawn."""
+    dropped: int
+    """Ticks left out because the thread was busy or the tick came late."""
+    hz: float
+    """The present rate; 0 while there is nothing to draw."""
+    p95_ms: float
+    """Of the time spent in the views per tick, over the last few hundred."""
+    load: float
+    """Share of the last period in which the app's thread was working, whatever at: 0 to 1."""
+
+
+@dataclass(slots=True)
+class FramePace:
+    """Decides the rate from the load alone; no clock inside."""
+
+    step: int = 0
+    _agreeing: int = 0
+
+    @property
+    def divisor(self) -> int:
+        return DIVISORS[self.step]
+
+    def observe(self, load: float, over_budget: bool) -> None:
+        """Take one period's load (0 to 1) and whether the views' part ran over its budget."""
+        if (load > BUSY or over_budget) and self.step < len(DIVISORS) - 1:
+            trend = 1
+        elif load < CALM and not over_budget and self.step > 0:
+            trend = -1
+        else:
+            self._agreeing = 0
+            return
+        self._agreeing = self._agreeing + trend if self._agreeing * trend >= 0 else trend
+        if abs(self._agreeing) >= PATIENCE:
+            self.step += trend
+            self._agreeing = 0
+
+
+class FrameClock:
+    """Ticks for views, from the app's own loop. `add` and `remove` views at any time; the app's exit ends it."""
+
+    def __init__(self, app: App[object], *, hz: float = 24.0, budget_s: float = 0.008) -> None:
+        self._app = app
+        self._period_s = 1.0 / hz
+        self._budget_s = budget_s
+        self._views: list[FrameView] = []
+        self._pace = FramePace()
+        self._timer: Timer | None = None
+        self._running = False
+        self._ticks = 0
+        self._frames = 0
+        self._dropped = 0
+        self._costs_s: deque[float] = deque(maxlen=240)
+        self._load = 0.0
+        self._last_tick_s = 0.0
+        self._last_cpu_s = 0.0
+
+    def add(self, view: FrameView) -> None:
+        """Flush this view from now on. Adding it again changes nothing."""
+        if view not in self._views:
+            self._views.append(view)
+            view.connect(self.wake)
+            self.wake()
+
+    def remove(self, view: FrameView) -> None:
+        """Let go of this view; unknown ones are fine."""
+        if view in self._views:
+            self._views.remove(view)
+            view.connect(None)
+
+    def wake(self) -> None:
+        """Something wants drawing. Cheap enough to call for every chunk of every stream."""
+        if self._running:
+            return
+        self._running = True
+        self._last_tick_s = 0.0
+        if self._timer is None:
+            self._timer = self._app.set_interval(self._period_s, self._tick, name="frame clock")
+        else:
+            self._timer.resume()
+
+    def statistics(self) -> FrameStats:
+        costs = sorted(self._costs_s)
+        return FrameStats(
+            frames=self._frames,
+            dropped=self._dropped,
+            hz=1.0 / (self._period_s * self._pace.divisor) if self._running else 0.0,
+            p95_ms=costs[int(len(costs) * 0.95)] * 1e3 if costs else 0.0,
+            load=self._load,
+        )
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self._ticks += 1
+        late = round((now - self._last_tick_s) / self._period_s) - 1 if self._last_tick_s else 0
+        self._dropped += max(0, late)
+        if self._ticks % self._pace.divisor:
+            self._dropped += 1
+            self._last_tick_s = now
+            return
+        more = self._draw(now)
+        self._last_tick_s = now
+        if not more:
+            self._running = False
+            if self._timer is not None:
+                self._timer.pause()
+
+    def _draw(self, now: float) -> bool:
+        """One frame over all views, the one that was first now last next time. True while any has work left."""
+        cpu = time.thread_time()
+        views = self._views[:]
+        deadline = now + self._budget_s
+        more = False
+        for left, view in zip(range(len(views), 0, -1), views, strict=True):
+            more |= view.flush(max(0.0, deadline - time.perf_counter()) / left)
+        if views:
+            self._views.append(self._views.pop(0))
+        cost = time.perf_counter() - now
+        self._costs_s.append(cost)
+        self._frames += 1
+        if self._last_tick_s:
+            self._load = min(1.0, (cpu - self._last_cpu_s) / max(now - self._last_tick_s, 1e-6))
+            self._pace.observe(self._load, cost > 2 * self._budget_s)
+        self._last_cpu_s = cpu
+        return more
