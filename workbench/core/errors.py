@@ -6,6 +6,7 @@
     │  └─ UnknownModel
     ├─ MissingKey                  nothing to sign the request with
     ├─ EngineClosed
+    ├─ StoreError                  the record of runs cannot be read or written
     ├─ BreakerOpen                 the provider failed often enough that we stopped asking
     └─ ProviderError               something came back, or nothing did
        ├─ BadRequest               400, 413, 422: this request will never work
@@ -91,6 +92,10 @@ class MissingKey(WorkbenchError):
 
 class EngineClosed(WorkbenchError):
     title = "engine closed"
+
+
+class StoreError(WorkbenchError):
+    title = "store"
 
 
 class BreakerOpen(WorkbenchError):
