@@ -102,8 +102,7 @@ class Hit:
 
 
 _ANSWER_COLUMNS = tuple(Answer.__dataclass_fields__)
-# The names are those of the dataclass's fields; the values are bound.
-_INSERT_ANSWER = "INSERT OR REPLACE INTO answers ({}) VALUES ({})".format(
+_INSERT_ANSWER = "INSERT OR REPLACE INTO answers ({}) VALUES ({})".format(  # noqa: S608 - our own field names
     ", ".join(_ANSWER_COLUMNS), ", ".join(f":{column}" for column in _ANSWER_COLUMNS)
 )
 
