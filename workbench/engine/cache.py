@@ -1,0 +1,329 @@
+"""The response cache: what was asked before, in exactly these words and parameters, is answered from disk.
+
+Reads are inline (8–40 µs), after a small in-memory LRU; writes go to a thread of their own. Opening eight shards takes
+0.2 s on a local disk and seconds on NFS, so it happens off the loop. Nothing that goes wrong here fails a request: a
+corrupt entry is a miss, and a locked, read-only or full disk is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from workbench.core.clock import Clock
+from workbench.core.errors import ConfigError
+from workbench.core.settings import CacheSettings
+from workbench.core.types import CacheMode, FinishReason, Json, Message, Params, Result, Route, Timing, Usage
+from workbench.engine.shelf import Shelf, open_fanout
+
+KEY_VERSION = 1
+"""Part of every key: a change of what a key holds must never find an old answer."""
+
+OPENING_S = 5.0
+"""How long a request waits for the cache to open before it goes on without."""
+
+_WRITE_TRIES = 8
+_FIRST_PAUSE_S = 0.01
+_MEMORY_ENTRIES = 256
+_MEMORY_CHARACTERS = 8_000_000
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer as it lies in the cache: enough to say it again, and what saying it again saves."""
+
+    stored_at_s: float
+    """Wall clock."""
+    text: str
+    finish_reason: FinishReason
+    timing: Timing
+    """Of the call that was made, counted from its submission."""
+    reasoning: str = ""
+    tool_calls: str = ""
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    request_id: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, result: Result, stored_at_s: float) -> StoredAnswer:
+        return cls(
+            stored_at_s=stored_at_s,
+            text=result.text,
+            finish_reason=result.finish_reason,
+            timing=_from_submission(result.timing),
+            reasoning=result.reasoning,
+            tool_calls=result.tool_calls,
+            usage=result.usage,
+            cost_usd=result.cost_usd,
+            request_id=result.request_id,
+            notes=result.notes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    hits: int
+    misses: int
+    stored: int
+    pending: int
+    """Writes that have not reached the disk yet."""
+    failed: int
+    """Writes given up."""
+    in_memory: int
+    is_open: bool
+
+
+def cache_key(
+    route: Route, messages: tuple[Message, ...], body: dict[str, Json], sample: int, *, family: str = ""
+) -> str:
+    """SHA-256 over everything that decides the answer. `body` is what goes on the wire beside model and messages."""
+    parts = {
+        "v": KEY_VERSION,
+        "provider": route.provider,
+        "base_url": route.base_url.rstrip("/"),
+        "family": family,
+        "model": route.wire_model,
+        "messages": [(message.role, message.text) for message in messages],
+        "params": body,
+        "sample": sample,
+    }
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def may_store(result: Result, params: Params) -> bool:
+    """True for whole answers. One cut by a limit is whole only if the caller set that limit."""
+    if result.cached or not (result.text or result.tool_calls):
+        return False
+    match result.finish_reason:
+        case FinishReason.STOP | FinishReason.TOOL_CALL:
+            return True
+        case FinishReason.LENGTH:
+            return params.max_tokens is not None
+        case _:
+            return False
+
+
+class ResponseCache:
+    """One engine's view of the response cache; the directory is shared with other processes."""
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: CacheSettings,
+        clock: Clock,
+        tell: Callable[[str, str, str], None],
+        open_shelf: Callable[[Path, int], Shelf] | None = None,
+    ) -> None:
+        """`tell(topic, text, hint)` is called from any thread when a person should know; see NoticeBoard."""
+        self._directory = directory
+        self._settings = settings
+        self._clock = clock
+        self._tell = tell
+        self._open_shelf = open_shelf or open_fanout
+        self._shelf: Shelf | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="response-cache")
+        self._opening: asyncio.Future[None] | None = None
+        self._closed = False
+        self._memory = _Memory()
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(StoredAnswer)
+        self._patience = _WRITE_TRIES
+        self._hits = self._misses = self._stored = self._pending = self._failed = 0
+
+    async def open(self) -> None:
+        """Open the disk's part in the writer's thread, once. Returns when it is there, failed, or takes too long."""
+        if self._closed or self._shelf is not None:
+            return
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().run_in_executor(self._writer, self._open)
+        if self._opening.done():
+            return
+        done, _ = await asyncio.wait({self._opening}, timeout=OPENING_S)
+        if not done:
+            self._tell(
+                "cache-slow", f"The response cache in {self._directory} takes long to open.", "Not waiting for it."
+            )
+
+    def get(self, key: str) -> StoredAnswer | None:
+        """The stored answer, or None. Never raises; call `open` first."""
+        answer = self._memory.get(key) or self._from_disk(key)
+        if answer is None or self._is_too_old(answer):
+            self._misses += 1
+            return None
+        self._hits += 1
+        self._memory.put(key, answer)
+        return answer
+
+    def put(self, key: str, result: Result) -> None:
+        """Keep an answer: from now on in memory, soon on disk."""
+        answer = StoredAnswer.of(result, self._clock.wall().timestamp())
+        self._memory.put(key, answer)
+        if not self._closed:
+            self._pending += 1
+            self._writer.submit(self._write, key, answer)
+
+    async def clear(self) -> int:
+        """Forget everything, in memory and on disk; how many answers were on disk."""
+        self._memory.clear()
+        await self.open()
+        if self._shelf is None or self._closed:
+            return 0
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._clear, self._shelf)
+
+    async def aclose(self) -> None:
+        """Finish the writes under way and close the files."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.submit(self._close)
+        await asyncio.to_thread(self._writer.shutdown)
+        self._close()
+
+    def statistics(self) -> CacheStats:
+        return CacheStats(
+            hits=self._hits,
+            misses=self._misses,
+            stored=self._stored,
+            pending=self._pending,
+            failed=self._failed,
+            in_memory=len(self._memory),
+            is_open=self._shelf is not None,
+        )
+
+    def _from_disk(self, key: str) -> StoredAnswer | None:
+        if self._shelf is None:
+            return None
+        try:
+            data = self._shelf.get(key)
+            return None if data is None else self._decoder.decode(data)
+        except (msgspec.DecodeError, TypeError):
+            # Not what we wrote, or from a version with other fields: asked again and written over.
+            return None
+        except (sqlite3.Error, OSError) as exc:
+            self._complain("cache-unreadable", "cannot be read", str(exc))
+            return None
+
+    def _is_too_old(self, answer: StoredAnswer) -> bool:
+        ttl_s = self._settings.ttl_s
+        return ttl_s is not None and self._clock.wall().timestamp() - answer.stored_at_s > ttl_s
+
+    # -- in the writer's thread ----------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        try:
+            self._shelf = self._open_shelf(self._directory, self._settings.size_mb * 1_000_000)
+        except (sqlite3.Error, OSError, ConfigError) as exc:
+            self._complain("cache-closed", "cannot be opened", str(exc))
+
+    def _write(self, key: str, answer: StoredAnswer) -> None:
+        self._pending -= 1
+        if self._shelf is None:
+            return
+        data = self._encoder.encode(answer)
+        try:
+            for attempt in range(self._patience):
+                if self._shelf.set(key, data):
+                    self._stored += 1
+                    self._patience = _WRITE_TRIES
+                    return
+                time.sleep(_FIRST_PAUSE_S * 2**attempt)
+        except (sqlite3.Error, OSError) as exc:
+            self._complain("cache-unwritable", "cannot be written", str(exc))
+        else:
+            self._complain("cache-unwritable", "cannot be written", "it is locked by another process, or read-only")
+        self._failed += 1
+        # Waiting 2.5 s for every answer of a long run would pile them up; the first success brings patience back.
+        self._patience = 1
+
+    def _clear(self, shelf: Shelf) -> int:
+        try:
+            return shelf.clear()
+        except (sqlite3.Error, OSError) as exc:
+            self._complain("cache-unwritable", "cannot be cleared", str(exc))
+            return 0
+
+    def _close(self) -> None:
+        # Connections belong to the thread that opened them: once in the writer's, once in the loop's.
+        if self._shelf is not None:
+            self._shelf.close()
+
+    def _complain(self, topic: str, what: str, why: str) -> None:
+        self._tell(
+            topic,
+            f"The response cache in {self._directory} {what}: {why.removesuffix('.')}.",
+            "Everything works without it, but nothing is kept; set LLM_CACHE_DIR to another place.",
+        )
+
+
+class _Memory:
+    """The answers used last, bounded by number and by size."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[str, StoredAnswer] = OrderedDict()
+        self._characters = 0
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, key: str) -> StoredAnswer | None:
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+        return answer
+
+    def put(self, key: str, answer: StoredAnswer) -> None:
+        old = self._answers.pop(key, None)
+        if old is not None:
+            self._characters -= _size(old)
+        self._answers[key] = answer
+        self._characters += _size(answer)
+        while len(self._answers) > _MEMORY_ENTRIES or self._characters > _MEMORY_CHARACTERS:
+            _, dropped = self._answers.popitem(last=False)
+            self._characters -= _size(dropped)
+
+    def clear(self) -> None:
+        self._answers.clear()
+        self._characters = 0
+
+
+def _size(answer: StoredAnswer) -> int:
+    return len(answer.text) + len(answer.reasoning) + len(answer.tool_calls)
+
+
+def _from_submission(timing: Timing) -> Timing:
+    """The same stamps counted from the submission: a monotonic clock means nothing to another process."""
+    start_ns = timing.submitted_ns
+
+    def since(stamp_ns: int | None) -> int | None:
+        return None if stamp_ns is None else stamp_ns - start_ns
+
+    return Timing(
+        submitted_ns=0,
+        admitted_ns=since(timing.admitted_ns),
+        sent_ns=since(timing.sent_ns),
+        headers_ns=since(timing.headers_ns),
+        first_event_ns=since(timing.first_event_ns),
+        first_token_ns=since(timing.first_token_ns),
+        first_answer_ns=since(timing.first_answer_ns),
+        last_token_ns=since(timing.last_token_ns),
+        done_ns=since(timing.done_ns),
+        retry_wait_ns=timing.retry_wait_ns,
+        stamp_error_ns=timing.stamp_error_ns,
+    )
+
+
+def reads(mode: CacheMode) -> bool:
+    return mode in (CacheMode.USE, CacheMode.READ_ONLY)
+
+
+def writes(mode: CacheMode) -> bool:
+    return mode in (CacheMode.USE, CacheMode.REFRESH)
