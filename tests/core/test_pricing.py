@@ -48,6 +48,7 @@ def table_file(tmp_path: Path) -> Path:
                     "litellm_provider": "gemini",
                     "mode": "chat",
                 },
+                "groq/llama": {"input_cost_per_token": 5e-07, "output_cost_per_token": 8e-07},
                 "gemini/gift": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
                 "text-embedding": {"litellm_provider": "openai", "mode": "embedding"},
             }
@@ -67,6 +68,12 @@ def test_a_model_in_the_table_has_price_and_context(prices: PriceTable) -> None:
 
 def test_a_dated_snapshot_costs_what_its_model_costs(prices: PriceTable) -> None:
     assert prices.price_of(route("openai", "gpt-5-2026-03-05")) == GPT_PRICE
+
+
+def test_what_goes_through_litellm_is_found_by_its_full_name(prices: PriceTable) -> None:
+    groq = Route(spec="groq/llama", provider="groq", wire_model="groq/llama", base_url="")
+
+    assert prices.price_of(groq) == Price(Rates(5e-07, 8e-07, 5e-07, 5e-07))
 
 
 @pytest.mark.parametrize(

@@ -219,10 +219,11 @@ def _own_names(route: Route) -> tuple[str, ...]:
 def _table_names(route: Route) -> Iterator[str]:
     """Names to look for; a dated snapshot without an entry of its own costs what its model costs."""
     names: tuple[str, ...]
-    if route.provider == "litellm":
-        names = (route.spec, route.wire_model)
-    elif route.provider in _TABLE_PROVIDERS:
+    if route.provider in _TABLE_PROVIDERS:
         names = (f"{_TABLE_PROVIDERS[route.provider][1]}{route.wire_model}",)
+    elif route.provider == "litellm" or route.wire_model.startswith(f"{route.provider}/"):
+        # What goes through litellm is called on the wire as in its table.
+        names = (route.wire_model,)
     else:
         return
     yield from names

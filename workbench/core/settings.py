@@ -1,44 +1,40 @@
-"""Everything a person can choose, from one TOML file and the environment; the environment wins.
+"""Everything a person can choose, from one TOML file.
 
 Frozen, and whole or not at all: an unknown key, a wrong type or a broken file is a ConfigError that says where.
-Providers' keys may stand here, so no `repr` shows them. Key *variables* are read by the keyring, by provider row.
+Providers' keys may stand here, so no `repr` shows them. Variables that hold keys and base URLs belong to the provider
+rows, which lay them over what stands here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workbench.core.errors import ConfigError, UsageError
 from workbench.core.params import params_from
 from workbench.core.paths import Paths
-from workbench.core.toml import nearest, read_toml, struct_from, where
+from workbench.core.toml import NotAKey, dotted, nearest, read_toml, struct_from, where
 from workbench.core.types import Params
 
 CONFIG_VARIABLE = "LLM_WORKBENCH_CONFIG"
 GLOBAL_CONCURRENCY_VARIABLE = "LLM_GLOBAL_CONCURRENCY"
-
-BASE_URL_VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "openai": ("OPENAI_BASE_URL",),
-    "anthropic": ("ANTHROPIC_BASE_URL",),
-    "gemini": ("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
-    "together": ("TOGETHER_BASE_URL",),
-    "sambanova": ("SAMBANOVA_BASE_URL",),
-    "openrouter": ("OPENROUTER_BASE_URL",),
-    "local": ("LOCAL_BASE_URL",),
-}
-"""Built-in rows whose base URL the environment can change; the first variable that is set counts."""
-
-BUILT_IN = (*BASE_URL_VARIABLES, "litellm")
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
 TransportName: TypeAlias = Literal["http1", "http2", "aiohttp"]
 FamilyName: TypeAlias = Literal["openai-chat", "openai-responses", "gemini", "anthropic", "litellm"]
 SendKey: TypeAlias = Literal["auto", "chat", "editor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    path: Path
+    text: str = field(repr=False)
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +156,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_lineup: str | None = None
     defaults: DefaultSettings = DefaultSettings()
 
+    source: NotAKey[Source | None] = None
+    """The file that all this was read from; None when there was none."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
         """The settings file where `environ` or the platform puts it, if there is one, under the variables."""
@@ -169,18 +168,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """What was chosen for this row; all unset when nothing was."""
         return self.providers.get(name, _NOTHING)
 
-    def with_base_urls(self, base_urls: Mapping[str, str]) -> Settings:
-        """The same, with these providers at other addresses."""
-        return msgspec.structs.replace(
-            self,
-            providers={
-                **self.providers,
-                **{
-                    name: msgspec.structs.replace(self.provider(name), base_url=url.rstrip("/"))
-                    for name, url in base_urls.items()
-                },
-            },
-        )
+    def where(self, *key: str) -> str:
+        """`config.toml:12: limits.max_concurrent`, for complaints about what only upper layers can judge."""
+        return dotted(key) if self.source is None else where(self.source.path, self.source.text, key)
 
 
 _NOTHING = ProviderSettings()
@@ -205,71 +195,44 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     if not named and not file.exists():
         return _with_environment(Settings(), environ)
     text, tables = read_toml(file)
-    settings = struct_from(tables, Settings, file, text)
-    _check(settings, file, text)
-    return _with_environment(_tidied(settings), environ)
-
-
-def base_url_variable(provider: str, environ: Mapping[str, str]) -> str | None:
-    """The variable that decides this provider's base URL, if one is set."""
-    return next((name for name in BASE_URL_VARIABLES.get(provider, ()) if environ.get(name)), None)
+    settings = replace(struct_from(tables, Settings, file, text), source=Source(file, text))
+    _check(settings)
+    return _with_environment(settings, environ)
 
 
 def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    base_urls: dict[str, str] = {}
-    for provider in BASE_URL_VARIABLES:
-        if variable := base_url_variable(provider, environ):
-            base_urls[provider] = environ[variable]
-            if complaint := _url_complaint(environ[variable]):
-                raise ConfigError(f"{variable}: {complaint}")
-    settings = settings.with_base_urls(base_urls)
-    if cap := environ.get(GLOBAL_CONCURRENCY_VARIABLE):
-        if not cap.isdecimal() or int(cap) < 1:
-            raise ConfigError(f"{GLOBAL_CONCURRENCY_VARIABLE}: expected a whole number >= 1, got {cap!r}.")
-        limits = msgspec.structs.replace(settings.limits, global_concurrency=int(cap))
-        settings = msgspec.structs.replace(settings, limits=limits)
-    return settings
+    cap = environ.get(GLOBAL_CONCURRENCY_VARIABLE)
+    if not cap:
+        return settings
+    if not cap.isdecimal() or int(cap) < 1:
+        raise ConfigError(f"{GLOBAL_CONCURRENCY_VARIABLE}: expected a whole number >= 1, got {cap!r}.")
+    return replace(settings, limits=replace(settings.limits, global_concurrency=int(cap)))
 
 
-def _tidied(settings: Settings) -> Settings:
-    return settings.with_base_urls({name: row.base_url for name, row in settings.providers.items() if row.base_url})
-
-
-def _check(settings: Settings, file: Path, text: str) -> None:
+def _check(settings: Settings) -> None:
     """What types cannot say."""
-
-    def wrong(key: tuple[str, ...], complaint: str, hint: str = "") -> ConfigError:
-        return ConfigError(f"{where(file, text, key)}: {complaint}", hint=hint)
-
     for name, row in settings.providers.items():
-        if row.base_url is not None and (complaint := _url_complaint(row.base_url)):
-            raise wrong(("providers", name, "base_url"), complaint)
-        if row.base_url is None and name not in BUILT_IN:
-            raise wrong(
-                ("providers", name),
-                "a row of your own needs a base_url.",
-                f"{nearest(name, BUILT_IN)} Built-in rows may leave it out.",
-            )
+        if row.base_url is not None and (complaint := url_complaint(row.base_url)):
+            raise ConfigError(f"{settings.where('providers', name, 'base_url')}: {complaint}")
     if settings.default_lineup is not None and settings.default_lineup not in settings.lineups:
-        raise wrong(
-            ("default_lineup",),
-            f"no line-up is called {settings.default_lineup!r}.",
-            nearest(settings.default_lineup, tuple(settings.lineups)) or "Add it under [lineups].",
+        raise ConfigError(
+            f"{settings.where('default_lineup')}: no line-up is called {settings.default_lineup!r}.",
+            hint=nearest(settings.default_lineup, tuple(settings.lineups)) or "Add it under [lineups].",
         )
     for name, models in settings.lineups.items():
         if not models:
-            raise wrong(("lineups", name), "a line-up needs at least one model.")
+            raise ConfigError(f"{settings.where('lineups', name)}: a line-up needs at least one model.")
     try:
         settings.defaults.as_params()
     except UsageError as exc:
-        raise wrong(("defaults", "params"), exc.message) from exc
+        raise ConfigError(f"{settings.where('defaults', 'params')}: {exc.message}") from exc
 
 
-def _url_complaint(url: str) -> str:
+def url_complaint(url: str) -> str:
+    """What is wrong with a base URL, or empty. The URL may carry credentials, so it is not repeated."""
     scheme, _, rest = url.partition("://")
     if scheme in ("http", "https") and rest.strip("/"):
         return ""
-    # The URL may carry credentials, so it is not repeated.
     return "expected a URL that starts with http:// or https://."
 
 

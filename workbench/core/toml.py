@@ -12,7 +12,7 @@ import types
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -20,7 +20,11 @@ from workbench.core.errors import ConfigError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
-KeyPath = tuple[str, ...]
+KeyPath: TypeAlias = tuple[str, ...]
+
+ValueT = TypeVar("ValueT")
+NotAKey: TypeAlias = Annotated[ValueT, msgspec.Meta(extra={"from_file": False})]
+"""A field that the program fills in and no file can set."""
 
 _WORDS = {
     "bool": "true or false",
@@ -104,11 +108,18 @@ class _Wrong(Exception):
 def _struct(value: object, into: type[StructT], key: KeyPath) -> StructT:
     if not isinstance(value, Mapping):
         raise _Wrong(key, f"expected a table, got {_shown(value)}.")
-    fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(into) if not _is_internal(field.type)}
     for name in value:
         if name not in fields:
             raise _Wrong((*key, name), "unknown key.", nearest(name, tuple(fields)))
     return into(**{fields[name].name: _value(item, fields[name].type, (*key, name)) for name, item in value.items()})
+
+
+def _is_internal(field_type: Any) -> bool:
+    return any(
+        isinstance(note, msgspec.Meta) and note.extra == {"from_file": False}
+        for note in getattr(field_type, "__metadata__", ())
+    )
 
 
 def _value(value: object, into: Any, key: KeyPath) -> Any:

@@ -7,7 +7,7 @@ engine's and provider-blind. An adapter keeps no state between calls beyond its 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -54,6 +54,8 @@ class ProviderSpec:
     """True for local servers: their limiter window follows latency, not refusals."""
     body_defaults: tuple[tuple[str, object], ...] = ()
     """Put into every body unless the caller sets them, such as OpenRouter's `provider.sort`."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Sent with every request of this row; a person's own, so they may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
