@@ -1,0 +1,106 @@
+"""HTTP/1.1 by httpx's own pool, with stamps: the plainest transport, for networks where the faster ones misbehave."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from workbench.core.clock import Clock
+from workbench.providers.exchange import EXTENSION, Exchange, Traffic
+from workbench.providers.network import Origin, Proxy, keepalive_options
+
+
+class Http1Source(httpx.AsyncByteStream):
+    """A response body; a `ByteSource`, and what httpx iterates when somebody else reads it."""
+
+    def __init__(self, body: httpx.AsyncByteStream, clock: Clock) -> None:
+        self._body = body
+        self._chunks = body.__aiter__()
+        self._clock = clock
+        self.arrived_ns = clock.monotonic_ns()
+
+    async def read(self) -> bytes:
+        async for chunk in self._chunks:
+            if chunk:
+                self.arrived_ns = self._clock.monotonic_ns()
+                return chunk
+        return b""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+class _Stamps:
+    """Listens to one request's trace for the two moments that an exchange needs."""
+
+    __slots__ = ("clock", "fresh", "sent_ns")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.sent_ns = 0
+        self.fresh = False
+
+    async def __call__(self, event: str, _: dict[str, Any]) -> None:
+        if event == "http11.send_request_body.complete":
+            self.sent_ns = self.clock.monotonic_ns()
+        elif event == "connection.connect_tcp.started":
+            self.fresh = True
+
+
+class Http1Transport(httpx.AsyncBaseTransport):
+    def __init__(
+        self,
+        *,
+        origin: Origin,
+        tls: ssl.SSLContext,
+        proxy: Proxy | None,
+        max_connections: int,
+        keepalive_s: float,
+        clock: Clock,
+    ) -> None:
+        self.traffic = Traffic()
+        self._origin = origin
+        self._clock = clock
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=tls,
+            trust_env=False,
+            limits=httpx.Limits(
+                max_connections=max_connections,
+                max_keepalive_connections=max_connections,
+                keepalive_expiry=keepalive_s,
+            ),
+            proxy=None if proxy is None else httpx.Proxy(proxy.url, headers=proxy.headers),
+            socket_options=keepalive_options(),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        stamps = request.extensions["trace"] = _Stamps(self._clock)
+        self.traffic.requests += 1
+        response = await self._inner.handle_async_request(request)
+        self.traffic.connections_opened += stamps.fresh
+        headers_ns = self._clock.monotonic_ns()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        source = Http1Source(response.stream, self._clock)
+        exchange = Exchange(source, stamps.sent_ns or headers_ns, headers_ns, stamps.fresh, "HTTP/1.1")
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=source,
+            extensions={**response.extensions, EXTENSION: exchange},
+        )
+
+    async def prewarm(self, connections: int) -> int:
+        """Always 0: httpx's pool opens a connection only to send a request on it."""
+        return 0
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __repr__(self) -> str:
+        return f"Http1Transport({self._origin})"
