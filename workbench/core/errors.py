@@ -6,6 +6,7 @@
     │  └─ UnknownModel
     ├─ MissingKey                  nothing to sign the request with
     ├─ EngineClosed
+    ├─ SomeFailed                  of many requests, some; carries the answers of the others
     ├─ StoreError                  the record of runs cannot be read or written
     ├─ BreakerOpen                 the provider failed often enough that we stopped asking
     └─ ProviderError               something came back, or nothing did
@@ -37,6 +38,7 @@ contains a key.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, TypedDict, Unpack
 
@@ -92,6 +94,19 @@ class MissingKey(WorkbenchError):
 
 class EngineClosed(WorkbenchError):
     title = "engine closed"
+
+
+class SomeFailed(WorkbenchError):
+    """Raised after everything has ended. `results` has the caller's shape, an error in each failed place."""
+
+    title = "some failed"
+
+    def __init__(self, errors: Sequence[WorkbenchError], results: object) -> None:
+        first = errors[0]
+        more = f" ({len(errors)} failed; the first is shown)" if len(errors) > 1 else ""
+        super().__init__(f"{first.message}{more}", hint=first.hint)
+        self.errors = tuple(errors)
+        self.results = results
 
 
 class StoreError(WorkbenchError):

@@ -126,6 +126,12 @@ class Request:
     priority: Priority = Priority.INTERACTIVE
     deadline_s: float = 600.0
     """Budget for everything: waiting, retries and the answer itself."""
+    job: str = ""
+    """Requests of one job share its part of the bulk queue; empty is a job of its own kind."""
+    max_in_flight: int | None = None
+    """The caller's own cap for this job, under whatever the lane allows."""
+    max_retries: int | None = None
+    """None leaves it to the settings."""
 
     def __post_init__(self) -> None:
         if not self.model.strip():

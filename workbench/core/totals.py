@@ -1,0 +1,39 @@
+"""Usage added up over many answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from workbench.core.types import Result
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """What an `LLM` has used since it was made. Answers from the response cache cost nothing and are not in here."""
+
+    requests: int = 0
+    cache_hits: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    """Part of `input_tokens` that the provider read from its own prefix cache."""
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    """Answers whose price is unknown: `cost_usd` is without them."""
+
+    def plus(self, result: Result) -> UsageTotals:
+        if result.cached:
+            return replace(self, requests=self.requests + 1, cache_hits=self.cache_hits + 1)
+        usage = result.usage
+        return UsageTotals(
+            requests=self.requests + 1,
+            cache_hits=self.cache_hits,
+            input_tokens=self.input_tokens + (usage.input if usage else 0),
+            output_tokens=self.output_tokens + (usage.output if usage else 0),
+            cached_tokens=self.cached_tokens + (usage.cached_input if usage else 0),
+            cost_usd=self.cost_usd + (result.cost_usd or 0.0),
+            unpriced=self.unpriced + (result.cost_usd is None),
+        )
+
+    def minus(self, other: UsageTotals) -> UsageTotals:
+        return UsageTotals(**{name: getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__})

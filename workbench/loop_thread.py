@@ -1,0 +1,210 @@
+"""One daemon thread per process that runs one event loop with one engine on it.
+
+This is what lets `LLM.generate` work in a script, in a notebook, in a thread pool and inside somebody else's running
+loop, all on the same pooled connections and the same limits. The thread starts on first use. A forked child starts
+its own, since threads and sockets do not cross a fork; at exit the engine is closed while its thread still runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from workbench.engine.engine import Engine
+
+T = TypeVar("T")
+
+_CLOSE_S = 5.0
+"""How long an exiting process waits for connections and caches to close."""
+
+
+class LoopThread:
+    """Owns a loop, a thread and, from the first call on, an engine."""
+
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
+        self._make_engine = make_engine
+        self._engine: Engine | None = None
+        self._loop = asyncio.new_event_loop()
+        # Guards `_engine` on the loop: the first two callers must not open two.
+        self._opening = asyncio.Lock()
+        self._thread = threading.Thread(target=self._run, name="llm-workbench", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive() and not self._loop.is_closed()
+
+    async def engine(self) -> Engine:
+        """The engine, opened if need be. To be awaited on this loop only."""
+        async with self._opening:
+            if self._engine is None:
+                engine = self._make_engine()
+                await engine.__aenter__()
+                self._engine = engine
+            return self._engine
+
+    def submit(self, work: Callable[[Engine], Awaitable[T]]) -> Future[T]:
+        """Start `work` on the loop and return at once; cancelling the future cancels the work."""
+
+        async def run() -> T:
+            return await work(await self.engine())
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop)
+
+    def run(self, work: Callable[[Engine], Awaitable[T]]) -> T:
+        """`submit`, and wait. Ctrl-C while waiting cancels the work, lets it clean up, and goes on as Ctrl-C.
+
+        Raises RuntimeError when called on the loop thread itself, where waiting would be for ever.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "a synchronous call on the engine's own thread would wait for itself; use its async twin"
+            )
+        future = self.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            # Cancelling is a request: give the tasks a moment to close their responses and keep what had finished.
+            self._drain()
+            raise
+
+    async def arun(self, work: Callable[[Engine], Awaitable[T]]) -> T:
+        """`submit`, awaited from any loop; cancelling the awaiting task cancels the work."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def iterate(self, make: Callable[[Engine], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """An asynchronous generator of the engine's, seen as an ordinary iterator; closing it closes the generator."""
+        generator = self.submit(_returning(make)).result()
+        try:
+            while True:
+                try:
+                    item = self._call(anext(generator))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self._call(generator.aclose())
+
+    async def aiterate(self, make: Callable[[Engine], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        """The same from another loop."""
+        generator = await asyncio.wrap_future(self.submit(_returning(make)))
+        try:
+            while True:
+                try:
+                    item = await self._acall(anext(generator))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            await self._acall(generator.aclose())
+
+    def close(self) -> None:
+        """Close the engine and end the thread. Idempotent."""
+        if not self.is_running:
+            return
+        with contextlib.suppress(TimeoutError, CancelledError, RuntimeError):
+            asyncio.run_coroutine_threadsafe(self._aclose(), self._loop).result(_CLOSE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_S)
+
+    def _call(self, awaitable: Awaitable[T]) -> T:
+        return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+
+    async def _acall(self, awaitable: Awaitable[T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop))
+
+    def _drain(self) -> None:
+        async def settle() -> None:
+            me = asyncio.current_task()
+            if pending := [task for task in asyncio.all_tasks() if task is not me and task.cancelling()]:
+                await asyncio.wait(pending, timeout=_CLOSE_S)
+
+        with contextlib.suppress(TimeoutError, KeyboardInterrupt):
+            asyncio.run_coroutine_threadsafe(settle(), self._loop).result(_CLOSE_S)
+
+    async def _aclose(self) -> None:
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.__aexit__(None, None, None)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _returning(
+    make: Callable[[Engine], AsyncGenerator[T, None]],
+) -> Callable[[Engine], Coroutine[Any, Any, AsyncGenerator[T, None]]]:
+    async def run(engine: Engine) -> AsyncGenerator[T, None]:
+        return make(engine)
+
+    return run
+
+
+class _Shared:
+    """The one loop thread of this process, made on first use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: LoopThread | None = None
+
+    def get(self) -> LoopThread:
+        with self._lock:
+            if self._thread is None or not self._thread.is_running:
+                self._thread = LoopThread(_engine_from_environment)
+            return self._thread
+
+    def forget(self) -> None:
+        """In a forked child: the thread stayed with the parent, and so did whoever held the lock."""
+        self._lock = threading.Lock()
+        self._thread = None
+
+    def close(self) -> None:
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+
+
+def _engine_from_environment() -> Engine:
+    from workbench.core.settings import Settings
+    from workbench.engine.engine import Engine
+
+    return Engine(Settings.from_environment(os.environ), environ=os.environ)
+
+
+_shared = _Shared()
+os.register_at_fork(after_in_child=_shared.forget)
+# `threading`'s own hook runs before the interpreter stops accepting work for threads, `atexit` after: closing a cache
+# needs a thread. It is private but has been there, unchanged, since 3.9; without it, closing falls back to `atexit`.
+getattr(threading, "_register_atexit", atexit.register)(_shared.close)
+
+
+def shared_loop_thread() -> LoopThread:
+    """The process's own: every `LLM` uses it, so that all share one account's limits."""
+    return _shared.get()
+
+
+def close_shared_loop_thread() -> None:
+    """End it now instead of at exit; the next use starts a new one. For tests, and after changing the environment."""
+    _shared.close()

@@ -1,0 +1,66 @@
+"""A progress bar for the library: one line on standard error, in a terminal, for work that takes a while."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from typing import Self, TextIO
+
+_QUIET_S = 2.0
+"""Work that ends sooner shows nothing."""
+
+_EVERY_S = 0.1
+_FILL, _EMPTY = "━", "╌"
+
+
+class ProgressBar:
+    """`update(done, total)` may be called from any thread and at any rate; it draws at most ten times a second."""
+
+    def __init__(self, total: int, label: str, *, shown: bool = True, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._total = total
+        self._label = label
+        self._shown = shown and total > 1 and self._stream.isatty()
+        self._started = time.monotonic()
+        self._next_draw = self._started + _QUIET_S
+        self._drawn = False
+        self._lock = threading.Lock()
+
+    def update(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if not self._shown or (now < self._next_draw and not (self._drawn and done == total)):
+            return
+        with self._lock:
+            self._next_draw = now + _EVERY_S
+            self._drawn = True
+            columns = shutil.get_terminal_size().columns
+            self._stream.write("\r\x1b[K" + progress_line(self._label, done, total, now - self._started, columns - 1))
+            self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._drawn:
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
+            self._shown = False
+
+
+def progress_line(label: str, done: int, total: int, elapsed_s: float, columns: int) -> str:
+    """`gpt-5.4  ━━━━╌╌╌╌  120/400  31/s  eta 0:09`, cut to the terminal's width."""
+    rate = done / elapsed_s if elapsed_s > 0 else 0.0
+    eta = f"eta {_clock((total - done) / rate)}" if rate else "eta —"
+    figures = f"{done}/{total}  {rate:.3g}/s  {eta}"
+    width = max(4, min(40, columns - len(label) - len(figures) - 4))
+    filled = round(width * done / total) if total else width
+    return f"{label}  {_FILL * filled}{_EMPTY * (width - filled)}  {figures}"[:columns]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
