@@ -1,0 +1,226 @@
+"""The simulator as a server: one address, one path prefix per provider, HTTP/1.1 and HTTP/2, with TLS or without."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.utils import wrap_app
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+
+from workbench.simulator.accounts import FIRST_KEY
+from workbench.simulator.certificate import Certificate, temporary_certificate
+from workbench.simulator.dialect import Dialect
+from workbench.simulator.models import Provider
+from workbench.simulator.openai import OpenAIDialect
+from workbench.simulator.profiles import PROFILES, ServerProfile
+from workbench.simulator.simulation import Simulation
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PATHS = {
+    Provider.OPENAI: "/openai/v1",
+    Provider.ANTHROPIC: "/anthropic",
+    Provider.GEMINI: "/gemini",
+    Provider.TOGETHER: "/together/v1",
+    Provider.SAMBANOVA: "/sambanova/v1",
+    Provider.OPENROUTER: "/openrouter/api/v1",
+    Provider.LOCAL: "/local/v1",
+    Provider.LITELLM: "/litellm/v1",
+}
+"""What follows the address in each provider's base URL, in the form that its SDK and its environment variable expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a simulator behaves. See `Simulation` for the first four."""
+
+    profile: ServerProfile
+    seed: int = 0
+    time_scale: float = 1.0
+    coalesce_s: float = 0.0
+    tls: bool = False
+    keep_alive_s: float = 300.0
+    h2_max_concurrent_streams: int = 100
+    max_requests_per_connection: int = 1_000_000
+    """After so many, HTTP/1.1 answers `connection: close` and HTTP/2 says GOAWAY."""
+
+
+def application(simulation: Simulation) -> Starlette:
+    dialects: dict[Provider, Dialect] = {Provider.OPENAI: OpenAIDialect(simulation)}
+    routes: list[BaseRoute] = [Mount(PATHS[provider], routes=dialect.routes()) for provider, dialect in dialects.items()]
+    return Starlette(routes=routes)
+
+
+def base_urls(url: str) -> dict[str, str]:
+    return {provider.value: url + path for provider, path in PATHS.items()}
+
+
+@contextlib.asynccontextmanager
+async def listening(options: ServerOptions, sock: socket.socket, certificate: Certificate | None) -> AsyncIterator[Simulation]:
+    """Serve on that socket inside the block; leaving it ends every answer and closes every connection."""
+    loop = asyncio.get_running_loop()
+    simulation = Simulation(
+        options.profile, seed=options.seed, time_scale=options.time_scale, coalesce_s=options.coalesce_s
+    )
+    config = _hypercorn_config(options, certificate)
+    app = wrap_app(application(simulation), config.wsgi_max_body_size, "asgi")
+    context = WorkerContext(None)
+    connections: dict[asyncio.Task[None], asyncio.BaseTransport] = {}
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections[task] = writer.transport
+        try:
+            # The state reaches every request of this connection: a fault may want to drop it.
+            await TCPServer(app, loop, config, context, {"transport": writer.transport}, reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            del connections[task]
+
+    server = await asyncio.start_server(
+        connected, sock=sock, backlog=1024, ssl=config.create_ssl_context() if certificate else None
+    )
+    try:
+        yield simulation
+    finally:
+        await context.terminated.set()
+        server.close()
+        simulation.stop()
+        for task in list(connections):
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+def _hypercorn_config(options: ServerOptions, certificate: Certificate | None) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = log  # one place for its complaints, silent unless somebody listens
+    config.include_server_header = False
+    config.keep_alive_timeout = options.keep_alive_s
+    config.keep_alive_max_requests = options.max_requests_per_connection
+    config.h2_max_concurrent_streams = options.h2_max_concurrent_streams
+    config.h11_max_incomplete_size = 256 * 1024
+    if certificate is not None:
+        config.certfile, config.keyfile = str(certificate.chain_file), str(certificate.key_file)
+    return config
+
+
+class SimulatorThread:
+    """A simulator in a thread of this process, on a loop of its own. For tests and for anything that wants to look in.
+
+        with SimulatorThread(profile="fast") as simulator:
+            client = AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key)
+    """
+
+    def __init__(
+        self,
+        profile: str | ServerProfile = "fast",
+        *,
+        seed: int = 0,
+        time_scale: float = 1.0,
+        tls: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        **options: Any,
+    ) -> None:
+        chosen = PROFILES[profile] if isinstance(profile, str) else profile
+        self._options = ServerOptions(chosen, seed=seed, time_scale=time_scale, tls=tls, **options)
+        self._address = (host, port)
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self.api_key = FIRST_KEY
+        self.url = ""
+        self.base_urls: dict[str, str] = {}
+        self.ca_file: Path | None = None
+        """The certificate authority to trust; None without TLS."""
+
+    def start(self) -> Self:
+        if self._thread is not None:
+            raise RuntimeError("this simulator is already running")
+        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            self._thread = None
+            raise self._failure
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and wait for the thread to end. Harmless when it is not running."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._loop.call_soon_threadsafe(self._stop.set)
+        thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def call(self, function: Callable[[Simulation], T]) -> T:
+        """Run something on the simulator's own loop, where its state may be read and changed, and wait for it."""
+
+        async def run() -> T:
+            return function(self.simulation)
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as exc:  # noqa: BLE001 - the thread's boundary: start() raises it where it can be seen
+            self._failure = exc
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with opened(self._options, *self._address) as running:
+            self.simulation = running.simulation
+            self.url, self.base_urls, self.ca_file = running.url, running.base_urls, running.ca_file
+            self._ready.set()
+            await self._stop.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A simulator that is listening."""
+
+    simulation: Simulation
+    url: str
+    base_urls: dict[str, str]
+    ca_file: Path | None
+
+
+@contextlib.asynccontextmanager
+async def opened(options: ServerOptions, host: str, port: int) -> AsyncIterator[Running]:
+    """Bind, serve inside the block, clean up behind it."""
+    with contextlib.ExitStack() as stack:
+        certificate = stack.enter_context(temporary_certificate(host)) if options.tls else None
+        sock = socket.create_server((host, port), backlog=1024)
+        stack.enter_context(contextlib.closing(sock))
+        sock.setblocking(False)
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'https' if certificate else 'http'}://{name}:{sock.getsockname()[1]}"
+        async with listening(options, sock, certificate) as simulation:
+            yield Running(simulation, url, base_urls(url), certificate.ca_file if certificate else None)
