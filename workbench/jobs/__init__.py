@@ -1,0 +1,1 @@
+"""Work on many rows: reading them, and handing them to providers' batch endpoints."""
