@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, TypedDict, Unpack
 
-from workbench.core.types import KeyAlias
+from workbench.core.types import KeyAlias, Result
 
 
 class WorkbenchError(Exception):
@@ -60,6 +60,10 @@ class WorkbenchError(Exception):
         self.message = message
         self.hint = hint
         """What to do next, as one sentence, or empty."""
+        self.partial: Result | None = None
+        """What had arrived before it went wrong; set when the engine raises an error instead of yielding it."""
+        self.others: tuple[WorkbenchError, ...] = ()
+        """What the other targets of a fallback chain came to."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

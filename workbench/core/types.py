@@ -259,3 +259,5 @@ class Result:
     """What was dropped, renamed or defaulted on the way to the wire, in words."""
     saved_usd: float | None = None
     """What a cache hit did not cost."""
+    saved_s: float | None = None
+    """How long the stored answer once took, on a cache hit."""
