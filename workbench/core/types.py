@@ -254,7 +254,7 @@ class Result:
     attempts: int = 1
     request_id: str | None = None
     tool_calls: str = ""
-    """Tool-call arguments as they arrived, joined."""
+    """Tool calls as they arrived, joined: the name, a space and the arguments, one call to a line."""
     notes: tuple[str, ...] = ()
     """What was dropped, renamed or defaulted on the way to the wire, in words."""
     saved_usd: float | None = None

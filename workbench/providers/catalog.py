@@ -73,6 +73,8 @@ OPENROUTER = ProviderSpec(
     key_variables=("OPENROUTER_API_KEY", "OPENROUTER_KEYS"),
     title="OpenRouter",
     body_defaults=(("provider", {"sort": "price"}),),
+    # An application without a site of its own says localhost, and is then known by its title.
+    headers=(("HTTP-Referer", "http://localhost"), ("X-Title", "llm-workbench")),
 )
 LOCAL = ProviderSpec(
     name="local",
