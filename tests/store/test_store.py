@@ -60,16 +60,22 @@ def result(text: str = "Bees see ultraviolet.", *, cost: float | None = 0.01, ca
 
 
 async def start(runs: Runs, prompt: str = "What do bees see?", *, now_s: float = 1000.0, session: str = "s1") -> str:
-    return await runs.start(
+    run_id, written = runs.start(
         now_s=now_s, session=session, kind=RunKind.COMPARE, prompt=prompt, params=Params(temperature=0.2)
     )
+    await asyncio.wrap_future(written)
+    return run_id
+
+
+async def add(runs: Runs, run_id: str, answer: Result, **options) -> None:
+    await asyncio.wrap_future(runs.add(run_id, answer, **options)[1])
 
 
 async def test_an_answer_comes_back_with_its_figures(database: Database):
     runs = Runs(database)
     run_id = await start(runs)
 
-    await runs.add(run_id, result(), position=0, now_s=1009.0, params=Params(seed=7))
+    await add(runs, run_id, result(), position=0, now_s=1009.0, params=Params(seed=7))
     run, (answer,) = await runs.get(run_id)
 
     assert (run.prompt, run.params, run.kind) == ("What do bees see?", {"temperature": 0.2}, RunKind.COMPARE)
@@ -86,7 +92,7 @@ async def test_a_failed_answer_keeps_its_partial_text_and_its_error(database: Da
     run_id = await start(runs)
     partial = Result("Half of", "", FinishReason.INCOMPLETE, None, None, Timing(0), ROUTE)
 
-    await runs.add(run_id, partial, position=0, now_s=1001.0, error=ServerError("It broke.", hint="Try again."))
+    await add(runs, run_id, partial, position=0, now_s=1001.0, error=ServerError("It broke.", hint="Try again."))
     _, (answer,) = await runs.get(run_id)
 
     assert (answer.text, answer.error_title, answer.error_message) == (
@@ -101,8 +107,8 @@ async def test_search_finds_words_of_prompts_and_answers_once_per_run(database: 
     runs = Runs(database)
     bees = await start(runs, "What do bees see?")
     moths = await start(runs, "And moths?", now_s=1001.0)
-    await runs.add(bees, result("Bees see café colours, bees do."), position=0, now_s=1002.0)
-    await runs.add(moths, result("Moths see in the dark."), position=0, now_s=1002.0)
+    await add(runs, bees, result("Bees see café colours, bees do."), position=0, now_s=1002.0)
+    await add(runs, moths, result("Moths see in the dark."), position=0, now_s=1002.0)
 
     assert [hit.run.id for hit in await runs.search("bee")] == [bees]
     assert [hit.run.id for hit in await runs.search("CAFE")] == [bees]
@@ -122,7 +128,7 @@ async def test_texts_can_be_kept_out_of_the_file(database: Database, path: Path)
     runs = Runs(database, keep_text=False)
     run_id = await start(runs, "a very secret prompt")
 
-    await runs.add(run_id, result("a very secret answer"), position=0, now_s=1.0, error=ServerError("quotes secret"))
+    await add(runs, run_id, result("a very secret answer"), position=0, now_s=1.0, error=ServerError("quotes secret"))
     _, (answer,) = await runs.get(run_id)
 
     assert (answer.text, answer.reasoning, answer.output_tokens) == (None, None, 21)
@@ -153,7 +159,7 @@ async def test_an_ambiguous_beginning_is_refused(database: Database):
 async def test_deleting_a_run_forgets_its_words(database: Database):
     runs = Runs(database)
     run_id = await start(runs)
-    await runs.add(run_id, result(), position=0, now_s=1.0)
+    await add(runs, run_id, result(), position=0, now_s=1.0)
 
     await runs.delete(run_id)
 
@@ -164,11 +170,11 @@ async def test_deleting_a_run_forgets_its_words(database: Database):
 async def test_totals_keep_live_and_cached_and_failed_apart(database: Database):
     runs = Runs(database)
     run_id = await start(runs)
-    await runs.add(run_id, result(), position=0, now_s=1000.0)
-    await runs.add(run_id, result(cost=None), position=1, now_s=1001.0)
-    await runs.add(run_id, result(cached=True, cost=0.0), position=2, now_s=1002.0)
-    await runs.add(run_id, result(), position=3, now_s=1003.0, error=ServerError("x"))
-    await runs.add(run_id, result(), position=4, now_s=1004.0, saved_by=SavedBy.BATCH)
+    await add(runs, run_id, result(), position=0, now_s=1000.0)
+    await add(runs, run_id, result(cost=None), position=1, now_s=1001.0)
+    await add(runs, run_id, result(cached=True, cost=0.0), position=2, now_s=1002.0)
+    await add(runs, run_id, result(), position=3, now_s=1003.0, error=ServerError("x"))
+    await add(runs, run_id, result(), position=4, now_s=1004.0, saved_by=SavedBy.BATCH)
 
     (total,) = await totals(database, GroupBy.MODEL)
 
@@ -182,7 +188,7 @@ async def test_totals_keep_live_and_cached_and_failed_apart(database: Database):
 async def test_totals_of_unpriced_answers_are_unknown_and_not_zero(database: Database):
     runs = Runs(database)
     run_id = await start(runs)
-    await runs.add(run_id, result(cost=None), position=0, now_s=1000.0)
+    await add(runs, run_id, result(cost=None), position=0, now_s=1000.0)
 
     assert [total.cost_usd for total in await totals(database, GroupBy.SESSION)] == [None]
     assert await totals(database, GroupBy.DAY, since_s=2000.0) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -114,7 +115,7 @@ class Runs:
         self._database = database
         self._keep_text = keep_text
 
-    async def start(
+    def start(
         self,
         *,
         now_s: float,
@@ -124,8 +125,8 @@ class Runs:
         system: str = "",
         params: Params | None = None,
         name: str = "",
-    ) -> str:
-        """Record that a prompt was put to a line-up; returns the run's id."""
+    ) -> tuple[str, Future[None]]:
+        """Record that a prompt was put to a line-up: the run's id at once, and when it has been written."""
         run = Run(
             id=new_id(now_s),
             created_s=now_s,
@@ -136,10 +137,9 @@ class Runs:
             prompt=prompt if self._keep_text else None,
             params=dict((params or Params()).as_dict()),
         )
-        await self._database.write(lambda connection: _insert_run(connection, run))
-        return run.id
+        return run.id, self._database.submit(lambda connection: _insert_run(connection, run))
 
-    async def add(
+    def add(
         self,
         run_id: str,
         result: Result,
@@ -150,14 +150,13 @@ class Runs:
         sample: int = 0,
         error: WorkbenchError | None = None,
         saved_by: SavedBy | None = None,
-    ) -> str:
-        """Record one target's answer, or what it had come to when it failed; returns the answer's id."""
+    ) -> tuple[str, Future[None]]:
+        """Record one target's answer, or what it had come to when it failed; as `start`."""
         answer = _answer_from(run_id, result, position, now_s, params or Params(), sample, error, saved_by)
         if not self._keep_text:
             # A provider's error message may quote the prompt; its title says enough.
             answer = replace(answer, text=None, reasoning=None, error_message=None)
-        await self._database.write(lambda connection: _insert_answer(connection, answer))
-        return answer.id
+        return answer.id, self._database.submit(lambda connection: _insert_answer(connection, answer))
 
     async def latest(self, *, limit: int = 50, before_s: float | None = None, session: str | None = None) -> list[Run]:
         """Newest first."""

@@ -1,0 +1,103 @@
+"""Writes runs to the store behind the caller's back: never waits, never fails a request, says once what is wrong.
+
+Whoever sends something, a screen, the shell or a library call, opens a run and adds each answer as it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+
+from workbench.core.clock import Clock
+from workbench.core.errors import StoreError, WorkbenchError
+from workbench.core.types import Message, Params, Request, Result, Role
+from workbench.store.ids import new_id
+from workbench.store.runs import RunKind, Runs
+
+
+class Recorder:
+    """One session's line to the store."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        clock: Clock,
+        *,
+        kind: RunKind,
+        session: str | None = None,
+        on_trouble: Callable[[str], None] | None = None,
+    ) -> None:
+        """`on_trouble` is called with a sentence the first time that something could not be written, on any thread."""
+        self._runs = runs
+        self._clock = clock
+        self._kind = kind
+        self.session = session or new_id(clock.wall().timestamp())
+        self._on_trouble = on_trouble
+        self._told = False
+        self._pending: set[Future[None]] = set()
+
+    def open_run(self, messages: tuple[Message, ...], params: Params, *, name: str = "") -> str | None:
+        """The run's id, or None when the store takes nothing any more. The prompt is the last thing the user said."""
+        prompt = next((message.text for message in reversed(messages) if message.role is Role.USER), "")
+        system = next((message.text for message in messages if message.role is Role.SYSTEM), "")
+        try:
+            run_id, written = self._runs.start(
+                now_s=self._now_s(),
+                session=self.session,
+                kind=self._kind,
+                prompt=prompt,
+                system=system,
+                params=params,
+                name=name,
+            )
+        except StoreError as exc:
+            self._tell(exc)
+            return None
+        self._watch(written)
+        return run_id
+
+    def add(
+        self, run_id: str | None, position: int, request: Request, result: Result, error: WorkbenchError | None = None
+    ) -> None:
+        """One target's answer, or what it had come to when it failed."""
+        if run_id is None:
+            return
+        try:
+            _, written = self._runs.add(
+                run_id,
+                result,
+                position=position,
+                now_s=self._now_s(),
+                params=request.params,
+                sample=request.sample,
+                error=error,
+            )
+        except StoreError as exc:
+            self._tell(exc)
+            return
+        self._watch(written)
+
+    def add_alone(self, request: Request, result: Result, error: WorkbenchError | None = None) -> None:
+        """A request that belongs to no line-up: a run of its own."""
+        self.add(self.open_run(request.messages, request.params), 0, request, result, error)
+
+    def flush(self, timeout_s: float = 5.0) -> None:
+        """Wait until everything so far has been written. Blocks: not for an event loop."""
+        wait(tuple(self._pending), timeout_s)
+
+    def _now_s(self) -> float:
+        return self._clock.wall().timestamp()
+
+    def _watch(self, written: Future[None]) -> None:
+        self._pending.add(written)
+        written.add_done_callback(self._written)
+
+    def _written(self, future: Future[None]) -> None:
+        self._pending.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        if not self._told and self._on_trouble is not None:
+            self._told = True
+            self._on_trouble(f"The history is not being written: {error}")
