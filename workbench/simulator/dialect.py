@@ -57,6 +57,8 @@ class Dialect(ABC):
         return []
 
     needs_key = True
+    sends_retry_after = True
+    """False where waiting times stand in the body only."""
 
     def route(self, path: str, operation: Operation, *methods: str) -> Route:
         async def endpoint(request: Request) -> ASGIApp:
@@ -89,14 +91,14 @@ class Dialect(ABC):
         status = refusal.status or status
         exchange.entry.status = status
         exchange.entry.reason = refusal.reason
-        headers = [*self.common_headers(exchange), *self.limit_headers(exchange.snapshot()), *hint_headers(refusal)]
+        headers = [*self.common_headers(exchange), *self.limit_headers(exchange.snapshot()), *self._hints(refusal)]
         exchange.close(Ending.REFUSED)
         response = Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
-        response.raw_headers.extend(self.refusal_headers(refusal, headers))
+        response.raw_headers.extend(headers)
         return response
 
-    def refusal_headers(self, refusal: Refusal, headers: Headers) -> Headers:
-        return headers
+    def _hints(self, refusal: Refusal) -> Headers:
+        return [] if refusal.hint is RetryHint.NATIVE and not self.sends_retry_after else hint_headers(refusal)
 
     def plain(self, exchange: Exchange, body: object, status: int = 200) -> Response:
         """An answer that takes no time: lists, status, metadata."""

@@ -21,8 +21,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
 from workbench.simulator.accounts import FIRST_KEY
+from workbench.simulator.anthropic import AnthropicDialect
 from workbench.simulator.certificate import Certificate, temporary_certificate
 from workbench.simulator.dialect import Dialect
+from workbench.simulator.gemini import GeminiDialect
 from workbench.simulator.models import Provider
 from workbench.simulator.openai import OpenAIDialect
 from workbench.simulator.profiles import PROFILES, ServerProfile
@@ -60,7 +62,11 @@ class ServerOptions:
 
 
 def application(simulation: Simulation) -> Starlette:
-    dialects: dict[Provider, Dialect] = {Provider.OPENAI: OpenAIDialect(simulation)}
+    dialects: dict[Provider, Dialect] = {
+        Provider.OPENAI: OpenAIDialect(simulation),
+        Provider.ANTHROPIC: AnthropicDialect(simulation),
+        Provider.GEMINI: GeminiDialect(simulation),
+    }
     routes: list[BaseRoute] = [Mount(PATHS[provider], routes=dialect.routes()) for provider, dialect in dialects.items()]
     return Starlette(routes=routes)
 
