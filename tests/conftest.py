@@ -68,7 +68,7 @@ def _loopback_only() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Private directories and an environment without keys, proxies and addresses; returns the directories' root."""
     for name in list(os.environ):
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in FOREIGN_VARIABLES):

@@ -1,0 +1,23 @@
+"""`llm-workbench bench …`: every comparison that the README makes, to be repeated on any machine."""
+
+from __future__ import annotations
+
+import click
+
+from workbench.cli.lazy import LazyGroup
+
+BENCHMARKS = {
+    "startup": ("workbench.bench.startup", "Import, --help and first paint against bare Python and bare Textual."),
+    "wire": ("workbench.bench.wire", "Reading streams, against the SDKs' own readers and a raw socket."),
+    "routes": ("workbench.bench.routes", "HTTP/1.1, HTTP/2 and aiohttp, for each provider row."),
+    "ui": ("workbench.bench.ui", "Streaming panes, against Textual's own Markdown stream."),
+    "limits": ("workbench.bench.limits", "The limiter, against other ways of finding a provider's limits."),
+}
+
+
+@click.group("bench", cls=LazyGroup, lazy=BENCHMARKS)
+def command() -> None:
+    """Measure the workbench against named peers, interleaved in one run.
+
+    Believe the ratios, not the absolute figures: those belong to the machine.
+    """
