@@ -35,6 +35,7 @@ class Script:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.spares: list[Finished | Failed | None] = []
         self.closed = 0
         self.now = 0
         self._orders: asyncio.Queue[Callable[[Flight], bool]] = asyncio.Queue()
@@ -86,7 +87,7 @@ def caller(board: FlightBoard, script: Script, key: str | None = "k") -> AsyncGe
         joined = board.join(key) if key is not None else None
         return joined or board.launch(key, 0, script.run)
 
-    return follow(board, begin)
+    return follow(board, begin, script.spares.append)
 
 
 async def collect(stream: AsyncGenerator[StreamEvent, None]) -> list[StreamEvent]:
@@ -159,6 +160,22 @@ def await_first(stream: AsyncGenerator[StreamEvent, None]) -> asyncio.Task[Strea
     return asyncio.ensure_future(stream.__anext__())
 
 
+async def test_whoever_the_call_does_not_account_for_is_reported() -> None:
+    board, script = FlightBoard(), Script()
+    pays, leaves, shares = (caller(board, script) for _ in range(3))
+    firsts = [await_first(stream) for stream in (pays, leaves, shares)]
+    script.open()
+    for first in firsts:
+        await first
+
+    await leaves.aclose()
+    script.finish()
+    await collect(pays)
+    ending = (await collect(shares))[-1]
+
+    assert script.spares == [None, ending]
+
+
 @pytest.mark.parametrize("leaver", [0, 1], ids=["leader", "follower"])
 async def test_one_reader_leaving_does_not_disturb_the_other(leaver: int) -> None:
     board, script = FlightBoard(), Script()
@@ -214,7 +231,7 @@ async def test_the_last_one_leaving_closes_the_call_before_it_returns() -> None:
 
 async def test_a_request_that_comes_while_the_call_is_being_cancelled_gets_its_own() -> None:
     board, slow, fresh = FlightBoard(), SlowToClose(), Script()
-    stream = follow(board, lambda: board.launch("k", 0, slow.run))
+    stream = follow(board, lambda: board.launch("k", 0, slow.run), lambda _: None)
     first = await_first(stream)
     await slow.started.wait()
     first.cancel()

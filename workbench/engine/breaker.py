@@ -10,7 +10,7 @@ Invariant: while a circuit is not closed, at most one `Passage` is out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -112,6 +112,7 @@ class Circuit:
         "_failures",
         "_history",
         "_last_error",
+        "_on_move",
         "_opened_ns",
         "_probing",
         "_state",
@@ -120,8 +121,9 @@ class Circuit:
         "policy",
     )
 
-    def __init__(self, key: CircuitKey, policy: BreakerPolicy) -> None:
+    def __init__(self, key: CircuitKey, policy: BreakerPolicy, on_move: Callable[[CircuitKey], None]) -> None:
         self.key = key
+        self._on_move = on_move
         self.policy = policy
         self.generation = 0
         """Grows with every change of state, so that leave given before it can be recognised."""
@@ -164,6 +166,7 @@ class Circuit:
     def on_abandoned(self, *, probe: bool) -> None:
         if probe:
             self._probing = False
+            self._on_move(self.key)
 
     def reset(self, now_ns: int) -> None:
         self._failures = 0
@@ -188,6 +191,7 @@ class Circuit:
         self.generation += 1
         if state is CircuitState.OPEN:
             self._opened_ns = now_ns
+        self._on_move(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +209,14 @@ class BreakerPolicy:
 class BreakerBoard:
     """All circuits of one engine."""
 
-    __slots__ = ("_circuits", "_policy")
+    __slots__ = ("_circuits", "_on_move", "_policy")
 
-    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+    def __init__(
+        self, policy: BreakerPolicy | None = None, on_move: Callable[[CircuitKey], None] = lambda _: None
+    ) -> None:
+        """`on_move` is told of every change that those who wait should look at."""
         self._policy = policy or BreakerPolicy()
+        self._on_move = on_move
         self._circuits: dict[CircuitKey, Circuit] = {}
 
     def __iter__(self) -> Iterator[Circuit]:
@@ -218,7 +226,7 @@ class BreakerBoard:
         key = CircuitKey(provider, base_url)
         circuit = self._circuits.get(key)
         if circuit is None:
-            circuit = self._circuits[key] = Circuit(key, self._policy)
+            circuit = self._circuits[key] = Circuit(key, self._policy, self._on_move)
         return circuit
 
     def reset(self, now_ns: int) -> int:

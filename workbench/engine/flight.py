@@ -109,16 +109,19 @@ class Flight:
         self.is_over = True
         # Whoever has waited longest bears the cost; totals would count it twice otherwise.
         for place, reader in enumerate(self._readers):
-            reader.put(event if place == 0 else _shared(event))
+            reader.pays = place == 0
+            reader.put(event if reader.pays else _shared(event))
 
 
 class Reader:
     """One caller's place in a flight."""
 
-    __slots__ = ("_flight", "_wake", "queue")
+    __slots__ = ("_flight", "_wake", "pays", "queue")
 
     def __init__(self, flight: Flight) -> None:
         self._flight = flight
+        self.pays = False
+        """Known at the end: the call's cost and record are this reader's."""
         self._wake: asyncio.Future[None] | None = None
         self.queue: deque[StreamEvent] = deque()
 
@@ -169,13 +172,15 @@ class FlightBoard:
         flight.task.add_done_callback(self._tasks.discard)
         return reader
 
-    async def leave(self, reader: Reader) -> None:
-        """Give up a place. Returns after the call is closed, when this was the last one."""
+    async def leave(self, reader: Reader) -> bool:
+        """Give up a place. True when it was the last one, and then the call has been cancelled and is closed."""
         flight = reader.flight
-        if flight.drop(reader) and flight.task is not None:
-            self._forget(flight)
-            flight.task.cancel()
-            await asyncio.wait({flight.task})
+        if not flight.drop(reader) or flight.task is None:
+            return False
+        self._forget(flight)
+        flight.task.cancel()
+        await asyncio.wait({flight.task})
+        return True
 
     async def aclose(self) -> None:
         """Cancel every flight and wait until all are closed."""
@@ -196,20 +201,32 @@ class FlightBoard:
             del self._by_key[flight.key]
 
 
-async def follow(board: FlightBoard, begin: Callable[[], Reader]) -> AsyncGenerator[StreamEvent, None]:
-    """The events of one reader, up to the terminal one. `begin` runs when the first event is asked for."""
+async def follow(
+    board: FlightBoard, begin: Callable[[], Reader], on_spare: Callable[[Finished | Failed | None], None]
+) -> AsyncGenerator[StreamEvent, None]:
+    """The events of one reader, up to the terminal one.
+
+    `begin` runs when the first event is asked for. `on_spare` is called at the end for a reader whom the call itself
+    does not account for: with the ending that it shared, or with None when it left a call that goes on.
+    """
     reader = begin()
     queue = reader.queue
+    ending: Finished | Failed | None = None
     try:
         while True:
             while queue:
                 event = queue.popleft()
-                yield event
+                # Before the yield: a caller may well stop at the terminal event and never come back.
                 if type(event) is Finished or type(event) is Failed:
+                    ending = event
+                yield event
+                if ending is not None:
                     return
             await reader.more()
     finally:
-        await board.leave(reader)
+        was_last = await board.leave(reader)
+        if not (was_last or reader.pays):
+            on_spare(ending)
 
 
 def _shared(event: Finished | Failed) -> Finished | Failed:
