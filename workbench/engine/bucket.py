@@ -1,0 +1,361 @@
+"""One metered dimension of one lane: how fast units may be spent, and how many there are right now.
+
+A bucket is *free* (nobody named a limit and nobody refused: not paced), *told* (the limit stands in the headers and the
+level mirrors `remaining`) or *learned* (paced at a rate found from refusals, growing along a cubic curve until the next
+one). A told bucket that is refused all the same — somebody else spends the same account — learns below its limit.
+
+Pure: every method takes `now_s`, seconds on any monotonic scale. `Lane` guarantees that it never runs backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from workbench.core.errors import LimitKind
+from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
+
+KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS, LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS)
+"""Metered dimensions, in the order of `Costs`."""
+
+Costs = tuple[float, float, float, float]
+"""What one request takes of each dimension: 1, input + output, input, output."""
+
+BURST_S: Final = 2.0
+"""Depth of a bucket whose real depth is unknown: conforms to windows and to limits quantised to a second alike."""
+MARGIN: Final = 0.01
+"""Part of a told limit that is never spent: covers the flight time of a request."""
+WINDOW_PACE: Final = 0.98
+FIRST_CUT: Final = 0.7
+"""What was admitted before the first refusal includes the server's saved minute."""
+BETA: Final = 0.9
+GROWTH: Final = 0.1
+GROWTH_S: Final = 60.0
+"""After this long without a refusal the rate is back where the last one happened."""
+EPSILON: Final = 1e-6
+
+
+class ServerType(StrEnum):
+    """How the server refills, read off its reset times."""
+
+    UNKNOWN = "unknown"
+    BUCKET = "bucket"
+    """Refills evenly: the whole remainder may be spent in one burst."""
+    WINDOW = "window"
+    """Refills in steps, or holds only seconds' worth: send at an even pace."""
+
+
+class AdmittedLog:
+    """Units admitted by one lane in the last two minutes, one cell per second."""
+
+    __slots__ = ("_cells", "_second", "_started_s", "input", "output", "requests")
+    SPAN_S: Final = 120
+
+    def __init__(self) -> None:
+        self.requests = 0.0
+        self.input = 0.0
+        self.output = 0.0
+        self._cells: list[Costs] = [(0.0, 0.0, 0.0, 0.0)] * 128
+        self._second = 0
+        self._started_s: float | None = None
+
+    def add(self, now_s: float, requests: float, input_tokens: float, output_tokens: float) -> None:
+        if self._started_s is None:
+            self._started_s = now_s
+            self._second = int(now_s)
+            self._cells = [self.totals()] * 128
+        elif int(now_s) > self._second:
+            self._roll(int(now_s))
+        self.requests += requests
+        self.input += input_tokens
+        self.output += output_tokens
+
+    def totals(self) -> Costs:
+        return self.requests, self.input + self.output, self.input, self.output
+
+    def since(self, now_s: float, start_s: float, index: int) -> tuple[float, float]:
+        """Units of dimension `index` admitted since `start_s`, at most two minutes back, and the seconds they took."""
+        if self._started_s is None:
+            return 0.0, 0.0
+        self._roll(int(now_s))
+        start_s = max(start_s, now_s - self.SPAN_S, self._started_s)
+        cell_s = int(start_s)
+        return self.totals()[index] - self._cells[cell_s % 128][index], now_s - max(float(cell_s), self._started_s)
+
+    def _roll(self, second: int) -> None:
+        """Each cell holds the totals at the beginning of its second; cells that were skipped hold the same."""
+        totals = self.totals()
+        for passed in range(max(self._second + 1, second - 127), second + 1):
+            self._cells[passed % 128] = totals
+        self._second = max(self._second, second)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A bucket as it stood when a request was sent: what the server's answer to it is compared with."""
+
+    level: float
+    corrections: float
+
+
+class Bucket:
+    __slots__ = (
+        "_day_votes",
+        "_floor_from_s",
+        "_floor_rate",
+        "_grown_s",
+        "_held_s",
+        "_log",
+        "_votes",
+        "at_s",
+        "blocked_s",
+        "ceiling",
+        "corrections",
+        "cut_s",
+        "depth",
+        "index",
+        "kind",
+        "largest",
+        "level",
+        "limit",
+        "period_s",
+        "pinned",
+        "rate",
+        "server",
+    )
+
+    def __init__(self, kind: LimitKind, log: AdmittedLog) -> None:
+        self.kind = kind
+        self.index = KINDS.index(kind)
+        self.limit: float | None = None
+        """Units per `period_s` as the provider (or a person) states it."""
+        self.period_s = 60.0
+        self.pinned = False
+        """A person set the limit: headers and refusals leave it alone."""
+        self.rate: float | None = None
+        """Units per second at present; None while free."""
+        self.level = 0.0
+        self.depth = 0.0
+        self.at_s = 0.0
+        """Time of `level`; may lie ahead of now, then nothing accrues until it has come."""
+        self.ceiling: float | None = None
+        """The rate at which the last refusal came; None while nothing has been learned."""
+        self.cut_s: float | None = None
+        self.blocked_s = float("-inf")
+        """When this bucket last made a request wait."""
+        self.corrections = 0.0
+        """Sum of everything mirrored so far, so that a late answer is not corrected twice."""
+        self.server = ServerType.UNKNOWN
+        self.largest = 1.0
+        self._log = log
+        self._votes = 0
+        self._day_votes = 0
+        self._held_s = 0.0
+        self._grown_s = 0.0
+        self._floor_from_s = float("-inf")
+        self._floor_rate = 0.0
+
+    # -- spending -------------------------------------------------------------------------------------------------
+
+    @property
+    def told(self) -> bool:
+        return self.limit is not None
+
+    @property
+    def pace(self) -> float:
+        """The rate that the stated limit allows."""
+        assert self.limit is not None
+        return self.limit / self.period_s * (WINDOW_PACE if self.server is ServerType.WINDOW else 1.0)
+
+    def wait_s(self, now_s: float, cost: float, reserve: float) -> float:
+        """Seconds until `cost` fits while the fraction `reserve` stays untouched; 0.0 if it does now."""
+        rate = self.rate
+        if rate is None:
+            return 0.0
+        self.refill(now_s)
+        spare = reserve
+        if self.ceiling is None and self.limit is not None and self.server is not ServerType.WINDOW:
+            spare += MARGIN
+        missing = min(cost + spare * self.depth, self.depth) - self.level
+        if missing <= EPSILON:
+            return 0.0
+        self.blocked_s = now_s
+        return max(self.at_s - now_s, 0.0) + missing / rate
+
+    def take(self, now_s: float, cost: float) -> Mark:
+        self.refill(now_s)
+        self.level -= cost
+        self.largest = cost if cost > self.largest else max(1.0, self.largest * 0.999)
+        return Mark(self.level, self.corrections)
+
+    def give_back(self, now_s: float, amount: float) -> None:
+        """Return what was reserved and not used; a negative amount charges what was used beyond the reserve."""
+        if self.rate is not None:
+            self.refill(now_s)
+            self.level = min(self.depth, self.level + amount)
+
+    def refill(self, now_s: float) -> None:
+        elapsed_s = now_s - self.at_s
+        if elapsed_s <= 0 or self.rate is None:
+            return
+        if self.ceiling is not None:
+            self._grow(now_s)
+        self.level = min(self.depth, self.level + elapsed_s * self.rate)
+        self.at_s = now_s
+
+    def hold_until(self, until_s: float) -> None:
+        """A refusal: what was saved is gone, and nothing accrues during the pause. Mirrored levels know better."""
+        if self.rate is None or (self.told and self.ceiling is None):
+            return
+        self.level = min(self.level, 0.0)
+        self.at_s = max(self.at_s, until_s)
+
+    # -- learning -------------------------------------------------------------------------------------------------
+
+    def cut(self, now_s: float) -> bool:
+        """The server refused because of this dimension. False when there is too little history to find a rate in.
+
+        Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate.
+        """
+        units, elapsed_s = self._log.since(now_s, float("-inf") if self.cut_s is None else self.cut_s, self.index)
+        admitted = units / elapsed_s if elapsed_s > 0 else 0.0
+        if self.rate is None:
+            if elapsed_s < 3.0 or admitted <= 0:
+                return False
+            ceiling = FIRST_CUT * admitted
+        else:
+            ceiling = min(self.rate, max(admitted, 0.5 * self.rate)) if elapsed_s >= 1.0 else 0.7 * self.rate
+            if now_s - self._floor_from_s > 60.0:
+                self._floor_from_s, self._floor_rate = now_s, self.rate
+            # A server whose window is used up refuses everything for the rest of it: that says nothing about its rate.
+            ceiling = max(ceiling, 0.4 * self._floor_rate)
+        self.learn(now_s, max(ceiling, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
+        return True
+
+    def learn(self, now_s: float, ceiling: float) -> None:
+        """Pace below `ceiling` from now on, and creep up to it and beyond."""
+        if self.rate is None:
+            self._floor_from_s, self._floor_rate = now_s, ceiling
+        self.ceiling = ceiling
+        self.rate = ceiling * BETA
+        self.cut_s = self._grown_s = self.at_s = now_s
+        self._held_s = 0.0
+        self.level = min(self.level, 0.0)
+        self._set_depth()
+
+    def _grow(self, now_s: float) -> None:
+        if now_s - self._grown_s < 0.25:
+            return
+        assert self.ceiling is not None
+        assert self.cut_s is not None
+        assert self.rate is not None
+        if now_s - self.blocked_s > 2.0:
+            self._held_s += now_s - self._grown_s  # not in use: silence is no evidence for a higher rate
+        self._grown_s = now_s
+        x = (now_s - self.cut_s - self._held_s - GROWTH_S) / GROWTH_S
+        target = self.ceiling * (1 + GROWTH * x**3)
+        if target > self.rate:
+            units, elapsed_s = self._log.since(now_s, now_s - 15.0, self.index)
+            admitted = units / elapsed_s if elapsed_s > 0 else 0.0
+            target = min(target, max(self.rate, 1.25 * max(admitted, self.ceiling)))
+        self.rate = max(target, 0.3 * self.ceiling)
+        if self.told and self.rate >= self.pace:
+            self.rate, self.ceiling = self.pace, None
+        self._set_depth()
+
+    # -- mirroring ------------------------------------------------------------------------------------------------
+
+    def mirror(
+        self, now_s: float, reading: Reading, mark: Mark | None, uncharged: float, admitted_since: float
+    ) -> None:
+        """Take over what a response said. `mark` is this bucket just after that request was sent, `uncharged` what the
+        server did not charge of it (all, when it was refused), `admitted_since` what has been admitted after it."""
+        if self.pinned or reading.limit is None:
+            return
+        self._judge_server(reading)
+        if reading.limit != self.limit or self.rate is None:
+            self._take_limit(now_s, reading, admitted_since)
+            return
+        if mark is None or reading.remaining is None:
+            return
+        self.refill(now_s)
+        if self.server is ServerType.WINDOW:
+            self.level = min(self.level, reading.remaining)
+            return
+        error = reading.remaining - mark.level - uncharged - (self.corrections - mark.corrections)
+        step = error if error < 0 else 0.5 * error  # too little is believed at once, too much by halves
+        self.level = min(self.depth, self.level + step)
+        self.corrections += step
+
+    def _take_limit(self, now_s: float, reading: Reading, admitted_since: float) -> None:
+        assert reading.limit is not None
+        first = self.rate is None
+        self.limit = reading.limit
+        if self.server is ServerType.UNKNOWN:
+            self.period_s = reading.period_s
+            if reading.spoken:
+                self.server = ServerType.WINDOW  # no header will ever tell us the level
+        self.ceiling = None
+        self.rate = self.pace
+        self._set_depth()
+        if first:
+            remaining = reading.limit if reading.remaining is None else reading.remaining
+            self.level = min(self.depth, remaining - admitted_since)
+            self.at_s = now_s
+        else:
+            self.level = min(self.level, self.depth)
+
+    def _judge_server(self, reading: Reading) -> None:
+        """Vote on how the server refills, by what its reset time should be if it refilled evenly."""
+        limit, remaining, reset_s = reading.limit, reading.remaining, reading.reset_s
+        if limit is None or remaining is None or reset_s is None:
+            return
+        used = limit - remaining
+        if self.period_s == MINUTE_S and reset_s > 2 * MINUTE_S:
+            # No minute's limit needs this long: it is one per day under a name that does not say so (OpenAI's free
+            # tier, Groq). One such value may be a slip; three in a row are not.
+            self._day_votes += 1
+            if self._day_votes >= 3:
+                self.period_s = DAY_S
+                self._become(ServerType.BUCKET)
+            return
+        self._day_votes = 0
+        if used <= 0.02 * limit:
+            return
+        expected_s = used * self.period_s / limit
+        even = abs(reset_s - expected_s) <= max(2.0 if self.period_s >= MINUTE_S else 0.5, 0.25 * expected_s)
+        self._votes = max(-8, min(8, self._votes + (-1 if even else 1)))
+        if self.period_s == DAY_S:
+            return  # refilled at midnight or evenly: what is left may be spent at once either way
+        if self._votes >= 3 and self.server is not ServerType.WINDOW:
+            self._become(ServerType.WINDOW)
+        elif self._votes <= -3 and self.server is not ServerType.BUCKET:
+            self._become(ServerType.BUCKET)
+
+    def _become(self, server: ServerType) -> None:
+        self.server = server
+        if self.rate is None or self.limit is None:
+            return
+        self.rate = min(self.rate, self.pace) if self.ceiling is not None else self.pace
+        self._set_depth()
+
+    def pin(self, now_s: float, limit: float | None) -> None:
+        """A person's own limit per minute; None gives the bucket back to what the provider says."""
+        self.pinned = limit is not None
+        if limit is None:
+            return
+        first = self.rate is None
+        self.limit, self.period_s, self.ceiling = limit, 60.0, None
+        self.rate = self.pace
+        self._set_depth()
+        self.level = self.depth if first else min(self.level, self.depth)
+        self.at_s = max(self.at_s, now_s)
+
+    def _set_depth(self) -> None:
+        assert self.rate is not None
+        if self.limit is not None and self.ceiling is None and self.server is not ServerType.WINDOW:
+            self.depth = self.limit
+        else:
+            self.depth = max(self.largest, BURST_S * self.rate)
+        self.level = min(self.level, self.depth)

@@ -1,0 +1,369 @@
+"""Which request goes next, over which lane: the limiter without its event loop.
+
+Requests for one family of models at one provider form a *group*: one queue, and one lane per account. A request takes
+the lane that can send it earliest, and of several such the emptiest. Everything here is synchronous and takes `now_s`:
+a claim is told of its fate by a method call, and `wake_s` says when to look again. So a test or a benchmark runs a day
+in seconds, and the asyncio shell in `limiter.py` is thin.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from workbench.core.errors import (
+    LimitKind,
+    ProviderError,
+    RateLimited,
+    RequestTooLarge,
+    WorkbenchError,
+)
+from workbench.core.events import WaitReason
+from workbench.core.types import Priority, Usage
+from workbench.engine.admission import Outcome, Ticket
+from workbench.engine.lane import Lane
+from workbench.engine.lane_board import LaneBoard, current, nothing_usable
+from workbench.engine.lane_queue import Claim, ClaimState, FairQueue
+from workbench.engine.lane_suspects import Suspects
+from workbench.engine.lane_values import Flight
+from workbench.engine.limit_headers import Reading, parse_limit_headers, parse_refusal
+from workbench.providers.base import ProviderSpec
+
+INTERACTIVE_SHARE: Final = 0.1
+"""Part of every limit that bulk work leaves alone while a person is at the screen."""
+ATTENTION_S: Final = 120.0
+"""An interactive request means that somebody will be there for this long."""
+PARK_S: Final = 30.0
+PARK_EVERY: Final = 4
+GIVE_UP_AFTER: Final = 12
+SHORTEST_WAIT_S: Final = 0.001
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Slot(Protocol):
+    """A call in flight that other processes count too."""
+
+    def release(self) -> None: ...
+
+
+class Slots(Protocol):
+    """The cap of one provider over all processes."""
+
+    @property
+    def retry_s(self) -> float:
+        """After how many seconds to ask again when there was none."""
+
+    def acquire(self) -> Slot | None:
+        """A free slot, or None. Never waits."""
+
+
+class PendingClaim(Claim):
+    """A claim that knows its group, and whose owner is told what becomes of it."""
+
+    __slots__ = ("flight", "group", "slot")
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(ticket)
+        self.group: Group | None = None
+        self.flight: Flight | None = None
+        self.slot: Slot | None = None
+
+    def granted(self, flight: Flight) -> None:
+        raise NotImplementedError
+
+    def failed(self, error: WorkbenchError) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why the request whose turn it is cannot go."""
+
+    reason: WaitReason
+    until_s: float | None = None
+    """None while that depends on other calls ending."""
+    detail: str = ""
+
+
+GroupName = tuple[str, str, str]
+"""Provider, base URL, model family."""
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    name: GroupName
+    spec: ProviderSpec
+    lanes: list[Lane]
+    slots: Slots | None
+    queue: FairQueue = field(default_factory=FairQueue)
+    suspects: Suspects = field(default_factory=Suspects)
+    parked: list[tuple[float, int, PendingClaim]] = field(default_factory=list)
+    """A heap of requests that sit out a while, by the time at which they come back."""
+    wake_s: float = math.inf
+    blocked: Blocked | None = None
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        board: LaneBoard,
+        *,
+        family: Callable[[Ticket], str],
+        wall_s: Callable[[], float],
+        slots: Callable[[str], Slots | None] = lambda provider: None,
+    ) -> None:
+        self.board = board
+        self.groups: dict[GroupName, Group] = {}
+        self.person_present = False
+        """Somebody said that a person is at the screen; interactive requests say so by themselves for two minutes."""
+        self._family = family
+        self._wall_s = wall_s
+        self._slots = slots
+        self._attended_until_s = -math.inf
+        self._order = itertools.count()
+
+    # -- the life of a claim --------------------------------------------------------------------------------------
+
+    def enqueue(self, claim: PendingClaim, now_s: float) -> None:
+        """Queue a claim and send what can go. It may have been granted, or have failed, when this returns."""
+        try:
+            group = self._group(claim.ticket)
+        except WorkbenchError as error:
+            self._fail(claim, error)
+            return
+        claim.group, claim.since_s = group, now_s
+        if claim.tier is Priority.INTERACTIVE:
+            self._attended_until_s = now_s + ATTENTION_S
+        if (hopeless := self._hopeless(group, claim)) is not None:
+            self._fail(claim, hopeless)
+            return
+        refusals = group.suspects.refusals(claim.ticket)
+        if refusals and refusals % PARK_EVERY == 0:
+            claim.parked = True
+            heapq.heappush(group.parked, (now_s + PARK_S, next(self._order), claim))
+        else:
+            group.queue.push(claim, now_s)
+        self.pump(group, now_s)
+
+    def withdraw(self, claim: PendingClaim, now_s: float) -> None:
+        """The owner lost interest. A grant that was never used is given back whole."""
+        state, claim.state = claim.state, ClaimState.GONE
+        if state is ClaimState.GRANTED:
+            flight = self._land(claim)
+            if flight is not None:
+                lane = current(flight.lane)
+                lane.unsent(now_s, flight)
+                self._pump_lane(lane, now_s)
+        elif state is ClaimState.WAITING and claim.group is not None:
+            claim.group.queue.withdrawn(claim)
+            self.pump(claim.group, now_s)
+
+    def observe(self, claim: PendingClaim, headers: Headers, now_s: float) -> None:
+        """A success has begun: its headers are there."""
+        flight = claim.flight
+        assert flight is not None
+        lane = current(flight.lane)
+        lane.accepted(flight)
+        readings = parse_limit_headers(headers, self._wall_s())
+        if readings:
+            lane.mirror(now_s, flight, readings)
+            self._pump_lane(lane, now_s)
+
+    def settle(
+        self,
+        claim: PendingClaim,
+        outcome: Outcome,
+        now_s: float,
+        *,
+        usage: Usage | None = None,
+        error: ProviderError | None = None,
+    ) -> None:
+        """The call is over: learn from it, and send what its end has made room for.
+
+        Raises RuntimeError when it was settled before.
+        """
+        group, flight = claim.group, self._land(claim)
+        if group is None or flight is None:
+            raise RuntimeError("this lease was settled before")
+        lane = current(flight.lane)
+        match outcome:
+            case Outcome.SUCCESS:
+                group.suspects.accepted(claim.ticket)
+                lane.succeeded(now_s, flight, usage)
+            case Outcome.REFUSED if group.suspects.refused(claim.ticket):
+                lane.unsent(now_s, flight)  # smaller ones pass: its size was refused, not our rate
+            case Outcome.REFUSED:
+                kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
+                hint_s = error.retry_after_s if error is not None else None
+                lane.refused(now_s, flight, kind, hint_s, self._readings(error))
+            case Outcome.OVERLOADED:
+                lane.overloaded(now_s, flight, error.retry_after_s if error is not None else None)
+            case Outcome.KEY_DEAD:
+                lane.unsent(now_s, flight)
+                self.board.retire(flight.key, lane, error, now_s)
+            case Outcome.NEUTRAL:
+                lane.ended(now_s, flight, usage)
+        self._pump_lane(lane, now_s)
+
+    def _readings(self, error: ProviderError | None) -> tuple[Reading, ...]:
+        if error is None:
+            return ()
+        readings = parse_limit_headers(error.headers, self._wall_s())
+        spoken = parse_refusal(error.message) if not readings else None
+        return readings if spoken is None else (spoken,)
+
+    def _land(self, claim: PendingClaim) -> Flight | None:
+        """Give back the claim's places; None if that has been done before."""
+        flight = claim.flight
+        if claim.group is None or flight is None or flight.settled:
+            return None
+        flight.settled = True
+        claim.group.queue.count_ended(claim.ticket)
+        if claim.slot is not None:
+            claim.slot.release()
+            claim.slot = None
+        return flight
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    @property
+    def wake_s(self) -> float:
+        """When to call `pump_due`; infinity while only the end of a call can change anything."""
+        return min((group.wake_s for group in self.groups.values()), default=math.inf)
+
+    def pump_due(self, now_s: float) -> None:
+        for group in list(self.groups.values()):
+            if group.wake_s <= now_s:
+                self.pump(group, now_s)
+
+    def pump(self, group: Group, now_s: float) -> None:
+        """Send everything that may go now; note why the next one may not."""
+        group.blocked, group.wake_s = None, math.inf
+        if group.parked:
+            self._unpark(group, now_s)
+        while (turn := group.queue.peek(now_s)) is not None:
+            claim, privileged = turn
+            assert isinstance(claim, PendingClaim)
+            lane, wait_s = self._best_lane(group, claim, now_s, 0.0 if privileged else self._reserve(now_s))
+            if lane is None:
+                self._fail_all(group)
+                return
+            if wait_s > 0:
+                if (hopeless := self._hopeless(group, claim)) is not None:
+                    group.queue.withdrawn(claim)
+                    self._fail(claim, hopeless)
+                    continue
+                self._block(group, lane, wait_s, now_s)
+                return
+            if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
+                return
+            self._send(group, lane, claim, now_s)
+        if len(group.queue):
+            group.blocked = Blocked(WaitReason.WINDOW, detail="the job's own cap on calls at once")
+
+    def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float) -> None:
+        group.queue.pop(claim, now_s)
+        group.queue.count_sent(claim.ticket)
+        ticket = claim.ticket
+        claim.flight = lane.send(now_s, ticket.cost, lane.price(ticket.cost, ticket.job), ticket.job)
+        claim.state = ClaimState.GRANTED
+        claim.granted(claim.flight)
+
+    def _best_lane(self, group: Group, claim: PendingClaim, now_s: float, reserve: float) -> tuple[Lane | None, float]:
+        """The lane that can send this earliest, then the emptiest; None when no lane has a usable key."""
+        ticket = claim.ticket
+        best: Lane | None = None
+        best_wait_s = best_load = math.inf
+        for lane in group.lanes:
+            if not lane.usable:
+                continue
+            wait_s = lane.wait_s(now_s, lane.price(ticket.cost, ticket.job), reserve)
+            load = lane.in_flight / lane.window.allowed
+            if best is None or (wait_s, load) < (best_wait_s, best_load):
+                best, best_wait_s, best_load = lane, wait_s, load
+        return best, best_wait_s
+
+    def _block(self, group: Group, lane: Lane, wait_s: float, now_s: float) -> None:
+        until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
+        group.wake_s = min(group.wake_s, until_s)
+        detail = lane.pause_why if lane.why is WaitReason.COOLING else ""
+        group.blocked = Blocked(lane.why, until_s if math.isfinite(until_s) else None, detail)
+
+    def _take_slot(self, slots: Slots, group: Group, claim: PendingClaim, now_s: float) -> bool:
+        """Last of all, so that nobody holds a shared slot while waiting for something of his own."""
+        claim.slot = slots.acquire()
+        if claim.slot is None:
+            group.wake_s = min(group.wake_s, now_s + slots.retry_s)
+            group.blocked = Blocked(WaitReason.GLOBAL_CAP)
+        return claim.slot is not None
+
+    def _pump_lane(self, lane: Lane, now_s: float) -> None:
+        for group in self.groups.values():
+            if lane in group.lanes:
+                self.pump(group, now_s)
+
+    def _unpark(self, group: Group, now_s: float) -> None:
+        parked = group.parked
+        while parked and (parked[0][0] <= now_s or parked[0][2].state is not ClaimState.WAITING):
+            _, _, claim = heapq.heappop(parked)
+            if claim.state is ClaimState.WAITING:
+                claim.parked = False
+                group.queue.push(claim, now_s)
+        if parked:
+            group.wake_s = parked[0][0]
+
+    def _reserve(self, now_s: float) -> float:
+        return INTERACTIVE_SHARE if self.person_present or now_s < self._attended_until_s else 0.0
+
+    # -- what cannot be sent --------------------------------------------------------------------------------------
+
+    def _hopeless(self, group: Group, claim: PendingClaim) -> WorkbenchError | None:
+        """Why this request can never go, by name; None if it can."""
+        if group.suspects.refusals(claim.ticket) >= GIVE_UP_AFTER:
+            return RequestTooLarge(
+                f"{group.spec.name} refused this request {claim.ticket.attempt - 1} times while smaller ones passed: "
+                "it is larger than this key's per-minute limit.",
+                hint="Shorten the prompt or lower max_tokens.",
+                provider=group.spec.name,
+            )
+        lane = bucket = None
+        for lane in group.lanes:
+            if lane.usable and (bucket := lane.too_large(lane.price(claim.ticket.cost, claim.ticket.job))) is None:
+                return None
+        if lane is None or bucket is None:
+            return None
+        assert bucket.limit is not None
+        cost = lane.price(claim.ticket.cost, claim.ticket.job)[bucket.index]
+        return RequestTooLarge(
+            f"The request needs {cost:,.0f} {bucket.kind}, but {lane.name} allows {bucket.limit:,.0f} per minute.",
+            hint="Shorten the prompt or lower max_tokens.",
+            provider=group.spec.name,
+        )
+
+    def _fail(self, claim: PendingClaim, error: WorkbenchError) -> None:
+        claim.state = ClaimState.GONE
+        claim.failed(error)
+
+    def _fail_all(self, group: Group) -> None:
+        for claim in self.drain(group):
+            self._fail(claim, nothing_usable(group.spec.name, group.lanes))
+
+    def drain(self, group: Group) -> list[PendingClaim]:
+        """Take everything out of the queue, parked claims included."""
+        waiting = [claim for claim in group.queue.drain() if isinstance(claim, PendingClaim)]
+        waiting += [claim for _, _, claim in group.parked if claim.state is ClaimState.WAITING]
+        group.parked.clear()
+        return waiting
+
+    def _group(self, ticket: Ticket) -> Group:
+        name = (ticket.route.provider, ticket.route.base_url, self._family(ticket))
+        group = self.groups.get(name)
+        if group is None:
+            lanes = self.board.lanes_for(ticket.spec, ticket.route.base_url, name[2])
+            group = self.groups[name] = Group(name, ticket.spec, lanes, self._slots(ticket.route.provider))
+        return group

@@ -1,0 +1,380 @@
+"""One lane: what is known about the limits of one account for one family of models, and what follows from it.
+
+A lane says when a request may go (`wait_s`) and learns from every answer (`succeeded`, `refused`, …). It keeps two
+clocks apart: `pause_until_s` says when it may send again, `last_cut_s` which refusals belong to an episode that is over.
+A long pause therefore never freezes what is learned after it.
+
+Pure: it takes `now_s` and waits for nothing. Time that runs backwards is taken as time standing still.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+from workbench.core.errors import LimitKind
+from workbench.core.events import WaitReason
+from workbench.core.types import Usage
+from workbench.engine.admission import TokenCost
+from workbench.engine.bucket import KINDS, AdmittedLog, Bucket, Costs, ServerType
+from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState, OutputEstimates
+from workbench.engine.limit_headers import Reading
+from workbench.engine.window import Window
+
+LONGEST_HINT_S: Final = 3600.0
+LONGEST_PAUSE_S: Final = 30.0
+"""Without a hint."""
+GUESSES: Final = 8
+"""Refusals in a row that are put down to calls in flight before a rate is suspected."""
+RECENT_S: Final = 2.0
+"""A bucket that held something back this recently was what limited us."""
+SHARED_RATE: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
+"""What to cut when a rate was refused and nobody said which."""
+
+
+class Lane:
+    def __init__(
+        self,
+        name: str,
+        keys: Sequence[KeyState],
+        window: Window,
+        rng: Random,
+        record: Callable[[Change], None],
+    ) -> None:
+        self.name = name
+        """For people: `openai#1 · gpt-5.4`."""
+        self.keys = list(keys)
+        """More than one where keys share an account."""
+        self.window = window
+        self.in_flight = 0
+        self.log = AdmittedLog()
+        self.buckets = {kind: Bucket(kind, self.log) for kind in KINDS}
+        self.paced: list[Bucket] = []
+        """The buckets that are not free."""
+        self.pause_until_s = -math.inf
+        self.pause_why = ""
+        self.held = False
+        """A person stopped this lane."""
+        self.why = WaitReason.WINDOW
+        """What made the last `wait_s` longer than zero."""
+        self.counters = Counters()
+        self.outputs = OutputEstimates()
+        self.strikes = 0
+        """Refusals for a rate in a row."""
+        self.last_cut_s = -math.inf
+        self.merged_into: Lane | None = None
+        self._accepted = True
+        """Something that was sent after the last cut has been accepted: the next refusal is a new episode."""
+        self._overload_floor: float | None = None
+        self._now_s = -math.inf
+        self._rng = rng
+        self._record = record
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        return any(not key.retired for key in self.keys)
+
+    def price(self, cost: TokenCost, job: str) -> Costs:
+        """What to reserve. Where the limit is stated, all that the answer may take, because that is what such providers
+        charge up front; elsewhere what the job's answers have come to, so that pacing is not held up by a ceiling."""
+        told = self.buckets[LimitKind.TOKENS].told or self.buckets[LimitKind.OUTPUT_TOKENS].told
+        output = float(cost.max_output) if told else self.outputs.expect(job, cost.max_output)
+        return 1.0, cost.input + output, float(cost.input), output
+
+    def too_large(self, costs: Costs) -> Bucket | None:
+        """The bucket that can never hold this request, however long it waits."""
+        for bucket in self.paced:
+            # Output alone is clamped by providers rather than refused, so only what is sent can be too large there.
+            if (
+                bucket.kind is not LimitKind.OUTPUT_TOKENS
+                and bucket.limit is not None
+                and costs[bucket.index] > bucket.limit
+            ):
+                return bucket
+        return None
+
+    def wait_s(self, now_s: float, costs: Costs, reserve: float) -> float:
+        """Seconds until a request of this size may go; infinity while that depends on another one ending.
+
+        `reserve` is the part of every limit that this request must leave alone.
+        """
+        now_s = self._advance(now_s)
+        if self.held:
+            self.why = WaitReason.PAUSED
+            return math.inf
+        if now_s < self.pause_until_s:
+            self.why = WaitReason.COOLING
+            return self.pause_until_s - now_s
+        window = self.window
+        allowed = window.allowed
+        if reserve and allowed > 1:
+            allowed -= max(1, int(reserve * allowed))
+        if self.in_flight >= allowed:
+            window.note_blocked()
+            self.why = WaitReason.WINDOW
+            return math.inf
+        longest_s = 0.0
+        for bucket in self.paced:
+            wait_s = bucket.wait_s(now_s, costs[bucket.index], reserve)
+            if wait_s > longest_s:
+                longest_s = wait_s
+                self.why = WaitReason.REQUESTS if bucket.kind is LimitKind.REQUESTS else WaitReason.TOKENS
+        return longest_s
+
+    def send(self, now_s: float, cost: TokenCost, costs: Costs, job: str) -> Flight:
+        now_s = self._advance(now_s)
+        key = self._least_loaded_key()
+        key.in_flight += 1
+        key.sent += 1
+        self.in_flight += 1
+        self.counters.sent += 1
+        self.window.note_sent(self.in_flight)
+        self.log.add(now_s, 1.0, costs[2], costs[3])
+        return Flight(
+            lane=self,
+            key=key,
+            sent_s=now_s,
+            cost=cost,
+            costs=costs,
+            job=job,
+            in_flight=self.in_flight,
+            window=self.window.allowed,
+            epoch=self.window.epoch,
+            totals=self.log.totals(),
+            marks={bucket.kind: bucket.take(now_s, costs[bucket.index]) for bucket in self.paced},
+            paced=any(now_s - bucket.blocked_s < RECENT_S for bucket in self.paced),
+        )
+
+    def absorb(self, other: Lane) -> None:
+        """Take over another lane that turned out to be the same account. Its calls in flight are settled here."""
+        other.merged_into = self
+        self.keys.extend(key for key in other.keys if key not in self.keys)
+        self.in_flight += other.in_flight
+        self.pause_until_s = max(self.pause_until_s, other.pause_until_s)
+        for kind, bucket in self.buckets.items():
+            twin = other.buckets[kind]
+            if bucket.rate is not None and twin.rate is not None:
+                bucket.level = min(bucket.level, twin.level)
+        for field in ("sent", "accepted", "refused", "overloaded", "cuts"):
+            setattr(self.counters, field, getattr(self.counters, field) + getattr(other.counters, field))
+
+    def _least_loaded_key(self) -> KeyState:
+        if len(self.keys) == 1:
+            return self.keys[0]
+        return min((key for key in self.keys if not key.retired), key=lambda key: (key.in_flight, key.sent))
+
+    # -- what answers teach ---------------------------------------------------------------------------------------
+
+    def mirror(self, now_s: float, flight: Flight, readings: Sequence[Reading], *, refused: bool = False) -> None:
+        """Take over what the response to this call said about limits. A refused call has been given back already."""
+        now_s = self._advance(now_s)
+        totals = self.log.totals()
+        for reading in readings:
+            bucket = self.buckets[reading.kind]
+            limit, server = bucket.limit, bucket.server
+            index = bucket.index
+            uncharged = flight.costs[index] if refused else 0.0
+            admitted_since = totals[index] - flight.totals[index] + uncharged
+            # A call that was sent over a lane merged into this one was marked with the other lane's books.
+            mark = flight.marks.get(reading.kind) if flight.lane is self else None
+            bucket.mirror(now_s, reading, mark, uncharged, admitted_since)
+            if bucket.limit != limit:
+                self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
+            elif bucket.server is not server and bucket.server is ServerType.WINDOW:
+                self._note(now_s, reading.kind, limit, limit, "refills in steps: sending at an even pace")
+        self._refresh_paced()
+
+    def accepted(self, flight: Flight) -> None:
+        """The provider let this call in; it may still be running."""
+        if flight.sent_s >= self.last_cut_s:
+            self._accepted = True
+            self.strikes = 0
+            self.window.unanswered = 0
+
+    def succeeded(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
+        now_s = self._advance(now_s)
+        self._land(flight)
+        self.counters.accepted += 1
+        self._correct(now_s, flight, usage)
+        if usage is not None:
+            self.outputs.learn(flight.job, usage.output)
+        self.accepted(flight)
+        self._overload_floor = None
+        before = self.window.allowed
+        self.window.succeeded(now_s, self.in_flight, flight.epoch)
+        if self.window.allowed != before:
+            self._record(Change(now_s, self.name, "window", before, self.window.allowed, GROWING))
+
+    def ended(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
+        """Cancelled, broken or failed for reasons that say nothing about limits."""
+        now_s = self._advance(now_s)
+        self._land(flight)
+        self._correct(now_s, flight, usage or Usage(input=flight.cost.input))
+
+    def unsent(self, now_s: float, flight: Flight) -> None:
+        """As if it had never been: not put on the wire, or refused for reasons that are its own."""
+        now_s = self._advance(now_s)
+        self._land(flight)
+        self._give_all_back(now_s, flight)
+
+    def overloaded(self, now_s: float, flight: Flight, retry_after_s: float | None) -> None:
+        """The provider has no room for anybody: fewer calls at once, down to half, and no verdict on our limits."""
+        now_s = self._advance(now_s)
+        self._land(flight)
+        self._give_all_back(now_s, flight)
+        self.counters.overloaded += 1
+        if self._overload_floor is None:
+            self._overload_floor = self.window.size / 2
+        before = self.window.allowed
+        self.window.resize(max(self._overload_floor, 0.8 * self.window.size))
+        self.window.rate_cut()
+        if self.window.allowed != before:
+            self._record(Change(now_s, self.name, "window", before, self.window.allowed, "the provider is overloaded"))
+        hint_s = sensible_hint(retry_after_s)
+        if hint_s is not None:
+            self._pause(now_s, flight.sent_s + hint_s, "the provider is overloaded")
+
+    def refused(
+        self,
+        now_s: float,
+        flight: Flight,
+        kind: LimitKind,
+        retry_after_s: float | None,
+        readings: Sequence[Reading],
+    ) -> None:
+        """A 429. At most one cut per episode: a refusal of something sent before the last cut, or with nothing accepted
+        since, only prolongs the pause."""
+        now_s = self._advance(now_s)
+        self._land(flight)
+        self._give_all_back(now_s, flight)
+        self.counters.refused += 1
+        flight.key.refused += 1
+        self.mirror(now_s, flight, readings, refused=True)
+        hint_s = sensible_hint(retry_after_s)
+        stale = flight.sent_s < self.last_cut_s
+        blamed = self._blame(flight, kind, hint_s, readings, stale=stale)
+        if blamed is LimitKind.CONCURRENCY:
+            self._refused_for_concurrency(now_s, flight, hint_s, stale=stale)
+        else:
+            self._refused_for_rate(now_s, flight, blamed, hint_s, stale=stale)
+
+    def _refused_for_concurrency(self, now_s: float, flight: Flight, hint_s: float | None, *, stale: bool) -> None:
+        before = self.window.allowed
+        self.window.refused(now_s, flight.in_flight, stale=stale)
+        if not stale:
+            self.last_cut_s, self._accepted = now_s, False
+            self.counters.cuts += 1
+        if self.window.allowed != before:
+            why = f"refused with {flight.in_flight} in flight"
+            self._record(Change(now_s, self.name, "window", before, self.window.allowed, why))
+        until_s = now_s + 0.05 * 2 ** min(5, self.window.unanswered)
+        if hint_s is not None:
+            until_s = max(until_s, flight.sent_s + hint_s)
+        self._pause(now_s, until_s, "too many calls at once")
+
+    def _refused_for_rate(
+        self, now_s: float, flight: Flight, blamed: LimitKind, hint_s: float | None, *, stale: bool
+    ) -> None:
+        if not stale:
+            self.strikes += 1
+            if self._accepted or self.strikes == 1:
+                self.last_cut_s, self._accepted = now_s, False
+                self.counters.cuts += 1
+                self.window.rate_cut()
+                self._cut_rates(now_s, SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,))
+        pause_s = min(LONGEST_PAUSE_S, 0.5 * 2 ** min(6, max(0, self.strikes - 1))) if hint_s is None else hint_s
+        until_s = flight.sent_s + pause_s + self._rng.uniform(0, 0.1 * pause_s)
+        self._pause(now_s, until_s, "rate limit" if blamed is LimitKind.UNKNOWN else f"{blamed} per minute")
+        for bucket in self.paced:
+            bucket.hold_until(self.pause_until_s)
+
+    def _cut_rates(self, now_s: float, kinds: Sequence[LimitKind]) -> None:
+        for kind in kinds:
+            bucket = self.buckets[kind]
+            if bucket.pinned:
+                continue
+            old = bucket.rate
+            if bucket.cut(now_s):
+                assert bucket.rate is not None
+                self._note(now_s, kind, old and old * 60, bucket.rate * 60, "refused")
+            else:
+                before = self.window.allowed
+                self.window.resize(self.window.size / 2)
+                bucket.cut_s = None
+                if self.window.allowed != before:
+                    why = "refused before a rate could be measured"
+                    self._record(Change(now_s, self.name, "window", before, self.window.allowed, why))
+        self._refresh_paced()
+
+    def _blame(
+        self, flight: Flight, kind: LimitKind, hint_s: float | None, readings: Sequence[Reading], *, stale: bool
+    ) -> LimitKind:
+        """The limit that was reached; UNKNOWN means some rate. If nobody says: what held us back when we sent."""
+        if kind is not LimitKind.UNKNOWN:
+            return kind
+        if any(reading.remaining is not None for reading in readings):
+            for reading in readings:
+                if reading.remaining is not None and reading.remaining < flight.costs[KINDS.index(reading.kind)]:
+                    return reading.kind
+            return LimitKind.CONCURRENCY
+        if hint_s is not None or (flight.paced and flight.in_flight < flight.window):
+            return LimitKind.UNKNOWN
+        window = self.window
+        if flight.in_flight >= 0.95 * flight.window:
+            if window.unanswered >= GUESSES:
+                window.forget_guesses()
+                return LimitKind.UNKNOWN
+            if window.unanswered == 0:
+                window.before_guessing = window.size
+            return LimitKind.CONCURRENCY
+        return LimitKind.CONCURRENCY if stale and window.unanswered > 0 else LimitKind.UNKNOWN
+
+    # -- the books ------------------------------------------------------------------------------------------------
+
+    def _land(self, flight: Flight) -> None:
+        self.in_flight -= 1
+        flight.key.in_flight -= 1
+
+    def _correct(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
+        """Replace what was reserved by what was used; without usage, the reserve stands."""
+        if usage is None:
+            return
+        _, total, prompt, output = flight.costs
+        # Cached input is free of input limits where input is metered apart (Anthropic).
+        fresh = usage.input - usage.cached_input
+        surplus = (0.0, total - usage.input - usage.output, prompt - fresh, output - usage.output)
+        self.log.add(now_s, 0.0, usage.input - prompt, usage.output - output)
+        for bucket in self.paced:
+            if bucket.index:
+                bucket.give_back(now_s, surplus[bucket.index])
+
+    def _give_all_back(self, now_s: float, flight: Flight) -> None:
+        """What was refused is not charged."""
+        self.log.add(now_s, -1.0, -flight.costs[2], -flight.costs[3])
+        for bucket in self.paced:
+            bucket.give_back(now_s, flight.costs[bucket.index])
+
+    def _refresh_paced(self) -> None:
+        self.paced = [bucket for bucket in self.buckets.values() if bucket.rate is not None]
+
+    def _pause(self, now_s: float, until_s: float, why: str) -> None:
+        if until_s > max(self.pause_until_s, now_s):
+            self._record(Change(now_s, self.name, "pause", None, until_s - now_s, why))
+            self.pause_until_s, self.pause_why = until_s, why
+
+    def _note(self, now_s: float, kind: LimitKind, old: float | None, new: float | None, why: str) -> None:
+        self._record(Change(now_s, self.name, f"{kind} per minute", old, new, why))
+
+    def _advance(self, now_s: float) -> float:
+        if now_s > self._now_s:
+            self._now_s = now_s
+        return self._now_s
+
+
+def sensible_hint(retry_after_s: float | None) -> float | None:
+    """A wait that a provider asks for, unless it is negative, not a number, or longer than an hour."""
+    return retry_after_s if retry_after_s is not None and 0 <= retry_after_s <= LONGEST_HINT_S else None

@@ -1,0 +1,137 @@
+"""All lanes of a process: which exist, which keys they use, and which turned out to be one and the same.
+
+One lane per (provider, base URL, account, model family). Keys that are declared to share an account start in one lane;
+keys that are found to share one are merged later, and calls still in flight are settled with the lane that took over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from workbench.core.errors import KeyRejected, MissingKey, ProviderError, QuotaSpent
+from workbench.engine.keyring import Key
+from workbench.engine.lane import Lane
+from workbench.engine.lane_values import Change, KeyState
+from workbench.engine.window import Window
+from workbench.providers.base import ProviderSpec
+
+LaneName = tuple[str, str, str, str]
+"""Provider, base URL, account, model family."""
+
+
+class LaneBoard:
+    def __init__(
+        self,
+        keys: Callable[[ProviderSpec], tuple[Key, ...]],
+        make_window: Callable[[ProviderSpec], Window],
+        rng: Random,
+        record: Callable[[Change], None],
+    ) -> None:
+        self._keys = keys
+        self._make_window = make_window
+        self._rng = rng
+        self._record = record
+        self._states: dict[tuple[str, str], KeyState] = {}
+        self._lanes: dict[LaneName, Lane] = {}
+
+    def lanes_for(self, spec: ProviderSpec, base_url: str, family: str) -> list[Lane]:
+        """The lanes over which a request for this family may go. Raises MissingKey if there is no key for them."""
+        keys = self._keys(spec)
+        if not keys and spec.needs_key:
+            raise MissingKey(spec.name, spec.key_variables)
+        accounts: dict[str, list[KeyState]] = {}
+        for key in keys or (None,):
+            account = "" if key is None else f"shared:{key.account}" if key.account else key.fingerprint
+            accounts.setdefault(account, []).append(self._state(spec, key))
+        lanes: list[Lane] = []
+        for account, states in accounts.items():
+            lane = self._lane((spec.name, base_url, account, family), spec, states)
+            if lane not in lanes:
+                lanes.append(lane)
+        return lanes
+
+    def _state(self, spec: ProviderSpec, key: Key | None) -> KeyState:
+        name = (spec.name, key.fingerprint if key is not None else "")
+        if name not in self._states:
+            self._states[name] = KeyState(key)
+        return self._states[name]
+
+    def _lane(self, name: LaneName, spec: ProviderSpec, states: Sequence[KeyState]) -> Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            label = " + ".join(state.key.alias if state.key else spec.name for state in states)
+            lane = Lane(f"{label} · {name[3]}", states, self._make_window(spec), self._rng, self._record)
+            self._lanes[name] = lane
+        lane = current(lane)
+        lane.keys.extend(state for state in states if state not in lane.keys)
+        return lane
+
+    def __iter__(self) -> Iterator[tuple[LaneName, Lane]]:
+        """Lanes in use, each once."""
+        return ((name, lane) for name, lane in self._lanes.items() if lane.merged_into is None)
+
+    def keys(self) -> Iterator[tuple[str, KeyState]]:
+        """Provider and state of every key seen so far."""
+        return ((provider, state) for (provider, _), state in self._states.items())
+
+    def named(self, name: str) -> Lane:
+        """A lane by the name that people see. Raises KeyError."""
+        for _, lane in self:
+            if lane.name == name:
+                return lane
+        raise KeyError(
+            f"there is no lane {name!r}; there are: {', '.join(lane.name for _, lane in self) or 'none yet'}"
+        )
+
+    def retire(self, state: KeyState, lane: Lane, error: ProviderError | None, now_s: float) -> None:
+        """Stop using a key for this run. A spent quota is the account's, so it takes the account's other keys along."""
+        why = error.title if error is not None else "rejected"
+        states = lane.keys if isinstance(error, QuotaSpent) else [state]
+        for gone in states:
+            if not gone.retired:
+                gone.retired = why
+                gone.error = error
+                self._record(Change(now_s, lane.name, "key", None, None, f"{gone.label} retired: {why}"))
+
+    def revive(self, alias: str, now_s: float) -> None:
+        """Use a retired key again, because a person says so. Raises KeyError for an alias that nobody has."""
+        for _, state in self.keys():
+            if state.key is not None and state.key.alias == alias:
+                state.retired, state.error = "", None
+                self._record(Change(now_s, alias, "key", None, None, "back in use"))
+                return
+        raise KeyError(f"there is no key {alias!r}")
+
+    def merge(self, into: Lane, other: Lane, why: str, now_s: float) -> None:
+        """From now on these are one lane."""
+        into.absorb(other)
+        old, into.name = f"{into.name} and {other.name}", _merged_name(into, other)
+        self._record(Change(now_s, into.name, "lane", 2, 1, f"{old}: {why}"))
+
+
+def current(lane: Lane) -> Lane:
+    """The lane that took over from this one, or itself."""
+    while lane.merged_into is not None:
+        lane = lane.merged_into
+    return lane
+
+
+def nothing_usable(provider: str, lanes: Sequence[Lane]) -> ProviderError:
+    """The error for requests that no key is left for: of the class of the last retirement, naming every key."""
+    states = list({id(state): state for lane in lanes for state in lane.keys}.values())
+    kind = QuotaSpent if states and isinstance(states[-1].error, QuotaSpent) else KeyRejected
+    named = ", ".join(f"{state.label} ({state.retired})" for state in states)
+    return kind(
+        f"No usable key is left for {provider}: {named}.",
+        hint="Replace the key or top up its account, then try again.",
+        provider=provider,
+        key_alias=states[-1].key.alias if states and states[-1].key is not None else None,
+    )
+
+
+def _merged_name(one: Lane, other: Lane) -> str:
+    (keys, _, family), (other_keys, _, other_family) = one.name.partition(" · "), other.name.partition(" · ")
+    joined_keys = keys if keys == other_keys else f"{keys} + {other_keys}"
+    joined_family = family if family == other_family else f"{family}, {other_family}"
+    return f"{joined_keys} · {joined_family}"

@@ -1,0 +1,123 @@
+"""The values that a lane keeps beside its buckets and its window."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from workbench.core.errors import LimitKind, ProviderError
+from workbench.engine.admission import TokenCost
+from workbench.engine.bucket import Costs, Mark
+from workbench.engine.keyring import Key
+
+if TYPE_CHECKING:
+    from workbench.engine.lane import Lane
+
+GROWING: Final = "growing"
+
+
+@dataclass(slots=True, eq=False)
+class KeyState:
+    """One key of one provider, as all its lanes see it."""
+
+    key: Key | None
+    """None where the provider needs no key."""
+    in_flight: int = 0
+    sent: int = 0
+    refused: int = 0
+    retired: str = ""
+    """Why it is not used any more in this run; empty while it is."""
+    error: ProviderError | None = None
+    """What retired it."""
+
+    @property
+    def label(self) -> str:
+        return self.key.alias if self.key is not None else "no key"
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One call in flight: what it was charged, and how its lane stood when it was sent."""
+
+    lane: Lane
+    key: KeyState
+    sent_s: float
+    cost: TokenCost
+    costs: Costs
+    """What was reserved."""
+    job: str
+    in_flight: int
+    """Calls of the lane in flight, this one included."""
+    window: int
+    epoch: int
+    totals: Costs
+    """What the lane had admitted in all, this one included."""
+    marks: dict[LimitKind, Mark]
+    paced: bool
+    """A bucket had held something back shortly before."""
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about a lane changed, and why."""
+
+    at_s: float
+    lane: str
+    what: str
+    """`window`, a dimension, `pause`, `key` or `lane`."""
+    old: float | None
+    new: float | None
+    why: str
+
+
+class History:
+    """The last changes. Steps of steady growth are kept as one change that gets longer."""
+
+    def __init__(self, length: int, listener: Callable[[Change], None] | None = None) -> None:
+        self._changes: deque[Change] = deque(maxlen=length)
+        self._listener = listener
+
+    def add(self, change: Change) -> None:
+        last = self._changes[-1] if self._changes else None
+        if last is not None and (change.lane, change.what, change.why) == (last.lane, last.what, GROWING):
+            self._changes[-1] = Change(change.at_s, change.lane, change.what, last.old, change.new, change.why)
+        else:
+            self._changes.append(change)
+        if self._listener is not None:
+            self._listener(change)
+
+    def latest(self) -> tuple[Change, ...]:
+        return tuple(self._changes)
+
+
+@dataclass(slots=True)
+class Counters:
+    sent: int = 0
+    accepted: int = 0
+    refused: int = 0
+    overloaded: int = 0
+    cuts: int = 0
+
+
+class OutputEstimates:
+    """How long the answers of each job really are: a mean that follows, per job, for the most recent jobs."""
+
+    JOBS: Final = 256
+
+    def __init__(self) -> None:
+        self._means: dict[str, tuple[float, int]] = {}
+
+    def learn(self, job: str, tokens: int) -> None:
+        mean, seen = self._means.pop(job, (0.0, 0))
+        seen += 1
+        self._means[job] = (mean + max(0.05, 1 / seen) * (tokens - mean), seen)
+        if len(self._means) > self.JOBS:
+            del self._means[next(iter(self._means))]
+
+    def expect(self, job: str, max_output: int) -> float:
+        """Tokens that the next answer of this job will probably have; all it may have until a few have been seen."""
+        mean, seen = self._means.get(job, (0.0, 0))
+        return min(mean, max_output) if seen >= 4 else max_output
