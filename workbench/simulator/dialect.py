@@ -119,7 +119,9 @@ class Dialect(ABC):
         headers: Headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", b"%d" % len(PAGE))]
         return exchange.respond([Step(0.0, PAGE)], lambda: headers, open_s=0.0, status=status)
 
-    def stream(self, exchange: Exchange, steps: Iterable[Step], *, open_s: float, extra: Headers | None = None) -> ASGIApp:
+    def stream(
+        self, exchange: Exchange, steps: Iterable[Step], *, open_s: float, media: str = "text/event-stream; charset=utf-8"
+    ) -> ASGIApp:
         early = self._early(exchange)
         if early is not None:
             return early
@@ -129,16 +131,15 @@ class Dialect(ABC):
 
         def headers() -> Headers:
             return [
-                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"content-type", media.encode()),
                 (b"cache-control", b"no-cache"),
                 *self.common_headers(exchange),
                 *self.limit_headers(exchange.snapshot()),
-                *(extra or ()),
             ]
 
         return exchange.respond(steps, headers, open_s=open_s)
 
-    def whole(self, exchange: Exchange, body: object, *, at_s: float, extra: Headers | None = None) -> ASGIApp:
+    def whole(self, exchange: Exchange, body: object, *, at_s: float) -> ASGIApp:
         """An answer in one piece, when all of it would have been produced."""
         early = self._early(exchange)
         if early is not None:
@@ -153,7 +154,6 @@ class Dialect(ABC):
                 (b"content-length", b"%d" % length),
                 *self.common_headers(exchange),
                 *self.limit_headers(exchange.snapshot()),
-                *(extra or ()),
             ]
 
         return exchange.respond(steps, headers, open_s=at_s)

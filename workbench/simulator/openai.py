@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from workbench.simulator.openai_chat import OPENAI, ChatCall, ChatTraits, ChunkW
 from workbench.simulator.prompt import tokens_in
 from workbench.simulator.refusal import Reason, Refusal
 from workbench.simulator.simulation import Simulation
-from workbench.simulator.stream import Headers
+from workbench.simulator.stream import Headers, Step
 
 MAX_INPUTS = 2_048
 
@@ -66,16 +67,35 @@ class ChatDialect(Dialect):
     def usage(self, call: ChatCall, exchange: Exchange) -> dict[str, object]:
         return usage_of(call.prompt, (answer for answer, _ in call.answers), call.cache)
 
+    # What a host may add to the common course of things.
+
+    def prepare(self, exchange: Exchange, body: dict[str, Any]) -> None:
+        """Change the body before it is read."""
+
+    def chunk_extra(self, exchange: Exchange) -> tuple[tuple[str, object], ...]:
+        """Top-level fields of every chunk and of whole answers."""
+        return self.traits.chunk_extra
+
+    def decorate(self, steps: Iterable[Step], call: ChatCall) -> Iterable[Step]:
+        return steps
+
+    def opens_at(self, call: ChatCall) -> float:
+        """When headers leave."""
+        return min(timing.open_s for _, timing in call.answers)
+
     async def chat(self, exchange: Exchange) -> ASGIApp:
-        call = await accept(exchange, strict=self.strict)
+        body = await exchange.read_json()
+        self.prepare(exchange, body)
+        call = accept(exchange, body, strict=self.strict)
+        traits = replace(self.traits, chunk_extra=self.chunk_extra(exchange))
         completion_id = identifier(self.id_prefix, exchange)
         usage = self.usage(call, exchange)
         if not call.streams:
             end_s = max(timing.end_s for _, timing in call.answers)
-            return self.whole(exchange, whole_body(exchange, call, self.traits, completion_id, usage), at_s=end_s)
-        writer = ChunkWriter(exchange, self.traits, completion_id, call.options)
-        open_s = min(timing.open_s for _, timing in call.answers)
-        return self.stream(exchange, writer.steps(call.prompt, call.answers, usage), open_s=open_s)
+            return self.whole(exchange, whole_body(exchange, call, traits, completion_id, usage), at_s=end_s)
+        writer = ChunkWriter(exchange, traits, completion_id, call.options)
+        steps = self.decorate(writer.steps(call.prompt, call.answers, usage), call)
+        return self.stream(exchange, steps, open_s=self.opens_at(call))
 
     def model_row(self, model: ModelProfile) -> dict[str, object]:
         return {"id": model.name, "object": "model", "created": 1_767_225_600, "owned_by": model.owner}

@@ -256,9 +256,8 @@ class ChatCall:
     streams: bool
 
 
-async def accept(exchange: Exchange, *, strict: bool) -> ChatCall:
-    """Everything before the answer."""
-    body = await exchange.read_json()
+def accept(exchange: Exchange, body: Mapping[str, Any], *, strict: bool) -> ChatCall:
+    """Everything between the body and the answer."""
     model = exchange.choose_model(body.get("model"))
     prompt = read_chat(body, model, strict=strict)
     exchange.read_marks(prompt.question)

@@ -21,10 +21,13 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
 from workbench.simulator.accounts import FIRST_KEY
+from workbench.simulator.admin import Admin
 from workbench.simulator.anthropic import AnthropicDialect
 from workbench.simulator.certificate import Certificate, temporary_certificate
+from workbench.simulator.compat import LiteLLMDialect, OpenRouterDialect, SambaNovaDialect, TogetherDialect
 from workbench.simulator.dialect import Dialect
 from workbench.simulator.gemini import GeminiDialect
+from workbench.simulator.local import Flavour, LocalDialect
 from workbench.simulator.models import Provider
 from workbench.simulator.openai import OpenAIDialect
 from workbench.simulator.profiles import PROFILES, ServerProfile
@@ -62,12 +65,21 @@ class ServerOptions:
 
 
 def application(simulation: Simulation) -> Starlette:
+    local = LocalDialect(simulation)
     dialects: dict[Provider, Dialect] = {
         Provider.OPENAI: OpenAIDialect(simulation),
         Provider.ANTHROPIC: AnthropicDialect(simulation),
         Provider.GEMINI: GeminiDialect(simulation),
+        Provider.TOGETHER: TogetherDialect(simulation),
+        Provider.SAMBANOVA: SambaNovaDialect(simulation),
+        Provider.OPENROUTER: OpenRouterDialect(simulation),
+        Provider.LITELLM: LiteLLMDialect(simulation),
     }
-    routes: list[BaseRoute] = [Mount(PATHS[provider], routes=dialect.routes()) for provider, dialect in dialects.items()]
+    routes: list[BaseRoute] = [Admin(simulation).mount()]
+    routes += [Mount(PATHS[provider], routes=dialect.routes()) for provider, dialect in dialects.items()]
+    for flavour in Flavour:
+        routes += LocalDialect(simulation, flavour).mounts(f"/{flavour}")
+    routes += [*local.mounts("/local"), *local.mounts("")]
     return Starlette(routes=routes)
 
 
