@@ -7,6 +7,7 @@
     ├─ MissingKey                  nothing to sign the request with
     ├─ EngineClosed
     ├─ SomeFailed                  of many requests, some; carries the answers of the others
+    ├─ InvalidOutput               an answer that does not fit the schema that was asked for
     ├─ StoreError                  the record of runs cannot be read or written
     ├─ BreakerOpen                 the provider failed often enough that we stopped asking
     └─ ProviderError               something came back, or nothing did
@@ -111,6 +112,16 @@ class SomeFailed(WorkbenchError):
         super().__init__(f"{first.message}{more}", hint=first.hint)
         self.errors = tuple(errors)
         self.results = results
+
+
+class InvalidOutput(WorkbenchError):
+    """Raised after one attempt to have it repaired; `text` is what the model wrote last."""
+
+    title = "invalid output"
+
+    def __init__(self, message: str, *, text: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
 
 
 class StoreError(WorkbenchError):
