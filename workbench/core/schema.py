@@ -77,7 +77,7 @@ def _from_json_schema(schema: Mapping[str, Any]) -> OutputSchema:
     from jsonschema.validators import validator_for
 
     try:
-        validator_for(schema).check_schema(schema)
+        validator_for(schema).check_schema(dict(schema))
     except SchemaError as exc:
         raise UsageError(f"This is not a valid JSON schema: at {exc.json_path}: {exc.message}.") from exc
     return OutputSchema(_name(str(schema.get("title") or "answer")), schema, lambda data: data)
