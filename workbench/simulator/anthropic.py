@@ -73,7 +73,7 @@ class AnthropicDialect(Dialect):
         message = fault.message if fault and fault.message else "Overloaded"
         body = {"type": "error", "error": {"type": "overloaded_error", "message": message}}
         return Frames(
-            error=_event("error", body),
+            error=lambda: _event("error", body),
             ping=PING,
             empty_choices=_event("content_block_delta", _text_delta(0, "")),
             missing_choices=_event("a_new_kind_of_event", {"type": "a_new_kind_of_event"}),

@@ -263,7 +263,7 @@ class OpenRouterDialect(ChatDialect):
             "error": {"code": (fault and fault.status) or 502, "message": (fault and fault.message) or "Provider returned error"},
             "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}],
         }
-        return replace(frames, error=b"data: " + encode(chunk) + b"\n\n", comment=PROCESSING, ping=PROCESSING)
+        return replace(frames, error=lambda: b"data: " + encode(chunk) + b"\n\n", comment=PROCESSING, ping=PROCESSING)
 
     def error(self, refusal: Refusal) -> tuple[int, object]:
         status, message, metadata = self._words(refusal)

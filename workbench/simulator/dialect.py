@@ -120,14 +120,20 @@ class Dialect(ABC):
         return exchange.respond([Step(0.0, PAGE)], lambda: headers, open_s=0.0, status=status)
 
     def stream(
-        self, exchange: Exchange, steps: Iterable[Step], *, open_s: float, media: str = "text/event-stream; charset=utf-8"
+        self,
+        exchange: Exchange,
+        steps: Iterable[Step],
+        *,
+        open_s: float,
+        media: str = "text/event-stream; charset=utf-8",
+        frames: Callable[[], Frames] | None = None,
     ) -> ASGIApp:
         early = self._early(exchange)
         if early is not None:
             return early
         exchange.entry.stream = True
         if exchange.faults:
-            steps = mangled(steps, exchange.faults, self.error_frames(exchange))
+            steps = mangled(steps, exchange.faults, frames() if frames else self.error_frames(exchange))
 
         def headers() -> Headers:
             return [

@@ -69,7 +69,7 @@ class GeminiDialect(Dialect):
         error = {"error": {"code": 503, "message": message, "status": "UNAVAILABLE"}}
         empty = {"candidates": [], "modelVersion": exchange.model.name}
         return Frames(
-            error=b"data: " + encode(error) + b"\n\n",
+            error=lambda: b"data: " + encode(error) + b"\n\n",
             empty_choices=b"data: " + encode(empty) + b"\n\n",
             missing_choices=b"data: " + encode({"modelVersion": exchange.model.name}) + b"\n\n",
             garbled=b'data: {"candidates": [{"content": {"par\n\n',

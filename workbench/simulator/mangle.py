@@ -6,7 +6,7 @@ steps carry output and which one is the end mark, and is given the few frames th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from workbench.simulator.faults import Fault, FaultKind
@@ -24,8 +24,8 @@ PAGE = b"""<!DOCTYPE html>
 class Frames:
     """A dialect's own way of saying what faults need said."""
 
-    error: bytes
-    """An error inside a 200."""
+    error: Callable[[], bytes]
+    """An error inside a 200, made when it is due: it may carry a number."""
     ping: bytes = b": ping\n\n"
     comment: bytes = b": keep-alive\n\n"
     empty_choices: bytes = b""
@@ -51,9 +51,9 @@ def _apply(steps: Iterable[Step], fault: Fault, frames: Frames) -> Iterable[Step
         case FaultKind.ERROR_EVENT:
             return _ended(steps, fault.after, frames.error)
         case FaultKind.CUT:
-            return _ended(steps, fault.after, b"")
+            return _ended(steps, fault.after, lambda: b"")
         case FaultKind.DROP:
-            return _ended(steps, fault.after, None)
+            return _ended(steps, fault.after, lambda: None)
         case FaultKind.TRUNCATED_JSON:
             return _truncated(steps, fault.after)
         case FaultKind.EMPTY:
@@ -94,13 +94,12 @@ def _delayed(steps: Iterable[Step], after: int, seconds: float, *, anything: boo
         yield step._replace(at_s=step.at_s + delay_s)
 
 
-def _ended(steps: Iterable[Step], after: int, last: bytes | None) -> Iterator[Step]:
+def _ended(steps: Iterable[Step], after: int, last: Callable[[], bytes | None]) -> Iterator[Step]:
     """Stops before output event number `after`, or before the end mark of a shorter answer."""
     seen = 0
     for step in steps:
         if step.is_end or (step.tokens and seen >= after):
-            if last != b"":
-                yield Step(step.at_s, last)
+            yield Step(step.at_s, last())
             return
         seen += bool(step.tokens)
         yield step

@@ -19,12 +19,16 @@ from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.mangle import Frames
 from workbench.simulator.models import ModelProfile, Provider
 from workbench.simulator.openai_chat import OPENAI, ChatCall, ChatTraits, ChunkWriter, accept, encode, usage_of, whole_body
-from workbench.simulator.prompt import tokens_in
+from workbench.simulator.openai_responses import ResponseWriter
+from workbench.simulator.prompt import Turn, tokens_in
 from workbench.simulator.refusal import Reason, Refusal
+from workbench.simulator.responses_reading import read_response
 from workbench.simulator.simulation import Simulation
 from workbench.simulator.stream import Headers, Step
 
 MAX_INPUTS = 2_048
+MAX_STORED = 500
+"""Responses kept for `previous_response_id`."""
 
 
 class ChatDialect(Dialect):
@@ -59,7 +63,7 @@ class ChatDialect(Dialect):
         error = {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
         head = {"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": exchange.model.name}
         return Frames(
-            error=b"data: " + encode(error) + b"\n\n",
+            error=lambda: b"data: " + encode(error) + b"\n\n",
             empty_choices=b"data: " + encode({**head, "choices": []}) + b"\n\n",
             missing_choices=b"data: " + encode(head) + b"\n\n",
         )
@@ -181,12 +185,66 @@ def _dimensions_of(value: object, model: ModelProfile) -> int:
     return value
 
 
+def _response_frames(writer: ResponseWriter) -> Frames:
+    return Frames(
+        error=writer.failure,
+        empty_choices=b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":""}\n\n',
+        missing_choices=b'event: response.something_new\ndata: {"type":"response.something_new"}\n\n',
+        garbled=b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","del\n\n',
+    )
+
+
 class OpenAIDialect(ChatDialect):
     traits = OPENAI
     strict = True
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation, Provider.OPENAI)
+        self._stored: dict[str, tuple[tuple[Turn, ...], dict[str, object]]] = {}
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            self.route("/responses", self.respond),
+            self.route("/responses/{name}", self.stored_response, "GET"),
+            *super().routes(),
+        ]
+
+    async def respond(self, exchange: Exchange) -> ASGIApp:
+        body = await exchange.read_json()
+        model = exchange.choose_model(body.get("model"))
+        reading = read_response(body, model, self._earlier(body.get("previous_response_id")))
+        prompt = reading.prompt
+        exchange.read_marks(prompt.question)
+        cache = exchange.cache_use(prompt)
+        exchange.admit(prompt)
+        ((answer, timing),) = exchange.answers(prompt)
+        writer = ResponseWriter(exchange, reading, cache, body)
+        response = writer.response(answer)
+        if body.get("store", True):
+            turns = (*prompt.turns, Turn("assistant", "".join(answer.text)))
+            self._stored[writer.response_id] = turns, response
+            while len(self._stored) > MAX_STORED:
+                del self._stored[next(iter(self._stored))]
+        if not body.get("stream"):
+            return self.whole(exchange, response, at_s=timing.end_s)
+        return self.stream(
+            exchange, writer.steps(answer, timing), open_s=timing.open_s, frames=lambda: _response_frames(writer)
+        )
+
+    def _earlier(self, name: object) -> tuple[Turn, ...]:
+        if name is None:
+            return ()
+        if name not in self._stored:
+            raise Refusal(
+                Reason.BAD_VALUE, f"Previous response with id '{name}' not found.", parameter="previous_response_id"
+            )
+        return self._stored[str(name)][0]
+
+    async def stored_response(self, exchange: Exchange) -> ASGIApp:
+        name = exchange.request.path_params["name"]
+        if name not in self._stored:
+            raise Refusal(Reason.UNKNOWN_ROUTE, f"Response with id '{name}' not found.")
+        return self.plain(exchange, self._stored[name][1])
 
     def common_headers(self, exchange: Exchange) -> Headers:
         took_ms = round((self.simulation.now_s() - exchange.entry.at_s) * 1000)

@@ -24,7 +24,7 @@ from workbench.simulator.stream import Step
 encode = msgspec.json.encode
 DONE = b"data: [DONE]\n\n"
 NONSENSE: dict[str, object] = {"prompt_tokens": -5, "completion_tokens": 99_999_999_999, "total_tokens": 0}
-_OBFUSCATION = tuple("".join(chr(97 + (i * 7 + j * 11) % 26) for j in range(1 + i % 11)) for i in range(16))
+OBFUSCATION = tuple("".join(chr(97 + (i * 7 + j * 11) % 26) for j in range(1 + i % 11)) for i in range(16))
 
 FINISH = {
     Finish.STOP: "stop",
@@ -191,7 +191,7 @@ class ChunkWriter:
             yield from self._counted(prefix, suffix, events, usage)
             return
         if self._obfuscates:
-            tails = [b'%s,"obfuscation":"%s"}\n\n' % (suffix, text.encode()) for text in _OBFUSCATION]
+            tails = [b'%s,"obfuscation":"%s"}\n\n' % (suffix, text.encode()) for text in OBFUSCATION]
         else:
             tails = [suffix + b"}\n\n"] * 16
         for number, (at_s, text, tokens) in enumerate(events):

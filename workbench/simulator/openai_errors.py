@@ -62,7 +62,7 @@ def error(refusal: Refusal) -> tuple[int, dict[str, object]]:
             return 400, body(f"Unknown parameter: '{refusal.parameter}'.", invalid, refusal.parameter, "unknown_parameter")
         case Reason.UNSUPPORTED_PARAMETER:
             text = said or f"Unsupported parameter: '{refusal.parameter}' is not supported with this model."
-            return 400, body(text, invalid, refusal.parameter, "unsupported_parameter")
+            return 400, body(text, invalid, refusal.parameter, "unsupported_parameter" if refusal.coded else None)
         case Reason.UNSUPPORTED_VALUE:
             return 400, body(said, invalid, refusal.parameter, "unsupported_value")
         case Reason.MISSING_PARAMETER:

@@ -86,6 +86,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer of the server, not an 
         status: int | None = None,
         should_retry: bool | None = None,
         named: bool = True,
+        coded: bool = True,
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -105,3 +106,5 @@ class Refusal(Exception):  # noqa: N818 - it is an answer of the server, not an 
         self.should_retry = should_retry
         self.named = named
         """The body may say which limit it was."""
+        self.coded = coded
+        """The body has an error code beside the message."""
