@@ -27,6 +27,8 @@ BURST_S: Final = 2.0
 MARGIN: Final = 0.01
 """Part of a told limit that is never spent: covers the flight time of a request."""
 WINDOW_PACE: Final = 0.98
+WINDOW_STEP: Final = 0.02
+SLOWEST_WINDOW_PACE: Final = 0.9
 FIRST_CUT: Final = 0.7
 """What was admitted before the first refusal includes the server's saved minute."""
 BETA: Final = 0.9
@@ -102,12 +104,15 @@ class Mark:
 class Bucket:
     __slots__ = (
         "_day_votes",
+        "_even_since_s",
         "_floor_from_s",
         "_floor_rate",
         "_grown_s",
         "_held_s",
         "_log",
         "_votes",
+        "_window_pace",
+        "_window_since_s",
         "at_s",
         "blocked_s",
         "ceiling",
@@ -151,6 +156,9 @@ class Bucket:
         self._log = log
         self._votes = 0
         self._day_votes = 0
+        self._window_pace = WINDOW_PACE
+        self._window_since_s = float("-inf")
+        self._even_since_s: float | None = None
         self._held_s = 0.0
         self._grown_s = 0.0
         self._floor_from_s = float("-inf")
@@ -166,7 +174,7 @@ class Bucket:
     def pace(self) -> float:
         """The rate that the stated limit allows."""
         assert self.limit is not None
-        return self.limit / self.period_s * (WINDOW_PACE if self.server is ServerType.WINDOW else 1.0)
+        return self.limit / self.period_s * (self._window_pace if self.server is ServerType.WINDOW else 1.0)
 
     def wait_s(self, now_s: float, cost: float, reserve: float) -> float:
         """Seconds until `cost` fits while the fraction `reserve` stays untouched; 0.0 if it does now."""
@@ -218,6 +226,11 @@ class Bucket:
 
         Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate.
         """
+        if self._filled_its_window(now_s):
+            self._window_pace = max(SLOWEST_WINDOW_PACE, self._window_pace - WINDOW_STEP)
+            self.rate = self.pace
+            self.level = min(self.level, 0.0)
+            return True
         units, elapsed_s = self._log.since(now_s, float("-inf") if self.cut_s is None else self.cut_s, self.index)
         admitted = units / elapsed_s if elapsed_s > 0 else 0.0
         if self.rate is None:
@@ -232,6 +245,16 @@ class Bucket:
             ceiling = max(ceiling, 0.4 * self._floor_rate)
         self.learn(now_s, max(ceiling, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
         return True
+
+    def _filled_its_window(self, now_s: float) -> bool:
+        """Refused at the very end of a window that we filled ourselves: what calls in flight hold in reserve did not fit
+        on top. A little slower is enough; nobody else is spending this account."""
+        if self.limit is None or self.server is not ServerType.WINDOW or self.ceiling is not None:
+            return False
+        if now_s - self._window_since_s < self.period_s:
+            return False
+        units, elapsed_s = self._log.since(now_s, now_s - self.period_s, self.index)
+        return elapsed_s > 0.9 * self.period_s and units > SLOWEST_WINDOW_PACE * self.limit
 
     def learn(self, now_s: float, ceiling: float) -> None:
         """Pace below `ceiling` from now on, and creep up to it and beyond."""
@@ -273,15 +296,15 @@ class Bucket:
         server did not charge of it (all, when it was refused), `admitted_since` what has been admitted after it."""
         if self.pinned or reading.limit is None:
             return
-        self._judge_server(reading)
+        self._judge_server(now_s, reading)
         if reading.limit != self.limit or self.rate is None:
             self._take_limit(now_s, reading, admitted_since)
             return
         if mark is None or reading.remaining is None:
             return
         self.refill(now_s)
-        if self.server is ServerType.WINDOW:
-            self.level = min(self.level, reading.remaining)
+        if self.server is ServerType.WINDOW or self.ceiling is not None:
+            self.level = min(self.level, reading.remaining)  # the level paces us; it is not a copy of the server's
             return
         error = reading.remaining - mark.level - uncharged - (self.corrections - mark.corrections)
         step = error if error < 0 else 0.5 * error  # too little is believed at once, too much by halves
@@ -292,6 +315,7 @@ class Bucket:
         assert reading.limit is not None
         first = self.rate is None
         self.limit = reading.limit
+        self._window_pace = WINDOW_PACE
         if self.server is ServerType.UNKNOWN:
             self.period_s = reading.period_s
             if reading.spoken:
@@ -306,7 +330,7 @@ class Bucket:
         else:
             self.level = min(self.level, self.depth)
 
-    def _judge_server(self, reading: Reading) -> None:
+    def _judge_server(self, now_s: float, reading: Reading) -> None:
         """Vote on how the server refills, by what its reset time should be if it refilled evenly."""
         limit, remaining, reset_s = reading.limit, reading.remaining, reading.reset_s
         if limit is None or remaining is None or reset_s is None:
@@ -318,23 +342,30 @@ class Bucket:
             self._day_votes += 1
             if self._day_votes >= 3:
                 self.period_s = DAY_S
-                self._become(ServerType.BUCKET)
+                self._become(now_s, ServerType.BUCKET)
             return
         self._day_votes = 0
-        if used <= 0.02 * limit:
-            return
+        if used <= 0.02 * limit or self.period_s == DAY_S:
+            return  # a day's limit is refilled at midnight or evenly: what is left may be spent at once either way
         expected_s = used * self.period_s / limit
-        even = abs(reset_s - expected_s) <= max(2.0 if self.period_s >= MINUTE_S else 0.5, 0.25 * expected_s)
-        self._votes = max(-8, min(8, self._votes + (-1 if even else 1)))
-        if self.period_s == DAY_S:
-            return  # refilled at midnight or evenly: what is left may be spent at once either way
-        if self._votes >= 3 and self.server is not ServerType.WINDOW:
-            self._become(ServerType.WINDOW)
-        elif self._votes <= -3 and self.server is not ServerType.BUCKET:
-            self._become(ServerType.BUCKET)
+        if abs(reset_s - expected_s) > max(2.0 if self.period_s >= MINUTE_S else 0.5, 0.25 * expected_s):
+            self._even_since_s = None
+            self._votes = min(8, self._votes + 1)
+            if self._votes >= 3 and self.server is not ServerType.WINDOW:
+                self._become(now_s, ServerType.WINDOW)
+            return
+        self._votes = max(-8, self._votes - 1)
+        if expected_s > 0.75 * self.period_s:
+            return  # a nearly used up sliding window looks the same
+        if self._even_since_s is None:
+            self._even_since_s = now_s
+        # A fixed window at an even pace looks like a bucket for a few seconds of every minute, never for two minutes.
+        if self.server is ServerType.UNKNOWN or now_s - self._even_since_s > 2.5 * MINUTE_S:
+            self._become(now_s, ServerType.BUCKET)
 
-    def _become(self, server: ServerType) -> None:
+    def _become(self, now_s: float, server: ServerType) -> None:
         self.server = server
+        self._window_since_s = now_s
         if self.rate is None or self.limit is None:
             return
         self.rate = min(self.rate, self.pace) if self.ceiling is not None else self.pace
