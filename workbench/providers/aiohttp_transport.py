@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,7 @@ from yarl import URL
 
 from workbench.core.clock import Clock
 from workbench.providers.exchange import EXTENSION, Exchange, Traffic
-from workbench.providers.network import Origin, Proxy, keepalive_options
+from workbench.providers.network import Origin, Proxy, TLSContexts, keepalive_options
 
 _OWN_HEADERS = frozenset({"host", "transfer-encoding"})
 """aiohttp writes these itself from the URL and the body."""
@@ -70,7 +69,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self,
         *,
         origin: Origin,
-        tls: ssl.SSLContext,
+        tls: TLSContexts,
         proxy: Proxy | None,
         max_connections: int,
         keepalive_s: float,
@@ -159,7 +158,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 connector=aiohttp.TCPConnector(
                     limit=self._max_connections,
                     keepalive_timeout=self._keepalive_s,
-                    ssl=self._tls,
+                    ssl=self._tls.offering("http/1.1") if self._origin.scheme == "https" else False,
                     ttl_dns_cache=60,
                     socket_factory=_socket,
                 ),

@@ -8,7 +8,6 @@ answer holds its deadlines.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, assert_never
@@ -17,7 +16,7 @@ from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import EngineClosed
 from workbench.providers.base import ProviderSpec, Transport
 from workbench.providers.exchange import Traffic
-from workbench.providers.network import KEEPALIVE_S, Origin, Proxy, proxy_for, tls_context
+from workbench.providers.network import KEEPALIVE_S, Origin, Proxy, TLSContexts, proxy_for
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -80,7 +79,7 @@ class Connections:
         self._clock = clock or SystemClock()
         self._keepalive_s = keepalive_s
         self._max_connections = max_connections
-        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+        self._tls = TLSContexts(environ)
         self._pools: dict[tuple[str, str, Transport], _Pool] = {}
         self._closed = False
 
@@ -103,7 +102,7 @@ class Connections:
         """Import what these transports need and load the certificates; safe in a worker thread."""
         for transport in transports:
             _transport_class(transport)
-            self._context(_alpn(transport))
+            self._tls.offering(*_ALPN[transport])
 
     def statistics(self) -> tuple[PoolStatistics, ...]:
         return tuple(
@@ -141,7 +140,7 @@ class Connections:
         proxy = proxy_for(origin, self._environ)
         transport = _transport_class(kind)(
             origin=origin,
-            tls=self._context(_alpn(kind)),
+            tls=self._tls,
             proxy=proxy,
             max_connections=self._max_connections,
             keepalive_s=self._keepalive_s,
@@ -159,15 +158,12 @@ class Connections:
         client.cookies = _no_cookies()
         return _Pool(client, transport, origin, proxied=proxy is not None)
 
-    def _context(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
-        found = self._contexts.get(alpn)
-        if found is None:
-            found = self._contexts[alpn] = tls_context(self._environ, alpn)
-        return found
 
-
-def _alpn(kind: Transport) -> tuple[str, ...]:
-    return ("h2", "http/1.1") if kind is Transport.HTTP2 else ("http/1.1",)
+_ALPN = {
+    Transport.HTTP1: ("http/1.1",),
+    Transport.HTTP2: ("h2", "http/1.1"),
+    Transport.AIOHTTP: ("http/1.1",),
+}
 
 
 class _TransportFactory(Protocol):
@@ -175,7 +171,7 @@ class _TransportFactory(Protocol):
         self,
         *,
         origin: Origin,
-        tls: ssl.SSLContext,
+        tls: TLSContexts,
         proxy: Proxy | None,
         max_connections: int,
         keepalive_s: float,
@@ -190,7 +186,11 @@ def _transport_class(kind: Transport) -> _TransportFactory:
             from workbench.providers.http1_transport import Http1Transport
 
             return Http1Transport
-        case Transport.AIOHTTP | Transport.HTTP2:
+        case Transport.HTTP2:
+            from workbench.providers.h2_transport import Http2Transport
+
+            return Http2Transport
+        case Transport.AIOHTTP:
             from workbench.providers.aiohttp_transport import AiohttpTransport
 
             return AiohttpTransport

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import httpx
 
 from workbench.core.clock import Clock
 from workbench.providers.exchange import EXTENSION, Exchange, Traffic
-from workbench.providers.network import Origin, Proxy, keepalive_options
+from workbench.providers.network import Origin, Proxy, TLSContexts, keepalive_options
 
 
 class Http1Source(httpx.AsyncByteStream):
@@ -58,7 +57,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         self,
         *,
         origin: Origin,
-        tls: ssl.SSLContext,
+        tls: TLSContexts,
         proxy: Proxy | None,
         max_connections: int,
         keepalive_s: float,
@@ -68,7 +67,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         self._origin = origin
         self._clock = clock
         self._inner = httpx.AsyncHTTPTransport(
-            verify=tls,
+            verify=tls.offering("http/1.1"),
             trust_env=False,
             limits=httpx.Limits(
                 max_connections=max_connections,

@@ -156,24 +156,38 @@ def _port(parts: SplitResult, where: str) -> int | None:
         raise ConfigError(f"The port in {where!r} is not a number from 0 to 65535.") from exc
 
 
-def tls_context(environ: Mapping[str, str], alpn: tuple[str, ...]) -> ssl.SSLContext:
-    """A verifying client context that trusts `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else certifi's roots.
+class TLSContexts:
+    """Verifying client contexts, one per list of application protocols (ALPN), shared by all connections.
 
-    One per ALPN list, shared by all connections: loading the roots takes 10–20 ms and 1 MB each time.
+    Apart because the list belongs to the context and not to the connection; few because loading the roots takes
+    10–20 ms and 1 MB each time.
     """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._made: dict[tuple[str, ...], ssl.SSLContext] = {}
+
+    def offering(self, *protocols: str) -> ssl.SSLContext:
+        found = self._made.get(protocols)
+        if found is None:
+            found = self._made[protocols] = _tls_context(self._environ)
+            found.set_alpn_protocols(list(protocols))
+        return found
+
+
+def _tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Trusts `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else certifi's roots, as the SDKs do."""
     import certifi
 
     cafile, capath = environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
     try:
-        context = ssl.create_default_context(cafile=cafile or (None if capath else certifi.where()), capath=capath)
+        return ssl.create_default_context(cafile=cafile or (None if capath else certifi.where()), capath=capath)
     except (OSError, ssl.SSLError) as exc:
         variable = "SSL_CERT_FILE" if cafile else "SSL_CERT_DIR"
         raise ConfigError(
             f"{variable}={cafile or capath} cannot be read as certificates: {exc}.",
             hint="It must name a PEM file (SSL_CERT_FILE) or a directory of hashed ones (SSL_CERT_DIR).",
         ) from exc
-    context.set_alpn_protocols(list(alpn))
-    return context
 
 
 def keepalive_options() -> list[tuple[int, int, int]]:
