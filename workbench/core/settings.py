@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from workbench.core.errors import ConfigError, UsageError
 from workbench.core.params import params_from
 from workbench.core.paths import Paths
+from workbench.core.stored_keys import read_stored_keys, stored_keys_file
 from workbench.core.toml import NotAKey, dotted, nearest, read_toml, struct_from, where
 from workbench.core.types import Params
 
@@ -168,6 +169,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """What was chosen for this row; all unset when nothing was."""
         return self.providers.get(name, _NOTHING)
 
+    def with_keys(self, provider: str, secrets: tuple[str, ...]) -> Settings:
+        """The same, with these keys added to one provider's row."""
+        row = self.provider(provider)
+        return replace(self, providers={**self.providers, provider: replace(row, keys=(*row.secrets, *secrets))})
+
     def where(self, *key: str) -> str:
         """`config.toml:12: limits.max_concurrent`, for complaints about what only upper layers can judge."""
         return dotted(key) if self.source is None else where(self.source.path, self.source.text, key)
@@ -193,11 +199,19 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     file = settings_file(path, environ)
     named = path is not None or bool(environ.get(CONFIG_VARIABLE))
     if not named and not file.exists():
-        return _with_environment(Settings(), environ)
+        return _with_stored_keys(_with_environment(Settings(), environ), environ)
     text, tables = read_toml(file)
     settings = replace(struct_from(tables, Settings, file, text), source=Source(file, text))
     _check(settings)
-    return _with_environment(settings, environ)
+    return _with_stored_keys(_with_environment(settings, environ), environ)
+
+
+def _with_stored_keys(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Keys that were pasted into the program stand after those of the file."""
+    stored = read_stored_keys(stored_keys_file(Paths.from_environment(environ).config))
+    for provider, secrets in stored.items():
+        settings = settings.with_keys(provider, secrets)
+    return settings
 
 
 def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
