@@ -352,6 +352,10 @@ def _fit_litellm(fitting: Fitting) -> None:
         fitting.put("stop", list(params.stop))
     fitting.put("seed", params.seed)
     fitting.put("reasoning_effort", params.reasoning_effort)
-    if params.thinking_budget is not None and params.thinking_budget > 0:
-        fitting.put("thinking", {"type": "enabled", "budget_tokens": params.thinking_budget})
+    budget = params.thinking_budget or 0
+    if fitting.limit is not None and budget >= fitting.limit:
+        budget = fitting.limit - 1
+        fitting.note(f"thinking_budget: {params.thinking_budget:,} became {budget:,}, below max_tokens.")
+    if budget > 0:
+        fitting.put("thinking", {"type": "enabled", "budget_tokens": budget})
     fitting.take_extra()

@@ -101,11 +101,14 @@ class Fitting:
         return chosen
 
     def leave_out_refused(self) -> None:
-        for name in sorted(self.refused):
-            if name in LIMIT_NAMES:
-                continue  # The limit is renamed where it has another name, and never dropped: that would raise it.
-            if _remove(self.body, name.split(".")):
-                self.drop(name, f"{self.model} has refused it")
+        # The limit is renamed where it has another name, and never dropped: that would raise it.
+        for name in leave_out(self.body, self.refused.difference(LIMIT_NAMES)):
+            self.drop(name, f"{self.model} has refused it")
+
+
+def leave_out(body: dict[str, Json], names: frozenset[str]) -> list[str]:
+    """Take these parameters out, dotted ones out of their tables; which of them were there."""
+    return [name for name in sorted(names) if _remove(body, name.split("."))]
 
 
 def _remove(table: dict[str, Json], path: list[str]) -> bool:
@@ -113,10 +116,13 @@ def _remove(table: dict[str, Json], path: list[str]) -> bool:
     if head not in table:
         return False
     inner = table[head]
-    if not rest or not isinstance(inner, dict):
+    if not rest or not isinstance(inner, Mapping):
         del table[head]
         return True
-    removed = _remove(inner, rest)
-    if removed and not inner:
+    kept = dict(inner)  # It may be the caller's own table, or a provider row's.
+    removed = _remove(kept, rest)
+    if kept:
+        table[head] = kept
+    else:
         del table[head]
     return removed
