@@ -93,8 +93,9 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 def allowed(layer: str) -> set[str]:
     # The demo is a world made of a simulator and settings: whoever opens an engine may open it with that.
-    both = MAY_IMPORT | {name: may | {"demo"} for name, may in FACES.items()} | {"demo": {"core", "simulator"}}
-    return both[layer] | {layer, "root"}
+    faces = {name: may | {"demo"} for name, may in FACES.items()}
+    every = MAY_IMPORT | faces | {"demo": {"core", "providers", "simulator"}}
+    return every[layer] | {layer, "root"}
 
 
 def test_no_layer_imports_a_higher_one() -> None:

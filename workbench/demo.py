@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from workbench.core.errors import WorkbenchError
 from workbench.core.paths import (
     CACHE_DIR_VARIABLE,
     CONFIG_DIR_VARIABLE,
@@ -23,9 +24,15 @@ from workbench.core.paths import (
     Paths,
 )
 from workbench.core.settings import ProviderSettings, Settings
+from workbench.providers.base import WireFamily
+from workbench.providers.catalog import BUILT_IN
 
 DEMO_LINE_UP = ("gpt-5.4", "anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash", "local/qwen3-8b")
 """Four wire families, two of them with reasoning that can be watched."""
+
+
+class DemoFailed(WorkbenchError):
+    title = "demo"
 
 
 class RunningSimulator(Protocol):
@@ -48,7 +55,12 @@ class World:
 
 def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> World:
     """A world in which every provider is `simulator` and every file lies below `root`."""
-    rows = {name: ProviderSettings(base_url=url, keys=simulator.api_key) for name, url in simulator.base_urls.items()}
+    rows = {}
+    for row in BUILT_IN:
+        # One address stands for all that goes through litellm.
+        played = "litellm" if row.family is WireFamily.LITELLM else row.name
+        if (url := simulator.base_urls.get(played)) is not None:
+            rows[row.name] = ProviderSettings(base_url=url, keys=simulator.api_key)
     paths = Paths.under(root)
     return World(
         settings=msgspec.structs.replace(
@@ -68,10 +80,16 @@ def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> W
 
 @asynccontextmanager
 async def demo(settings: Settings) -> AsyncIterator[World]:
-    """Start a simulator in a process of its own, and stop it at the end."""
+    """Start a simulator in a process of its own, and stop it at the end. Raises DemoFailed if it does not start."""
     # Imported here since only the demo needs it.
-    from workbench.simulator.process import simulator_process
+    from workbench.simulator.process import SimulatorFailed, simulator_process
 
-    with tempfile.TemporaryDirectory(prefix="llm-workbench-demo-", ignore_cleanup_errors=True) as root:
-        async with simulator_process(profile="demo") as simulator:
-            yield demo_world(simulator, settings, Path(root))
+    async with AsyncExitStack() as stack:
+        root = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="llm-workbench-demo-", ignore_cleanup_errors=True)
+        )
+        try:
+            simulator = await stack.enter_async_context(simulator_process(profile="demo"))
+        except SimulatorFailed as exc:
+            raise DemoFailed(f"The demo could not start: {exc}.") from exc
+        yield demo_world(simulator, settings, Path(root))
