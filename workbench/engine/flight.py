@@ -35,7 +35,7 @@ class _Run:
 class Flight:
     """One call under way: what it has said so far, and who is listening."""
 
-    __slots__ = ("_last_ns", "_past", "_readers", "_run", "is_over", "key", "started_ns", "task")
+    __slots__ = ("_last_ns", "_listeners", "_past", "_readers", "_run", "is_over", "key", "started_ns", "task")
 
     def __init__(self, key: str | None, started_ns: int) -> None:
         self.key = key
@@ -44,6 +44,8 @@ class Flight:
         self.is_over = False
         self.task: asyncio.Task[None] | None = None
         self._readers: list[Reader] = []
+        self._listeners: list[Reader] = []
+        """Those of the readers who want every piece."""
         self._past: list[StreamEvent | _Run] = []
         self._run: _Run | None = None
         self._last_ns = started_ns
@@ -77,32 +79,37 @@ class Flight:
             else:
                 self._run = run = _Run(event)
                 self._past.append(run)
-        else:
-            self._run = None
-            self._past.append(event)
-            if type(event) is Finished or type(event) is Failed:
-                self._end(event)
-                return
+            for reader in self._listeners:
+                reader.put(event)
+            return
+        self._run = None
+        self._past.append(event)
+        if type(event) is Finished or type(event) is Failed:
+            self._end(event)
+            return
         for reader in self._readers:
             reader.put(event)
 
-    def join(self) -> Reader:
-        """A new reader, with everything so far already in its queue."""
+    def join(self, *, quiet: bool = False) -> Reader:
+        """A new reader, with everything so far already in its queue. A quiet one gets no pieces, only the rest."""
         reader = Reader(self)
         if self.task is not None:
             reader.put(Queued(self.started_ns, WaitReason.SINGLE_FLIGHT, detail=SHARED_NOTE))
         for entry in self._past:
-            if isinstance(entry, _Run):
-                reader.put(Delta(entry.at_ns, entry.channel, "".join(entry.pieces)))
-            else:
+            if not isinstance(entry, _Run):
                 reader.put(entry)
+            elif not quiet:
+                reader.put(Delta(entry.at_ns, entry.channel, "".join(entry.pieces)))
         self._readers.append(reader)
+        if not quiet:
+            self._listeners.append(reader)
         return reader
 
     def drop(self, reader: Reader) -> bool:
         """Remove a reader; True when nobody is left and the call is still under way."""
-        if reader in self._readers:
-            self._readers.remove(reader)
+        for readers in (self._readers, self._listeners):
+            if reader in readers:
+                readers.remove(reader)
         return not self._readers and not self.is_over
 
     def _end(self, event: Finished | Failed) -> None:
@@ -156,15 +163,17 @@ class FlightBoard:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def join(self, key: str) -> Reader | None:
+    def join(self, key: str, *, quiet: bool = False) -> Reader | None:
         """A place in the flight with this key, if there is one and it has not ended."""
         flight = self._by_key.get(key)
-        return None if flight is None or flight.is_over else flight.join()
+        return None if flight is None or flight.is_over else flight.join(quiet=quiet)
 
-    def launch(self, key: str | None, started_ns: int, run: Callable[[Flight], Awaitable[None]]) -> Reader:
+    def launch(
+        self, key: str | None, started_ns: int, run: Callable[[Flight], Awaitable[None]], *, quiet: bool = False
+    ) -> Reader:
         """Start a flight; `run` emits its events, ending with the terminal one."""
         flight = Flight(key, started_ns)
-        reader = flight.join()
+        reader = flight.join(quiet=quiet)
         if key is not None:
             self._by_key[key] = flight
         flight.task = asyncio.create_task(self._fly(flight, run), name=f"flight {key or 'unshared'}")

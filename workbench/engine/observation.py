@@ -32,7 +32,6 @@ class Observation:
         "_gauge",
         "_headers_ns",
         "_hub",
-        "_key_alias",
         "_lane",
         "_last_token_ns",
         "_longest_gap_ns",
@@ -46,6 +45,7 @@ class Observation:
         "_wait_ns",
         "_waits",
         "attempts_sent",
+        "key_alias",
     )
 
     def __init__(self, hub: MetricsHub, request: Request, submitted_ns: int) -> None:
@@ -74,7 +74,7 @@ class Observation:
         self._first_token_ns: int | None = None
         self._first_answer_ns: int | None = None
         self._last_token_ns: int | None = None
-        self._key_alias: KeyAlias | None = None
+        self.key_alias: KeyAlias | None = None
         self._chunks = self._characters = self._longest_gap_ns = 0
 
     # -- on the way to the wire ----------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class Observation:
 
     def admit(self, key_alias: KeyAlias | None, now_ns: int) -> None:
         self._end_wait(now_ns)
-        self._key_alias = key_alias
+        self.key_alias = key_alias
         self._admitted_ns = now_ns
         self.attempts_sent += 1
         self._stand(Gauge.IN_FLIGHT)
@@ -134,11 +134,15 @@ class Observation:
         if self._first_answer_ns is None and delta.channel is not Channel.REASONING:
             self._first_answer_ns = at_ns
         self._last_token_ns = at_ns
+        self.piece(delta)
+
+    def piece(self, delta: Delta) -> None:
+        """Count output without looking at when it came."""
         self._chunks += 1
         size = len(delta.text)
         self._characters += size
         if self._lane is not None:
-            self._lane.characters.add(size, at_ns)
+            self._lane.characters.add(size, delta.at_ns)
 
     def _begin_output(self, at_ns: int) -> None:
         self.alive(at_ns)
@@ -147,12 +151,14 @@ class Observation:
             for counts in self._hub.counts(self._lane):
                 counts.ttft.add((at_ns - self._sent_ns) / NS_PER_S, at_ns)
 
-    def end_attempt(self, outcome: Outcome, now_ns: int, error: WorkbenchError | None = None) -> None:
+    def end_attempt(
+        self, outcome: Outcome, now_ns: int, error: WorkbenchError | None = None, *, failed: bool = False
+    ) -> None:
         """The attempt that was admitted last is over."""
         if self._route is None or self._admitted_ns is None:
             return
         self._stand(Gauge.NOWHERE)
-        if error is not None:
+        if failed:
             self._failed_ns = self._admitted_ns
         if outcome is Outcome.REFUSED:
             for counts in self._hub.counts(self._lane):
@@ -162,7 +168,7 @@ class Observation:
             AttemptRecord(
                 number=self.attempts_sent,
                 route=self._route,
-                key_alias=self._key_alias,
+                key_alias=self.key_alias,
                 enqueued_ns=self._enqueued_ns,
                 admitted_ns=self._admitted_ns,
                 sent_ns=self._sent_ns,
@@ -201,7 +207,7 @@ class Observation:
             number=self._number,
             model=self._request.model,
             route=self._route,
-            key_alias=self._key_alias,
+            key_alias=self.key_alias,
             population=population,
             finish_reason=None if population is Population.FAILED else result.finish_reason,
             error="" if error is None else error.title,

@@ -1,0 +1,369 @@
+"""The engine: one per event loop, opened and closed with `async with`, used alike by panes, the library and the shell.
+
+It owns connections, keys, limits, the response cache and every task that runs a request; callers own nothing but the
+generator they iterate. Composition only: what happens to a request is in `pursuit`, who shares one in `flight`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from workbench.core.clock import Clock, SystemClock
+from workbench.core.errors import EngineClosed, UsageError, WorkbenchError
+from workbench.core.events import Failed, Finished, StreamEvent
+from workbench.core.paths import Paths
+from workbench.core.pricing import Price, PriceTable, cost_usd
+from workbench.core.settings import Settings
+from workbench.core.types import CacheMode, FinishReason, Request, Result, Route, Timing, Usage
+from workbench.engine.admission import Admission
+from workbench.engine.breaker import CircuitStats
+from workbench.engine.cache import CacheStats, ResponseCache, cache_key
+from workbench.engine.flight import Flight, FlightBoard, Reader, follow
+from workbench.engine.gate import Gate
+from workbench.engine.keyring import Keyring, read_system_keyring
+from workbench.engine.limiter import Limiter, LimiterOptions
+from workbench.engine.metrics import MetricsHub
+from workbench.engine.notices import Notice, NoticeBoard
+from workbench.engine.observation import Observation
+from workbench.engine.pursuit import Pursuit
+from workbench.engine.records import Population, RequestRecord, Traffic
+from workbench.engine.router import Router, Target
+from workbench.engine.services import Order, Services
+from workbench.engine.wires import Wires
+from workbench.providers.base import Adapter, ProviderSpec, WireFamily
+from workbench.providers.capabilities import ParameterMemory
+from workbench.providers.fitting import fit
+from workbench.providers.http import PoolStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatistics:
+    """A snapshot of everything, cheap enough to be taken four times a second."""
+
+    traffic: Traffic
+    circuits: tuple[CircuitStats, ...]
+    cache: CacheStats | None
+    """None when the cache is turned off in the settings."""
+    pools: tuple[PoolStatistics, ...]
+    notices: tuple[Notice, ...]
+
+
+class Engine:
+    """Runs requests against every provider that the settings know.
+
+        async with Engine(Settings()) as engine:
+            result = await engine.complete(Request("gpt-5.4", (Message.user("Hello"),)))
+
+    Bound to the event loop that opened it; using it from another raises UsageError.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        rng: Random | None = None,
+        adapters: Mapping[WireFamily, Adapter] | None = None,
+        admission: Admission | None = None,
+        on_notice: Callable[[Notice], None] | None = None,
+        on_record: Callable[[RequestRecord], None] | None = None,
+    ) -> None:
+        """Reads no file and opens nothing yet. Raises ConfigError for provider rows that cannot work.
+
+        Args:
+            environ: where keys, base URLs, proxies and directories are looked up; the process's own by default.
+            adapters: other wires than the built-in ones.
+            admission: another limiter than the built-in one.
+            on_notice: called on the engine's loop with what a person should be told once.
+            on_record: called with every request that has ended.
+        """
+        self._settings = settings
+        self._environ = os.environ if environ is None else environ
+        self._clock = clock or SystemClock()
+        self._rng = rng or Random()
+        self._router = Router(settings, self._environ)
+        self._notices = NoticeBoard(self._clock, on_notice)
+        self._hub = MetricsHub(on_record)
+        self._gate = Gate(self._clock)
+        self._flights = FlightBoard()
+        self._memory = ParameterMemory()
+        self._given_adapters = adapters
+        self._given_admission = admission
+        self._paths = Paths.from_environment(self._environ)
+        self._keyrings: dict[str, Keyring] = {}
+        self._prices: dict[Route, Price | None] = {}
+        self._price_table: PriceTable | None = None
+        self._cache: ResponseCache | None = None
+        self._wires: Wires | None = None
+        self._services: Services | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._warming: asyncio.Task[None] | None = None
+
+    # -- opening and closing -------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Raises ConfigError for a `prices.toml` that cannot be read."""
+        if self._loop is not None:
+            raise UsageError("An engine is opened once.", hint="Make another one.")
+        self._price_table = PriceTable.load(self._settings, self._paths.prices_file)
+        self._loop = asyncio.get_running_loop()
+        self._notices.bind(self._loop)
+        if self._settings.cache.enabled:
+            self._cache = ResponseCache(self._paths.responses, self._settings.cache, self._clock, self._notices.tell)
+        self._wires = Wires(self._environ, self._clock, self._memory, self._given_adapters)
+        self._services = Services(
+            settings=self._settings,
+            clock=self._clock,
+            rng=self._rng,
+            adapter_for=self._wires.adapter_for,
+            admission=self._given_admission or self._limiter(),
+            gate=self._gate,
+            memory=self._memory,
+            cache=self._cache,
+            hub=self._hub,
+            cost_of=self._cost_of,
+            stamp_error_ns=lambda _: 0,
+            budgets={},
+        )
+        self._warming = asyncio.create_task(asyncio.to_thread(self._price_table.warm), name="read prices")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        services, self._services = self._services, None
+        if services is None or self._wires is None or self._warming is None:
+            return
+        # From the callers inwards: requests end first, then what they stood on.
+        await self._flights.aclose()
+        await services.admission.aclose()
+        await self._wires.aclose()
+        if self._cache is not None:
+            await self._cache.aclose()
+        await asyncio.wait({self._warming})
+
+    def _limiter(self) -> Limiter:
+        limits = self._settings.limits
+        return Limiter(
+            keys=lambda spec: self.keyring(spec).keys,
+            clock=self._clock,
+            rng=self._rng,
+            options=LimiterOptions(global_concurrency=limits.global_concurrency, state_dir=self._paths.state),
+        )
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
+        """Everything that happens to a request, the terminal event last.
+
+        What goes wrong with it is a `Failed` with the partial answer. Closing the generator cancels the request:
+        its response is closed at once and nothing more is yielded. Raises, on the first event, EngineClosed or
+        UsageError when this engine cannot be used here.
+        """
+        return self._events(request, stream=True, quiet=False)
+
+    async def complete(self, request: Request, *, stream: bool = True) -> Result:
+        """The answer. Raises what `stream` would yield as `Failed`; the error's `partial` has what had arrived.
+
+        Args:
+            stream: False asks for the answer in one piece. Costs less CPU, and gives neither TTFT nor a partial answer.
+        """
+        async with aclosing(self._events(request, stream=stream, quiet=True)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.result
+                if isinstance(event, Failed):
+                    event.error.partial = event.partial
+                    raise event.error
+        raise AssertionError("a stream ends with a terminal event")
+
+    def _events(self, request: Request, *, stream: bool, quiet: bool) -> AsyncGenerator[StreamEvent, None]:
+        submitted_ns = 0
+
+        def begin() -> Reader:
+            nonlocal submitted_ns
+            services = self._check_open()
+            submitted_ns = self._clock.monotonic_ns()
+            return self._begin(services, request, submitted_ns, stream=stream, quiet=quiet)
+
+        return follow(self._flights, begin, lambda ending: self._record_spare(request, submitted_ns, ending))
+
+    def _begin(self, services: Services, request: Request, submitted_ns: int, *, stream: bool, quiet: bool) -> Reader:
+        try:
+            targets = self._router.route(request.model)
+            keys = self._cache_keys(request, targets)
+        except WorkbenchError as error:
+            refused = error
+
+            async def refuse(flight: Flight) -> None:
+                self._refuse(flight, request, submitted_ns, refused)
+
+            return self._flights.launch(None, submitted_ns, refuse, quiet=quiet)
+        key = _flight_key(request, keys, stream=stream)
+        if key is not None and (joined := self._flights.join(key, quiet=quiet)) is not None:
+            return joined
+        order = Order(request, targets, keys, submitted_ns, stream)
+        return self._flights.launch(
+            key, submitted_ns, lambda flight: Pursuit(services, order, flight).run(), quiet=quiet
+        )
+
+    def _cache_keys(self, request: Request, targets: tuple[Target, ...]) -> tuple[str, ...]:
+        if self._cache is None or request.cache is CacheMode.OFF:
+            return ()
+        keys = []
+        for target in targets:
+            # Without what this run has learnt to leave out: the same question finds its answer in the next run too.
+            fitted = fit(target.spec, target.route.wire_model, request.params)
+            keys.append(
+                cache_key(target.route, request.messages, fitted.body, request.sample, family=fitted.family.value)
+            )
+        return tuple(keys)
+
+    def _refuse(self, flight: Flight, request: Request, submitted_ns: int, error: WorkbenchError) -> None:
+        """End a request that has nowhere to go."""
+        now_ns = self._clock.monotonic_ns()
+        partial = _nothing(request, submitted_ns, now_ns, FinishReason.INCOMPLETE)
+        Observation(self._hub, request, submitted_ns).finish(Population.FAILED, partial, error)
+        flight.emit(Failed(now_ns, error, partial))
+
+    def _record_spare(self, request: Request, submitted_ns: int, ending: Finished | Failed | None) -> None:
+        """A caller who shared another's call, or left one that goes on, is a request too."""
+        now_ns = self._clock.monotonic_ns()
+        observation = Observation(self._hub, request, submitted_ns)
+        match ending:
+            case Finished(result=result):
+                observation.finish(Population.SHARED, result)
+            case Failed(error=error, partial=partial):
+                observation.finish(Population.FAILED, partial, error)
+            case None:
+                left = _nothing(request, submitted_ns, now_ns, FinishReason.CANCELLED)
+                observation.finish(Population.CANCELLED, left)
+
+    def _check_open(self) -> Services:
+        if self._services is None:
+            raise EngineClosed(
+                "The engine is not open." if self._loop is None else "The engine is closed.",
+                hint="Use it inside `async with Engine(...)`.",
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "This engine belongs to another event loop.", hint="Open one engine per loop, or use `LLM`."
+            )
+        return self._services
+
+    # -- what people look at and turn ----------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def rows(self) -> tuple[ProviderSpec, ...]:
+        """Every provider, with the base URL that counts."""
+        return self._router.rows
+
+    @property
+    def admission(self) -> Admission:
+        """The limiter: its lanes, keys and history. Raises EngineClosed."""
+        return self._check_open().admission
+
+    @property
+    def records(self) -> tuple[RequestRecord, ...]:
+        """The requests that ended last, oldest first."""
+        return self._hub.records
+
+    def route(self, model: str) -> tuple[Target, ...]:
+        """Where a model name goes, in order. Raises UnknownModel, UsageError or ConfigError."""
+        return self._router.route(model)
+
+    def keyring(self, spec: ProviderSpec) -> Keyring:
+        """The keys of a provider by alias and source; the system's own keyring is asked when nothing else has one."""
+        found = self._keyrings.get(spec.name)
+        if found is None:
+            chosen = self._settings.provider(spec.name)
+            account = spec.name if chosen.shared_account else ""
+            found = Keyring.from_sources(spec, self._environ, chosen.secrets, shared_account=account)
+            if not found.keys and spec.needs_key:
+                found = Keyring.from_sources(spec, {}, (), shared_account=account, system=read_system_keyring)
+            for note in found.notes:
+                self._notices.tell(f"keys-{spec.name}-{note}", f"{spec.title or spec.name}: {note}")
+            self._keyrings[spec.name] = found
+        return found
+
+    async def warm(self, models: Iterable[str], *, requests: int = 1) -> None:
+        """Make ready for these models: import their SDKs in a thread, connect ahead, open the cache.
+
+        Names that lead nowhere are left out; connections that fail are left to the request that will need them.
+        """
+        self._check_open()
+        assert self._wires is not None, "an open engine has its wires"
+        targets: list[Target] = []
+        for model in models:
+            try:
+                targets.extend(self._router.route(model))
+            except WorkbenchError:
+                continue
+        if self._cache is not None:
+            await self._cache.open()
+        await self._wires.warm(targets, requests)
+
+    def statistics(self) -> EngineStatistics:
+        return EngineStatistics(
+            traffic=self._hub.statistics(self._clock.monotonic_ns()),
+            circuits=self._gate.statistics(),
+            cache=None if self._cache is None else self._cache.statistics(),
+            pools=() if self._wires is None else self._wires.statistics(),
+            notices=self._notices.all(),
+        )
+
+    def reset_circuit_breakers(self) -> int:
+        """Ask every provider again at once; how many circuits were open."""
+        return self._gate.reset()
+
+    async def clear_cache(self) -> int:
+        """Forget every stored answer; how many there were."""
+        return 0 if self._cache is None else await self._cache.clear()
+
+    def _cost_of(self, usage: Usage | None, route: Route) -> float | None:
+        if usage is None or self._price_table is None:
+            return None
+        if route not in self._prices:
+            self._prices[route] = self._price_table.price_of(route)
+        return cost_usd(usage, self._prices[route])
+
+
+def _flight_key(request: Request, cache_keys: tuple[str, ...], *, stream: bool) -> str | None:
+    """Requests with equal keys may share a call: same targets and words, same patience, same use of the cache."""
+    if not cache_keys:
+        return None
+    parts = (
+        *cache_keys,
+        request.cache.value,
+        int(request.priority),
+        request.deadline_s,
+        request.max_retries,
+        stream,
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _nothing(request: Request, submitted_ns: int, now_ns: int, reason: FinishReason) -> Result:
+    return Result(
+        text="",
+        reasoning="",
+        finish_reason=reason,
+        usage=None,
+        cost_usd=None,
+        timing=Timing(submitted_ns, done_ns=now_ns),
+        route=Route(spec=request.model, provider="", wire_model=request.model, base_url=""),
+        attempts=0,
+    )

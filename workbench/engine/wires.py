@@ -1,0 +1,106 @@
+"""The engine's side of the wire: connections and adapters, with their SDKs imported in a thread before they are needed.
+
+An SDK takes 0.2 to 5 s to import, and a loop that stands still for that long falsifies every stamp taken meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from workbench.core.clock import Clock
+from workbench.core.errors import ConfigError, WorkbenchError
+from workbench.core.types import Params, Request
+from workbench.engine.router import Target
+from workbench.providers.base import Adapter, ProviderSpec, WireFamily
+from workbench.providers.capabilities import ParameterMemory, wire_family
+from workbench.providers.http import Connections, PoolStatistics
+from workbench.providers.registry import Adapters
+from workbench.providers.registry import warm as import_sdks
+
+_Need = tuple[WireFamily, str]
+"""What must be imported for a call: the family's SDK and the row's transport."""
+
+
+class Wires:
+    """Connections and adapters of one engine. Belongs to its loop."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        clock: Clock,
+        memory: ParameterMemory,
+        adapters: Mapping[WireFamily, Adapter] | None = None,
+    ) -> None:
+        """`adapters` stand in for our own, for tests and other wires; they need no warming and are not closed here."""
+        self._connections = Connections(environ, clock=clock)
+        self._own: Adapters | None = None
+        if adapters is None:
+            adapters = self._own = Adapters(self._connections, clock, memory)
+        self._adapters = adapters
+        self._imports: dict[_Need, asyncio.Task[None]] = {}
+
+    @property
+    def connections(self) -> Connections:
+        return self._connections
+
+    async def adapter_for(self, target: Target, request: Request) -> Adapter:
+        """The adapter that will carry this call, ready to be used without a pause."""
+        family = wire_family(target.spec, target.route.wire_model, request.params)
+        if self._own is not None:
+            await self._import(family, target.spec)
+        return self._adapters[family]
+
+    async def warm(self, targets: Iterable[Target], requests: int) -> None:
+        """Import what these targets need and connect ahead for so many requests at once.
+
+        Guesses that a request will come; should something be wrong, the request itself will say so.
+        """
+        if self._own is None:
+            return
+        rows = {target.spec.name: target for target in targets}
+        async with asyncio.TaskGroup() as group:
+            for target in rows.values():
+                group.create_task(self._warm_one(target, requests))
+
+    def statistics(self) -> tuple[PoolStatistics, ...]:
+        return self._connections.statistics()
+
+    async def aclose(self) -> None:
+        # An import cannot be cancelled; a thread that is in one is waited for.
+        if self._imports:
+            await asyncio.wait(self._imports.values())
+        if self._own is not None:
+            await self._own.aclose()
+        await self._connections.aclose()
+
+    async def _warm_one(self, target: Target, requests: int) -> None:
+        family = wire_family(target.spec, target.route.wire_model, Params())
+        try:
+            await self._import(family, target.spec)
+            if family is not WireFamily.LITELLM:  # it has connections of its own
+                await self._connections.prewarm(target.spec, requests)
+        except WorkbenchError:
+            return
+
+    async def _import(self, family: WireFamily, spec: ProviderSpec) -> None:
+        need = (family, spec.transport.value)
+        task = self._imports.get(need)
+        if task is None:
+            task = self._imports[need] = asyncio.create_task(self._import_in_thread(family, spec))
+        # Shielded: whoever gives up waiting must not stop it for the others.
+        await asyncio.shield(task)
+
+    async def _import_in_thread(self, family: WireFamily, spec: ProviderSpec) -> None:
+        def load() -> None:
+            import_sdks([family])
+            if family is not WireFamily.LITELLM:
+                self._connections.warm(spec.transport)
+
+        try:
+            await asyncio.to_thread(load)
+        except ImportError as exc:
+            raise ConfigError(
+                f"What {spec.title or spec.name} needs cannot be imported: {exc}.",
+                hint="Install llm-workbench again, with its dependencies.",
+            ) from exc
