@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """Link reference definitions, `[label]: target "title"`."""
     EMPTY = "empty"
     """A list item without content."""
+    RAW = "raw"
+    """Source lines as they are, when Markdown is switched off."""
 
 
 @dataclass(frozen=True, slots=True)
