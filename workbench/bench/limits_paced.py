@@ -84,7 +84,9 @@ class Paced:
     def send(self, claim: _Claim, flight: Flight) -> None:
         assert flight.key.key is not None
         key = self._by_alias[flight.key.key.alias]
-        self._world.send(key, claim.work, lambda reply: self._headers(claim, reply), lambda reply: self._end(claim, reply))
+        self._world.send(
+            key, claim.work, lambda reply: self._headers(claim, reply), lambda reply: self._end(claim, reply)
+        )
 
     def _enqueue(self, work: Work) -> None:
         ticket = Ticket(

@@ -212,6 +212,14 @@ class Bucket:
         self.level = min(self.depth, self.level + elapsed_s * self.rate)
         self.at_s = now_s
 
+    def level_at(self, now_s: float) -> float:
+        """What `refill` would make of the level, without doing it."""
+        return min(self.depth, self.level + max(0.0, now_s - self.at_s) * (self.rate or 0.0))
+
+    def used(self, now_s: float) -> float:
+        """Units admitted in the last minute."""
+        return max(0.0, self._log.since(now_s, now_s - MINUTE_S, self.index)[0])
+
     def hold_until(self, until_s: float) -> None:
         """A refusal: what was saved is gone, and nothing accrues during the pause. Mirrored levels know better."""
         if self.rate is None or (self.told and self.ceiling is None):
@@ -247,8 +255,8 @@ class Bucket:
         return True
 
     def _filled_its_window(self, now_s: float) -> bool:
-        """Refused at the very end of a window that we filled ourselves: what calls in flight hold in reserve did not fit
-        on top. A little slower is enough; nobody else is spending this account."""
+        """Refused at the very end of a window that we filled ourselves: what calls in flight hold in reserve did not
+        fit on top. A little slower is enough, since nobody else is spending this account."""
         if self.limit is None or self.server is not ServerType.WINDOW or self.ceiling is not None:
             return False
         if now_s - self._window_since_s < self.period_s:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from workbench.core.errors import (
     LimitKind,
+    MissingKey,
     ProviderError,
     RateLimited,
     RequestTooLarge,
@@ -41,6 +42,7 @@ PARK_S: Final = 30.0
 PARK_EVERY: Final = 4
 GIVE_UP_AFTER: Final = 12
 SHORTEST_WAIT_S: Final = 0.001
+WORTH_TELLING_S: Final = 0.25
 
 Headers = Sequence[tuple[str, str]]
 
@@ -89,6 +91,24 @@ class Blocked:
     """None while that depends on other calls ending."""
     detail: str = ""
 
+    def differs_from(self, other: Blocked | None) -> bool:
+        """Enough to be worth telling a person."""
+        if other is None or self.reason is not other.reason:
+            return True
+        if self.until_s is None or other.until_s is None:
+            return self.until_s is not other.until_s
+        return abs(self.until_s - other.until_s) > WORTH_TELLING_S
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one request stands."""
+
+    reason: WaitReason
+    until_s: float | None
+    ahead: int
+    detail: str
+
 
 GroupName = tuple[str, str, str]
 """Provider, base URL, model family."""
@@ -106,6 +126,12 @@ class Group:
     """A heap of requests that sit out a while, by the time at which they come back."""
     wake_s: float = math.inf
     blocked: Blocked | None = None
+    """Why the next one cannot go; None when nothing waits."""
+    told: Blocked | None = None
+    """What those who wait were last told."""
+    sent_s: float = 0.0
+    interval_s: float | None = None
+    """Seconds from one send to the next, while requests wait; a mean that follows."""
 
 
 class Dispatcher:
@@ -116,14 +142,19 @@ class Dispatcher:
         family: Callable[[Ticket], str],
         wall_s: Callable[[], float],
         slots: Callable[[str], Slots | None] = lambda provider: None,
+        blocked: Callable[[Group], None] = lambda group: None,
     ) -> None:
         self.board = board
         self.groups: dict[GroupName, Group] = {}
+        self.wake_s = math.inf
+        """When to call `pump_due`, or earlier; infinity while only the end of a call can change anything."""
         self.person_present = False
         """Somebody said that a person is at the screen; interactive requests say so by themselves for two minutes."""
         self._family = family
         self._wall_s = wall_s
         self._slots = slots
+        self._blocked = blocked
+        self._groups_of: dict[Lane, list[Group]] = {}
         self._attended_until_s = -math.inf
         self._order = itertools.count()
 
@@ -231,15 +262,11 @@ class Dispatcher:
 
     # -- sending --------------------------------------------------------------------------------------------------
 
-    @property
-    def wake_s(self) -> float:
-        """When to call `pump_due`; infinity while only the end of a call can change anything."""
-        return min((group.wake_s for group in self.groups.values()), default=math.inf)
-
     def pump_due(self, now_s: float) -> None:
         for group in list(self.groups.values()):
             if group.wake_s <= now_s:
                 self.pump(group, now_s)
+        self.wake_s = min((group.wake_s for group in self.groups.values()), default=math.inf)
 
     def pump(self, group: Group, now_s: float) -> None:
         """Send everything that may go now; note why the next one may not."""
@@ -258,13 +285,15 @@ class Dispatcher:
                     group.queue.withdrawn(claim)
                     self._fail(claim, hopeless)
                     continue
-                self._block(group, lane, wait_s, now_s)
+                until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
+                until = until_s if math.isfinite(until_s) else None
+                self._block(group, Blocked(lane.why, until, lane.describe_wait()), until_s)
                 return
             if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
                 return
             self._send(group, lane, claim, now_s)
         if len(group.queue):
-            group.blocked = Blocked(WaitReason.WINDOW, detail="the job's own cap on calls at once")
+            self._block(group, Blocked(WaitReason.WINDOW, detail="the job's own cap on calls at once"), math.inf)
 
     def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float) -> None:
         group.queue.pop(claim, now_s)
@@ -272,6 +301,10 @@ class Dispatcher:
         ticket = claim.ticket
         claim.flight = lane.send(now_s, ticket.cost, lane.price(ticket.cost, ticket.job), ticket.job)
         claim.state = ClaimState.GRANTED
+        if group.told is not None:
+            interval_s = now_s - group.sent_s
+            group.interval_s = interval_s if group.interval_s is None else 0.9 * group.interval_s + 0.1 * interval_s
+        group.sent_s = now_s
         claim.granted(claim.flight)
 
     def _best_lane(self, group: Group, claim: PendingClaim, now_s: float, reserve: float) -> tuple[Lane | None, float]:
@@ -288,24 +321,25 @@ class Dispatcher:
                 best, best_wait_s, best_load = lane, wait_s, load
         return best, best_wait_s
 
-    def _block(self, group: Group, lane: Lane, wait_s: float, now_s: float) -> None:
-        until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
-        group.wake_s = min(group.wake_s, until_s)
-        detail = lane.pause_why if lane.why is WaitReason.COOLING else ""
-        group.blocked = Blocked(lane.why, until_s if math.isfinite(until_s) else None, detail)
+    def _block(self, group: Group, blocked: Blocked, wake_s: float) -> None:
+        group.blocked = blocked
+        if wake_s < group.wake_s:
+            group.wake_s = wake_s
+        if group.wake_s < self.wake_s:
+            self.wake_s = group.wake_s
+        if blocked.differs_from(group.told):
+            self._blocked(group)
 
     def _take_slot(self, slots: Slots, group: Group, claim: PendingClaim, now_s: float) -> bool:
         """Last of all, so that nobody holds a shared slot while waiting for something of his own."""
         claim.slot = slots.acquire()
         if claim.slot is None:
-            group.wake_s = min(group.wake_s, now_s + slots.retry_s)
-            group.blocked = Blocked(WaitReason.GLOBAL_CAP)
+            self._block(group, Blocked(WaitReason.GLOBAL_CAP), now_s + slots.retry_s)
         return claim.slot is not None
 
     def _pump_lane(self, lane: Lane, now_s: float) -> None:
-        for group in self.groups.values():
-            if lane in group.lanes:
-                self.pump(group, now_s)
+        for group in self._groups_of.get(lane, ()):
+            self.pump(group, now_s)
 
     def _unpark(self, group: Group, now_s: float) -> None:
         parked = group.parked
@@ -316,9 +350,42 @@ class Dispatcher:
                 group.queue.push(claim, now_s)
         if parked:
             group.wake_s = parked[0][0]
+            self.wake_s = min(self.wake_s, group.wake_s)
 
     def _reserve(self, now_s: float) -> float:
         return INTERACTIVE_SHARE if self.person_present or now_s < self._attended_until_s else 0.0
+
+    def standing(self, claim: PendingClaim, now_s: float) -> Standing:
+        """Why this request waits, how many are before it, and when it should go at the present speed."""
+        group = claim.group
+        assert group is not None
+        if claim.parked:
+            until_s = next((until for until, _, parked in group.parked if parked is claim), None)
+            return Standing(WaitReason.BACKOFF, until_s, 0, "refused repeatedly while smaller requests passed")
+        ahead = group.queue.ahead_of(claim)
+        blocked = group.blocked or Blocked(WaitReason.WINDOW)
+        until_s = blocked.until_s
+        if ahead and group.interval_s is not None:
+            until_s = max(until_s or now_s, group.sent_s) + ahead * group.interval_s
+        elif ahead:
+            until_s = None
+        if group.queue.outranked(claim):
+            return Standing(WaitReason.PRIORITY, until_s, ahead, blocked.detail)
+        return Standing(blocked.reason, until_s, ahead, blocked.detail)
+
+    def reload_keys(self, now_s: float) -> None:
+        """Ask for the keys again: new ones get lanes, those that are gone send no more."""
+        for group in self.groups.values():
+            try:
+                lanes = self.board.lanes_for(group.spec, group.name[1], group.name[2])
+            except MissingKey:
+                lanes = []
+            group.lanes = lanes
+            for lane in lanes:
+                served = self._groups_of.setdefault(lane, [])
+                if group not in served:
+                    served.append(group)
+            self.pump(group, now_s)
 
     # -- what cannot be sent --------------------------------------------------------------------------------------
 
@@ -351,7 +418,7 @@ class Dispatcher:
 
     def _fail_all(self, group: Group) -> None:
         for claim in self.drain(group):
-            self._fail(claim, nothing_usable(group.spec.name, group.lanes))
+            self._fail(claim, nothing_usable(group.spec, group.lanes))
 
     def drain(self, group: Group) -> list[PendingClaim]:
         """Take everything out of the queue, parked claims included."""
@@ -366,4 +433,6 @@ class Dispatcher:
         if group is None:
             lanes = self.board.lanes_for(ticket.spec, ticket.route.base_url, name[2])
             group = self.groups[name] = Group(name, ticket.spec, lanes, self._slots(ticket.route.provider))
+            for lane in lanes:
+                self._groups_of.setdefault(lane, []).append(group)
         return group

@@ -1,8 +1,8 @@
 """One lane: what is known about the limits of one account for one family of models, and what follows from it.
 
-A lane says when a request may go (`wait_s`) and learns from every answer (`succeeded`, `refused`, …). It keeps two
-clocks apart: `pause_until_s` says when it may send again, `last_cut_s` which refusals belong to an episode that is over.
-A long pause therefore never freezes what is learned after it.
+A lane says when a request may go (`wait_s`) and learns from every answer (`succeeded`, `refused`, …). It keeps apart
+when it may send again (`pause_until_s`) and which refusals belong to an episode that is over (`last_cut_s`): a long
+pause never freezes what is learned after it.
 
 Pure: it takes `now_s` and waits for nothing. Time that runs backwards is taken as time standing still.
 """
@@ -125,6 +125,18 @@ class Lane:
                 self.why = WaitReason.REQUESTS if bucket.kind is LimitKind.REQUESTS else WaitReason.TOKENS
         return longest_s
 
+    def describe_wait(self) -> str:
+        """The last `wait_s`, in the words of a status line."""
+        match self.why:
+            case WaitReason.WINDOW:
+                return f"{self.in_flight} of {self.window.allowed} in flight"
+            case WaitReason.COOLING:
+                return self.pause_why
+            case WaitReason.PAUSED:
+                return "stopped by hand"
+            case _:
+                return ""
+
     def send(self, now_s: float, cost: TokenCost, costs: Costs, job: str) -> Flight:
         now_s = self._advance(now_s)
         key = self._least_loaded_key()
@@ -166,6 +178,33 @@ class Lane:
         if len(self.keys) == 1:
             return self.keys[0]
         return min((key for key in self.keys if not key.retired), key=lambda key: (key.in_flight, key.sent))
+
+    # -- by hand --------------------------------------------------------------------------------------------------
+
+    def pin_window(self, size: int | None, now_s: float) -> None:
+        before = self.window.allowed
+        self.window.pin(size)
+        why = "set by hand" if size is not None else "left to adapt"
+        self._record(Change(self._advance(now_s), self.name, "window", before, self.window.allowed, why))
+
+    def pin_limit(self, kind: LimitKind, per_minute: float | None, now_s: float) -> None:
+        now_s = self._advance(now_s)
+        bucket = self.buckets[kind]
+        old = bucket.limit
+        bucket.pin(now_s, per_minute)
+        self._refresh_paced()
+        why = "set by hand" if per_minute is not None else "left to the provider"
+        self._note(now_s, kind, old, per_minute, why)
+
+    def hold(self, held: bool, now_s: float) -> None:
+        """Stop, or go on at once whatever the provider asked for."""
+        now_s = self._advance(now_s)
+        self.held = held
+        if not held:
+            self.pause_until_s, self.pause_why = -math.inf, ""
+            for bucket in self.paced:
+                bucket.at_s = min(bucket.at_s, now_s)
+        self._record(Change(now_s, self.name, "pause", None, None, "stopped by hand" if held else "resumed by hand"))
 
     # -- what answers teach ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from workbench.core.errors import KeyRejected, MissingKey, ProviderError, QuotaSpent
+from workbench.core.errors import KeyRejected, MissingKey, ProviderError, QuotaSpent, WorkbenchError
 from workbench.engine.keyring import Key
 from workbench.engine.lane import Lane
 from workbench.engine.lane_values import Change, KeyState
@@ -27,8 +27,11 @@ class LaneBoard:
         make_window: Callable[[ProviderSpec], Window],
         rng: Random,
         record: Callable[[Change], None],
+        prepare: Callable[[LaneName, Lane], None] = lambda name, lane: None,
     ) -> None:
+        """`prepare` is called with every new lane before anything is sent over it."""
         self._keys = keys
+        self._prepare = prepare
         self._make_window = make_window
         self._rng = rng
         self._record = record
@@ -63,6 +66,7 @@ class LaneBoard:
             label = " + ".join(state.key.alias if state.key else spec.name for state in states)
             lane = Lane(f"{label} · {name[3]}", states, self._make_window(spec), self._rng, self._record)
             self._lanes[name] = lane
+            self._prepare(name, lane)
         lane = current(lane)
         lane.keys.extend(state for state in states if state not in lane.keys)
         return lane
@@ -71,7 +75,7 @@ class LaneBoard:
         """Lanes in use, each once."""
         return ((name, lane) for name, lane in self._lanes.items() if lane.merged_into is None)
 
-    def keys(self) -> Iterator[tuple[str, KeyState]]:
+    def key_states(self) -> Iterator[tuple[str, KeyState]]:
         """Provider and state of every key seen so far."""
         return ((provider, state) for (provider, _), state in self._states.items())
 
@@ -96,7 +100,7 @@ class LaneBoard:
 
     def revive(self, alias: str, now_s: float) -> None:
         """Use a retired key again, because a person says so. Raises KeyError for an alias that nobody has."""
-        for _, state in self.keys():
+        for _, state in self.key_states():
             if state.key is not None and state.key.alias == alias:
                 state.retired, state.error = "", None
                 self._record(Change(now_s, alias, "key", None, None, "back in use"))
@@ -117,16 +121,19 @@ def current(lane: Lane) -> Lane:
     return lane
 
 
-def nothing_usable(provider: str, lanes: Sequence[Lane]) -> ProviderError:
-    """The error for requests that no key is left for: of the class of the last retirement, naming every key."""
+def nothing_usable(spec: ProviderSpec, lanes: Sequence[Lane]) -> WorkbenchError:
+    """The error for requests that no key is left for. It names every key, and is of the class of the last one's end."""
     states = list({id(state): state for lane in lanes for state in lane.keys}.values())
-    kind = QuotaSpent if states and isinstance(states[-1].error, QuotaSpent) else KeyRejected
+    if not states:
+        return MissingKey(spec.name, spec.key_variables)
+    last = states[-1]
+    kind = QuotaSpent if isinstance(last.error, QuotaSpent) else KeyRejected
     named = ", ".join(f"{state.label} ({state.retired})" for state in states)
     return kind(
-        f"No usable key is left for {provider}: {named}.",
+        f"No usable key is left for {spec.name}: {named}.",
         hint="Replace the key or top up its account, then try again.",
-        provider=provider,
-        key_alias=states[-1].key.alias if states and states[-1].key is not None else None,
+        provider=spec.name,
+        key_alias=last.key.alias if last.key is not None else None,
     )
 
 

@@ -48,7 +48,7 @@ class Claim:
 class JobQueue:
     """The waiting requests of one job within one tier."""
 
-    __slots__ = ("capped", "claims", "name", "ready", "served", "weight", "_next_place", "_first_place")
+    __slots__ = ("_first_place", "_next_place", "capped", "claims", "name", "ready", "served", "weight")
 
     def __init__(self, name: str, weight: float) -> None:
         self.name = name
@@ -235,6 +235,10 @@ class FairQueue:
         """Requests before this one: those of tiers above it, and of its own job. Other jobs take turns with it."""
         above = sum(tier.waiting for tier in self._tiers[: claim.tier])
         return above + (claim.job.before(claim) if claim.job is not None else 0)
+
+    def outranked(self, claim: Claim) -> bool:
+        """Somebody of a higher tier goes first."""
+        return any(tier.waiting > 0 for tier in self._tiers[: claim.tier])
 
     def front(self, count: int) -> Iterator[Claim]:
         """Up to `count` claims that are next in line, roughly in order."""

@@ -1,166 +1,62 @@
-"""Admission: a window per key, strict priorities, one wake-up per send."""
+"""`Admission` for one event loop: futures, one timer and deadlines around the dispatcher, which decides everything.
+
+One waiter is woken per send, however many wait. Of those who wait, only the ones at the front are told when the reason
+or the estimate changes, at most four times a second: with 100,000 queued the others learn it when they get there.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING, Final
 
 from workbench.core.clock import NS_PER_S, Clock, SystemClock
-from workbench.core.errors import EngineClosed, MissingKey, ProviderError, TimedOut, TimeoutKind
-from workbench.core.events import Queued, WaitReason
-from workbench.core.types import KeyAlias, Priority, Route, Usage
+from workbench.core.errors import EngineClosed, LimitKind, ProviderError, TimedOut, TimeoutKind, WorkbenchError
+from workbench.core.events import Queued
+from workbench.core.types import KeyAlias, Route, Usage
 from workbench.engine.admission import Lease, Outcome, Ticket, Waiter
+from workbench.engine.dispatcher import WORTH_TELLING_S, Dispatcher, Group, PendingClaim
 from workbench.engine.keyring import Key
+from workbench.engine.lane import Lane
+from workbench.engine.lane_board import LaneBoard, LaneName
+from workbench.engine.lane_queue import ClaimState
+from workbench.engine.lane_values import Change, Flight, History
+from workbench.engine.limiter_stats import LimiterStats, snapshot
+from workbench.engine.window import Window
 from workbench.providers.base import ProviderSpec
+
+if TYPE_CHECKING:
+    from workbench.core.settings import LaneLimits
+
+FRONT: Final = 32
+"""Waiters that are told of changes."""
+TELL_EVERY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class LimiterOptions:
     initial_window: int = 8
     max_window: int = 512
+    """No lane ever has more calls in flight than this."""
+    lanes: Mapping[str, LaneLimits] = field(default_factory=dict)
+    """A person's own limits, by provider or `provider/model`; the longer name wins."""
+    families: Mapping[str, str] = field(default_factory=dict)
+    """Wire models that share one limit: model to the name of its family. Others are a family each."""
     global_concurrency: int | None = None
     """Hard cap per provider over all processes (`LLM_GLOBAL_CONCURRENCY`); needs `state_dir`."""
     state_dir: Path | None = None
-    """Where lanes are remembered and shared with other processes; None keeps everything in this process."""
-
-
-class _Lane:
-    def __init__(self, key: Key | None, window: int) -> None:
-        self.key = key
-        self.window = window
-        self.in_flight = 0
-        self.pause_until_ns = 0
-        self.dead: ProviderError | None = None
-
-
-class _Lease:
-    def __init__(self, pool: _Pool, lane: _Lane, route: Route, admitted_ns: int) -> None:
-        self._pool = pool
-        self._lane = lane
-        self.route = route
-        self.admitted_ns = admitted_ns
-        self._settled = False
-
-    @property
-    def key(self) -> str:
-        return self._lane.key.secret if self._lane.key else ""
-
-    @property
-    def key_alias(self) -> KeyAlias | None:
-        return self._lane.key.alias if self._lane.key else None
-
-    def observe(self, headers: tuple[tuple[str, str], ...], at_ns: int) -> None:
-        return None
-
-    def settle(
-        self, outcome: Outcome, at_ns: int, *, usage: Usage | None = None, error: ProviderError | None = None
-    ) -> None:
-        if self._settled:
-            raise RuntimeError("this lease was settled before")
-        self._settled = True
-        self._lane.in_flight -= 1
-        if outcome is Outcome.REFUSED:
-            wait_s = (error.retry_after_s if error else None) or 0.5
-            self._lane.pause_until_ns = max(self._lane.pause_until_ns, at_ns + round(wait_s * NS_PER_S))
-        elif outcome is Outcome.KEY_DEAD and error is not None:
-            self._lane.dead = error
-        self._pool.pump()
-
-
-class _Waiter:
-    def __init__(self, pool: _Pool, ticket: Ticket) -> None:
-        self.pool = pool
-        self.ticket = ticket
-        self.lease: _Lease | None = None
-        self.error: Exception | None = None
-        self.changed = asyncio.Event()
-        self.cancelled = False
-        self._told = False
-
-    async def next(self) -> Lease | Queued:
-        if self.lease is None and self.error is None and not self._told:
-            self._told = True
-            return self.pool.reason()
-        remaining_s = (self.ticket.deadline_ns - self.pool.clock.monotonic_ns()) / NS_PER_S
-        try:
-            async with asyncio.timeout(max(0.0, remaining_s)):
-                await self.changed.wait()
-        except TimeoutError:
-            self.cancel()
-            message = "The request's time was over before it could be sent."
-            raise TimedOut(message, kind=TimeoutKind.TOTAL, provider=self.ticket.route.provider) from None
-        if self.error is not None:
-            raise self.error
-        assert self.lease is not None
-        lease, self.lease = self.lease, None
-        return lease
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        if self.lease is not None:
-            lease, self.lease = self.lease, None
-            lease.settle(Outcome.NEUTRAL, lease.admitted_ns)
-
-
-class _Pool:
-    def __init__(self, lanes: list[_Lane], clock: Clock) -> None:
-        self.lanes = lanes
-        self.clock = clock
-        self.waiting: list[tuple[int, int, _Waiter]] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    def reason(self) -> Queued:
-        now = self.clock.monotonic_ns()
-        paused = [lane.pause_until_ns for lane in self.lanes if lane.pause_until_ns > now]
-        if paused and len(paused) == len(self.lanes):
-            return Queued(now, WaitReason.COOLING, min(paused), len(self.waiting) - 1)
-        return Queued(now, WaitReason.WINDOW, None, len(self.waiting) - 1)
-
-    def pump(self) -> None:
-        while self.waiting:
-            waiter = self.waiting[0][2]
-            if waiter.cancelled:
-                heapq.heappop(self.waiting)
-                continue
-            alive = [lane for lane in self.lanes if lane.dead is None]
-            if not alive:
-                waiter.error = self.lanes[0].dead
-                heapq.heappop(self.waiting)
-                waiter.changed.set()
-                continue
-            now = self.clock.monotonic_ns()
-            ready = [lane for lane in alive if lane.in_flight < lane.window and lane.pause_until_ns <= now]
-            if not ready:
-                self._arm(min(lane.pause_until_ns for lane in alive), now)
-                return
-            lane = min(ready, key=lambda lane: lane.in_flight / lane.window)
-            heapq.heappop(self.waiting)
-            lane.in_flight += 1
-            waiter.lease = _Lease(self, lane, waiter.ticket.route, now)
-            waiter.changed.set()
-
-    def _arm(self, until_ns: int, now_ns: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if until_ns > now_ns:
-            self._timer = asyncio.get_running_loop().call_later((until_ns - now_ns) / NS_PER_S, self.pump)
-
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        for _, _, waiter in self.waiting:
-            waiter.error = EngineClosed("The engine was closed while this request was waiting.")
-            waiter.changed.set()
-        self.waiting.clear()
+    """Where lanes are shared with other processes and remembered; None keeps everything in this one."""
+    history: int = 512
+    on_change: Callable[[Change], None] | None = None
+    """Called for every change of a limit, a pause or a key, on the loop; must be quick."""
 
 
 class Limiter:
-    """Implements `Admission`. Belongs to one event loop."""
+    """Paced lanes behind the admission seam. Belongs to the event loop in which it is used."""
 
     def __init__(
         self,
@@ -170,36 +66,316 @@ class Limiter:
         rng: Random | None = None,
         options: LimiterOptions | None = None,
     ) -> None:
-        self._keys = keys
+        self.options = options or LimiterOptions()
         self._clock = clock or SystemClock()
-        self._rng = rng or Random()
-        self._options = options or LimiterOptions()
-        self._pools: dict[tuple[str, str, str], _Pool] = {}
-        self._order = itertools.count()
+        self._history = History(self.options.history, self.options.on_change)
+        self._board = LaneBoard(keys, self._make_window, rng or Random(), self._history.add, self._prepare)
+        self._dispatcher = Dispatcher(
+            self._board,
+            family=lambda ticket: self.options.families.get(ticket.route.wire_model, ticket.route.wire_model),
+            wall_s=lambda: self._clock.wall().timestamp(),
+            blocked=self._tell_soon,
+        )
         self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = math.inf
+        self._untold: dict[Group, None] = {}
+        self._teller: asyncio.TimerHandle | None = None
+        self._told_s = -math.inf
+
+    # -- admission ------------------------------------------------------------------------------------------------
 
     def enqueue(self, ticket: Ticket) -> Waiter:
+        """A place in the queue. Whatever is wrong is raised by the waiter's `next`."""
+        waiter = _Waiter(ticket, self)
         if self._closed:
-            raise EngineClosed("The engine is closed.")
-        pool = self._pool(ticket)
-        waiter = _Waiter(pool, ticket)
-        priority = Priority.RETRY if ticket.attempt > 1 and ticket.priority is Priority.BULK else ticket.priority
-        heapq.heappush(pool.waiting, (priority, next(self._order), waiter))
-        pool.pump()
+            waiter.failed(EngineClosed("The engine is closed."))
+        else:
+            self._dispatcher.enqueue(waiter, self.now_s)
+            self._rearm()
         return waiter
 
     async def aclose(self) -> None:
+        """Every waiter fails with `EngineClosed`. Leases that are out may still be settled. Idempotent."""
         self._closed = True
-        for pool in self._pools.values():
-            pool.close()
+        for timer in (self._timer, self._teller):
+            if timer is not None:
+                timer.cancel()
+        for group in self._dispatcher.groups.values():
+            for claim in self._dispatcher.drain(group):
+                claim.state = ClaimState.GONE
+                claim.failed(EngineClosed("The engine was closed while this request was waiting."))
 
-    def _pool(self, ticket: Ticket) -> _Pool:
-        route, spec = ticket.route, ticket.spec
-        name = (route.provider, route.base_url, route.wire_model)
-        if name not in self._pools:
-            keys = self._keys(spec)
-            if not keys and spec.needs_key:
-                raise MissingKey(spec.name, spec.key_variables)
-            lanes = [_Lane(key, self._options.max_window) for key in keys or (None,)]
-            self._pools[name] = _Pool(lanes, self._clock)
-        return self._pools[name]
+    # -- looking at it, and taking it by hand ---------------------------------------------------------------------
+
+    def statistics(self) -> LimiterStats:
+        return snapshot(self._dispatcher, self._history.latest(), self._clock.monotonic_ns())
+
+    def attend(self, present: bool) -> None:
+        """Whether a person is at the screen: then bulk work leaves a tenth of every limit alone."""
+        self._dispatcher.person_present = present
+        self._pump_all()
+
+    def weigh(self, job: str, weight: float) -> None:
+        """Give a job that many times the share of an ordinary one."""
+        for group in self._dispatcher.groups.values():
+            group.queue.weigh(job, weight)
+
+    def pin_window(self, lane: str, size: int | None) -> None:
+        """Fix how many calls of a lane may be in flight; None lets it adapt again. Raises KeyError, ValueError."""
+        if size is not None and not 1 <= size <= self.options.max_window:
+            raise ValueError(f"a window must lie between 1 and {self.options.max_window}, not {size}")
+        self._by_hand(lane, lambda found: found.pin_window(size, self.now_s))
+
+    def pin_limit(self, lane: str, kind: LimitKind, per_minute: float | None) -> None:
+        """Fix a lane's limit per minute; None returns it to what the provider says. Raises KeyError, ValueError."""
+        if per_minute is not None and not 0 < per_minute < math.inf:
+            raise ValueError(f"a limit must be a positive number per minute, not {per_minute!r}")
+        self._by_hand(lane, lambda found: found.pin_limit(kind, per_minute, self.now_s))
+
+    def pause(self, lane: str) -> None:
+        """Send nothing over this lane until `resume`; calls in flight go on. Raises KeyError."""
+        self._by_hand(lane, lambda found: found.hold(True, self.now_s))
+
+    def resume(self, lane: str) -> None:
+        """End every pause of this lane, its own and the provider's. Raises KeyError."""
+        self._by_hand(lane, lambda found: found.hold(False, self.now_s))
+
+    def revive(self, alias: str) -> None:
+        """Use a retired key again. Raises KeyError."""
+        self._board.revive(alias, self.now_s)
+        self._pump_all()
+
+    def reload_keys(self) -> None:
+        """Ask for the keys again: new ones get lanes, missing ones are used no more."""
+        self._dispatcher.reload_keys(self.now_s)
+        self._rearm()
+
+    def _by_hand(self, name: str, change: Callable[[Lane], None]) -> None:
+        change(self._board.named(name))
+        self._pump_all()
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> float:
+        return self._clock.monotonic_ns() / NS_PER_S
+
+    def observe(self, waiter: _Waiter, headers: tuple[tuple[str, str], ...]) -> None:
+        self._dispatcher.observe(waiter, headers, self.now_s)
+        self._rearm()
+
+    def settle(self, waiter: _Waiter, outcome: Outcome, usage: Usage | None, error: ProviderError | None) -> None:
+        self._dispatcher.settle(waiter, outcome, self.now_s, usage=usage, error=error)
+        self._rearm()
+
+    def withdraw(self, waiter: _Waiter) -> None:
+        self._dispatcher.withdraw(waiter, self.now_s)
+        self._rearm()
+
+    def queued(self, waiter: _Waiter) -> Queued:
+        """Why this one is waiting, as far as it is known."""
+        now_ns = self._clock.monotonic_ns()
+        standing = self._dispatcher.standing(waiter, now_ns / NS_PER_S)
+        until_ns = None if standing.until_s is None else max(now_ns, round(standing.until_s * NS_PER_S))
+        return Queued(now_ns, standing.reason, until_ns, standing.ahead, standing.detail)
+
+    def _pump_all(self) -> None:
+        for group in self._dispatcher.groups.values():
+            self._dispatcher.pump(group, self.now_s)
+        self._rearm()
+
+    def _rearm(self) -> None:
+        """Keep one timer, at the earliest moment at which somebody could go."""
+        wake_s = self._dispatcher.wake_s
+        if wake_s >= self._timer_s or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_s = wake_s
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wake_s - self.now_s), self._wake)
+
+    def _wake(self) -> None:
+        self._timer, self._timer_s = None, math.inf
+        self._dispatcher.pump_due(self.now_s)
+        self._rearm()
+
+    def _tell_soon(self, group: Group) -> None:
+        self._untold[group] = None
+        if self._teller is None and not self._closed:
+            delay_s = max(0.0, self._told_s + TELL_EVERY_S - self.now_s)
+            self._teller = asyncio.get_running_loop().call_later(delay_s, self._tell)
+
+    def _tell(self) -> None:
+        self._teller, self._told_s = None, self.now_s
+        groups, self._untold = self._untold, {}
+        for group in groups:
+            group.told = group.blocked
+            for claim in group.queue.front(FRONT):
+                assert isinstance(claim, _Waiter)
+                claim.look_again()
+
+    def _make_window(self, spec: ProviderSpec) -> Window:
+        return Window(min(self.options.initial_window, self.options.max_window), self.options.max_window)
+
+    def _prepare(self, name: LaneName, lane: Lane) -> None:
+        """Put a person's own limits on a new lane."""
+        provider, _, _, family = name
+        chosen = self.options.lanes.get(f"{provider}/{family}") or self.options.lanes.get(provider)
+        if chosen is None:
+            return
+        if chosen.max_in_flight is not None:
+            lane.pin_window(min(chosen.max_in_flight, self.options.max_window), self.now_s)
+        for kind, per_minute in (
+            (LimitKind.REQUESTS, chosen.requests_per_minute),
+            (LimitKind.TOKENS, chosen.tokens_per_minute),
+            (LimitKind.INPUT_TOKENS, chosen.input_tokens_per_minute),
+            (LimitKind.OUTPUT_TOKENS, chosen.output_tokens_per_minute),
+        ):
+            if per_minute is not None:
+                lane.pin_limit(kind, per_minute, self.now_s)
+
+
+class _Waiter(PendingClaim):
+    """A claim with a future, for one task to await."""
+
+    __slots__ = ("_deadline", "_error", "_future", "_limiter", "_news", "_taken", "_told")
+
+    def __init__(self, ticket: Ticket, limiter: Limiter) -> None:
+        super().__init__(ticket)
+        self._limiter = limiter
+        self._future: asyncio.Future[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._error: WorkbenchError | None = None
+        self._told: Queued | None = None
+        self._news: Queued | None = None
+        self._taken = False
+
+    async def next(self) -> Lease | Queued:
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self.state is ClaimState.GRANTED and not self._taken:
+                self._taken = True
+                return _Lease(self, self._limiter)
+            if self._taken or self.state is ClaimState.GONE:
+                raise RuntimeError("this waiter has given its lease, or was cancelled")
+            if self._news is not None:
+                news, self._told, self._news = self._news, self._news, None
+                return news
+            if self._told is None:
+                self._told = self._limiter.queued(self)
+                return self._told
+            await self._changed()
+
+    async def _changed(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._deadline is None:
+            left_s = self.ticket.deadline_ns / NS_PER_S - self._limiter.now_s
+            self._deadline = loop.call_later(max(0.0, left_s), self._expire)
+        self._future = loop.create_future()
+        try:
+            await self._future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        finally:
+            self._future = None
+
+    def cancel(self) -> None:
+        self._stop_deadline()
+        if not self._taken and self.state is not ClaimState.GONE:
+            self._limiter.withdraw(self)
+
+    def granted(self, flight: Flight) -> None:
+        self._stop_deadline()
+        self._wake()
+
+    def failed(self, error: WorkbenchError) -> None:
+        self._stop_deadline()
+        self._error = error
+        self._wake()
+
+    def look_again(self) -> None:
+        """Something changed for this group; wake up only if that is news for this request."""
+        if self._told is None:
+            return
+        now = self._limiter.queued(self)
+        if (now.reason, now.ahead, now.detail) != (self._told.reason, self._told.ahead, self._told.detail) or (
+            _apart_s(now.until_ns, self._told.until_ns) > WORTH_TELLING_S
+        ):
+            self._news = now
+            self._wake()
+
+    def _expire(self) -> None:
+        self._deadline = None
+        reason = self._limiter.queued(self).reason
+        self._limiter.withdraw(self)
+        provider = self.ticket.route.provider
+        self.failed(
+            TimedOut(
+                f"The request's time was over before {provider} could be asked ({reason}).",
+                hint="Raise the deadline, or lower how much runs at once.",
+                kind=TimeoutKind.TOTAL,
+                provider=provider,
+                model=self.ticket.route.wire_model,
+            )
+        )
+
+    def _wake(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Lease:
+    """One call's permission to be sent. Settled exactly once."""
+
+    __slots__ = ("_limiter", "_waiter", "admitted_ns")
+
+    def __init__(self, waiter: _Waiter, limiter: Limiter) -> None:
+        self._waiter = waiter
+        self._limiter = limiter
+        assert waiter.flight is not None
+        self.admitted_ns = round(waiter.flight.sent_s * NS_PER_S)
+
+    @property
+    def route(self) -> Route:
+        return self._waiter.ticket.route
+
+    @property
+    def key(self) -> str:
+        key = self._key
+        return key.secret if key is not None else ""
+
+    @property
+    def key_alias(self) -> KeyAlias | None:
+        key = self._key
+        return key.alias if key is not None else None
+
+    @property
+    def _key(self) -> Key | None:
+        flight = self._waiter.flight
+        assert flight is not None
+        return flight.key.key
+
+    def observe(self, headers: tuple[tuple[str, str], ...], at_ns: int) -> None:
+        self._limiter.observe(self._waiter, headers)
+
+    def settle(
+        self, outcome: Outcome, at_ns: int, *, usage: Usage | None = None, error: ProviderError | None = None
+    ) -> None:
+        self._limiter.settle(self._waiter, outcome, usage, error)
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.route.provider} {self.key_alias}>"
+
+
+def _apart_s(one_ns: int | None, other_ns: int | None) -> float:
+    if one_ns is None or other_ns is None:
+        return 0.0 if one_ns is other_ns else math.inf
+    return abs(one_ns - other_ns) / NS_PER_S

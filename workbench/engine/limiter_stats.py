@@ -1,0 +1,231 @@
+"""What the limiter knows at one moment, as frozen values: for the monitor, for `llm-workbench keys`, and for tests.
+
+Taking a snapshot changes nothing, not even the level of a bucket: it may be done as often as a screen is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.errors import LimitKind
+from workbench.core.events import WaitReason
+from workbench.core.types import Priority
+from workbench.engine.bucket import Bucket
+from workbench.engine.dispatcher import Dispatcher, Group
+from workbench.engine.lane import Lane
+from workbench.engine.lane_board import current
+from workbench.engine.lane_values import Change, KeyState
+
+
+class LaneState(StrEnum):
+    """One word for a table cell."""
+
+    OPEN = "open"
+    FULL = "full"
+    """As many calls in flight as the window allows."""
+    PACED = "paced"
+    """Requests wait for a bucket to refill."""
+    COOLING = "cooling"
+    HELD = "held"
+    """A person stopped it."""
+    DEAD = "no key"
+
+
+class KeyCondition(StrEnum):
+    READY = "ready"
+    COOLING = "cooling"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionStats:
+    kind: LimitKind
+    limit: float | None
+    """Per minute, as the provider or a person states it; None where it had to be learned."""
+    pace: float
+    """Per minute, as we send at most at present."""
+    used: float
+    """In the last minute, what calls in flight hold in reserve included."""
+    level: float
+    """What could be spent at once, 0 when in debt."""
+    depth: float
+    learned: bool
+    """The pace comes from refusals."""
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    name: str
+    provider: str
+    base_url: str
+    family: str
+    keys: tuple[str, ...]
+    state: LaneState
+    in_flight: int
+    window: int
+    ceiling: int | None
+    """The most calls at once that is known to work; None while unknown."""
+    window_pinned: bool
+    dimensions: tuple[DimensionStats, ...]
+    sent: int
+    accepted: int
+    refused: int
+    overloaded: int
+    cuts: int
+    paused_until_ns: int | None
+    why: str
+    """Why it is paused; empty while it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStats:
+    alias: str
+    provider: str
+    source: str
+    account: str
+    condition: KeyCondition
+    in_flight: int
+    sent: int
+    refused: int
+    cooling_until_ns: int | None
+    why: str
+    lanes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    provider: str
+    family: str
+    waiting: Mapping[Priority, int]
+    parked: int
+    reason: WaitReason | None
+    """Why the next one cannot go; None when nothing waits."""
+    until_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterStats:
+    at_ns: int
+    lanes: tuple[LaneStats, ...]
+    keys: tuple[KeyStats, ...]
+    queues: tuple[QueueStats, ...]
+    history: tuple[Change, ...]
+    """The last changes, oldest first."""
+
+    @property
+    def in_flight(self) -> int:
+        return sum(lane.in_flight for lane in self.lanes)
+
+    @property
+    def waiting(self) -> int:
+        return sum(sum(queue.waiting.values()) + queue.parked for queue in self.queues)
+
+
+def snapshot(dispatcher: Dispatcher, history: tuple[Change, ...], now_ns: int) -> LimiterStats:
+    now_s = now_ns / NS_PER_S
+    lanes = list(dispatcher.board)
+    return LimiterStats(
+        at_ns=now_ns,
+        lanes=tuple(_lane(name, lane, now_s) for name, lane in lanes),
+        keys=tuple(
+            _key(provider, state, [lane for _, lane in lanes if state in lane.keys], now_s)
+            for provider, state in dispatcher.board.key_states()
+            if state.key is not None
+        ),
+        queues=tuple(_queue(group) for group in dispatcher.groups.values()),
+        history=history,
+    )
+
+
+def _lane(name: tuple[str, str, str, str], lane: Lane, now_s: float) -> LaneStats:
+    assert current(lane) is lane
+    paused = lane.pause_until_s > now_s
+    return LaneStats(
+        name=lane.name,
+        provider=name[0],
+        base_url=name[1],
+        family=name[3],
+        keys=tuple(state.label for state in lane.keys),
+        state=_state(lane, now_s),
+        in_flight=lane.in_flight,
+        window=lane.window.allowed,
+        ceiling=lane.window.ceiling,
+        window_pinned=lane.window.pinned,
+        dimensions=tuple(_dimension(bucket, now_s) for bucket in lane.paced),
+        sent=lane.counters.sent,
+        accepted=lane.counters.accepted,
+        refused=lane.counters.refused,
+        overloaded=lane.counters.overloaded,
+        cuts=lane.counters.cuts,
+        paused_until_ns=_ns(lane.pause_until_s) if paused else None,
+        why=lane.pause_why if paused else "",
+    )
+
+
+def _state(lane: Lane, now_s: float) -> LaneState:
+    if not lane.usable:
+        return LaneState.DEAD
+    if lane.held:
+        return LaneState.HELD
+    if lane.pause_until_s > now_s:
+        return LaneState.COOLING
+    if lane.in_flight >= lane.window.allowed:
+        return LaneState.FULL
+    return LaneState.PACED if any(now_s - bucket.blocked_s < 1.0 for bucket in lane.paced) else LaneState.OPEN
+
+
+def _dimension(bucket: Bucket, now_s: float) -> DimensionStats:
+    assert bucket.rate is not None
+    minute = 60.0 / bucket.period_s
+    return DimensionStats(
+        kind=bucket.kind,
+        limit=bucket.limit * minute if bucket.limit is not None else None,
+        pace=bucket.rate * 60.0,
+        used=bucket.used(now_s),
+        level=max(0.0, bucket.level_at(now_s)),
+        depth=bucket.depth,
+        learned=bucket.ceiling is not None,
+        pinned=bucket.pinned,
+    )
+
+
+def _key(provider: str, state: KeyState, lanes: list[Lane], now_s: float) -> KeyStats:
+    assert state.key is not None
+    # A key that may go over one of its lanes is not cooling, whatever the others do.
+    until_s = min((lane.pause_until_s for lane in lanes), default=now_s)
+    cooling = until_s > now_s
+    why = state.retired or next((lane.pause_why for lane in lanes if lane.pause_until_s == until_s and cooling), "")
+    condition = KeyCondition.RETIRED if state.retired else KeyCondition.COOLING if cooling else KeyCondition.READY
+    return KeyStats(
+        alias=state.key.alias,
+        provider=provider,
+        source=state.key.source,
+        account=state.key.account,
+        condition=condition,
+        in_flight=state.in_flight,
+        sent=state.sent,
+        refused=state.refused,
+        cooling_until_ns=_ns(until_s) if cooling and not state.retired else None,
+        why=why,
+        lanes=tuple(lane.name for lane in lanes),
+    )
+
+
+def _queue(group: Group) -> QueueStats:
+    blocked = group.blocked
+    return QueueStats(
+        provider=group.name[0],
+        family=group.name[2],
+        waiting={priority: group.queue.waiting(priority) for priority in Priority},
+        parked=len(group.parked),
+        reason=blocked.reason if blocked is not None else None,
+        until_ns=_ns(blocked.until_s) if blocked is not None and blocked.until_s is not None else None,
+    )
+
+
+def _ns(at_s: float) -> int:
+    return round(at_s * NS_PER_S)
