@@ -8,7 +8,7 @@ lane's failure and stays there; the others go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
@@ -60,12 +60,16 @@ class Tally:
 class Comparison:
     """The lanes of one line-up. Enter it, in the event loop's own task, before anything is started."""
 
-    def __init__(self, engine: Streams, clock: Clock, line_up: LineUp | None = None) -> None:
-        self._engine = engine
+    def __init__(self, connect: Callable[[], Awaitable[Streams]], clock: Clock, line_up: LineUp | None = None) -> None:
+        """Args:
+        connect: gives the engine, waiting for one that is still being opened; what it raises is each lane's failure.
+        """
+        self._connect = connect
         self._clock = clock
         self._habits = TokenHabits()
         self._group = asyncio.TaskGroup()
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._forgotten: dict[int, tuple[Turn, ...]] = {}
         self.lanes: tuple[Lane, ...] = ()
         self.on_activity: Callable[[], None] | None = None
@@ -137,6 +141,12 @@ class Comparison:
     def stop_all(self) -> int:
         return sum(self.stop(lane) for lane in self.lanes)
 
+    async def settle(self) -> None:
+        """Stop everything and wait until no request is left that could still use the engine."""
+        self.stop_all()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     def start_over(self) -> bool:
         """Stop everything and begin new conversations; False if there was nothing to leave behind."""
         self.stop_all()
@@ -145,9 +155,13 @@ class Comparison:
             self._forgotten = forgotten
         return bool(forgotten)
 
+    @property
+    def can_bring_back(self) -> bool:
+        return bool(self._forgotten) and not any(lane.turns for lane in self.lanes)
+
     def bring_back(self) -> bool:
         """Undo `start_over`, as long as nothing new has been asked."""
-        if not self._forgotten or any(lane.turns for lane in self.lanes):
+        if not self.can_bring_back:
             return False
         for lane in self.lanes:
             lane.restore(self._forgotten.pop(lane.target.slot, ()))
@@ -185,12 +199,15 @@ class Comparison:
         turn = lane.turns[-1]
         task = self._group.create_task(self._run(lane, turn), name=f"lane {lane.target.slot} {lane.target.name}")
         self._running[id(lane)] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         if self.on_activity is not None:
             self.on_activity()
 
     async def _run(self, lane: Lane, turn: Turn) -> None:
         try:
-            async with aclosing(self._engine.stream(turn.request)) as events:
+            engine = await self._connect()
+            async with aclosing(engine.stream(turn.request)) as events:
                 async for event in events:
                     lane.apply(turn, event)
             if not turn.state.is_final:

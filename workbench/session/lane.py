@@ -15,6 +15,16 @@ from workbench.session.lane_state import LaneState, state_after
 from workbench.session.numbers import Meter, Numbers, TokenHabits
 from workbench.session.targets import Target
 
+STALL_S = 1.0
+"""A pause between two pieces of an answer that a reader notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    position: int
+    """Index of the piece that came after it."""
+    seconds: float
+
 
 @dataclass(slots=True)
 class Turn:
@@ -26,6 +36,8 @@ class Turn:
     state: LaneState = LaneState.QUEUED
     pieces: list[tuple[Channel, str]] = field(default_factory=list)
     """Every delta in order. Only appended to: a reader's position in it stays valid."""
+    stalls: list[Stall] = field(default_factory=list)
+    """Pauses of a second or more, in order."""
     waiting: Queued | Retrying | None = None
     """Why it is not on the wire; None once it is."""
     result: Result | None = None
@@ -33,9 +45,11 @@ class Turn:
 
     def apply(self, event: StreamEvent) -> None:
         self.state = state_after(self.state, event)
-        self.meter.observe(event)
         match event:
-            case Delta(channel=channel, text=text):
+            case Delta(at_ns=at_ns, channel=channel, text=text):
+                pause_s = self.meter.since_last_token_s(at_ns)
+                if pause_s is not None and pause_s >= STALL_S:
+                    self.stalls.append(Stall(len(self.pieces), pause_s))
                 self.pieces.append((channel, text))
             case Queued() | Retrying():
                 self.waiting = event
@@ -46,6 +60,7 @@ class Turn:
                 self.result = partial
             case _:
                 pass
+        self.meter.observe(event)
         if self.state is not LaneState.QUEUED:
             self.waiting = None
 

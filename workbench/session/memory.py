@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from workbench.core.errors import UsageError
@@ -26,8 +27,13 @@ RECENT_LIMIT = 12
 class Memory:
     """Reads everything when it is made, writes one file when that file's part changes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path | None) -> None:
+        """Args:
+        directory: where the files are; None remembers nothing beyond this process, as a demo should.
+        """
         self._directory = directory
+        # Two threads that save the same file must not share its temporary.
+        self._writing = Lock()
         self.problems: list[str] = []
         draft = self._read("draft.json")
         self.draft = Draft(_text(draft.get("prompt")), _text(draft.get("system")))
@@ -95,6 +101,8 @@ class Memory:
     # Files
 
     def _read(self, name: str) -> dict[str, Any]:
+        if self._directory is None:
+            return {}
         path = self._directory / name
         try:
             value = json.loads(path.read_bytes())
@@ -116,14 +124,17 @@ class Memory:
         return {}
 
     def _write(self, name: str, value: Mapping[str, Json]) -> None:
+        if self._directory is None:
+            return
         path = self._directory / name
         # The process id keeps two workbenches from writing into one temporary file; the last one to replace wins.
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(value, file, ensure_ascii=False, indent=1)
-            temporary.replace(path)
+            with self._writing:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                    json.dump(value, file, ensure_ascii=False, indent=1)
+                temporary.replace(path)
         except OSError as error:
             problem = f"{path} cannot be written ({error.strerror}); it will not be remembered."
             if problem not in self.problems:

@@ -124,6 +124,10 @@ class Meter:
     def first_token_seen(self) -> bool:
         return self._first_ns is not None
 
+    def since_last_token_s(self, now_ns: int) -> float | None:
+        """None before the first token."""
+        return None if self._last_ns is None else (now_ns - self._last_ns) / NS_PER_S
+
     @property
     def output_tokens(self) -> int | None:
         """What the provider counted; None until, or unless, it says."""

@@ -1,0 +1,111 @@
+"""Keeps an engine open for as long as the app needs one, and swaps it when a person goes over to the demo or back.
+
+One task, owned by the app, opens and closes; everybody else waits for `engine()`. Opening happens after the first
+paint: whoever asks before sees its lane say "starting", and a failure to open is the answer that each lane gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from workbench.core.errors import WorkbenchError
+from workbench.core.settings import Settings
+from workbench.session.comparison import Streams, Unexpected
+
+if TYPE_CHECKING:
+    from workbench.engine.records import Traffic
+
+
+class HostedEngine(Streams, Protocol):
+    """What the app needs of an engine beyond its streams."""
+
+    def statistics(self) -> HasTraffic:
+        """A frozen snapshot; cheap enough for 4 Hz."""
+
+    async def warm(self, models: Sequence[str]) -> None:
+        """Import what these models need, off the loop, and open connections ahead."""
+
+
+class HasTraffic(Protocol):
+    @property
+    def traffic(self) -> Traffic: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEngine:
+    """An engine with what it was opened with."""
+
+    engine: HostedEngine
+    settings: Settings
+    environ: Mapping[str, str]
+    demo: bool
+
+
+Opener = Callable[[bool], AbstractAsyncContextManager[OpenEngine]]
+"""Opens the person's engine, or the simulated one when given True."""
+
+
+class EngineHost:
+    def __init__(self, opener: Opener, *, demo: bool) -> None:
+        self._opener = opener
+        self.demo = demo
+        self._opened: asyncio.Future[OpenEngine] | None = None
+        self._change = asyncio.Event()
+        self._closing = False
+        self.on_open: Callable[[OpenEngine | WorkbenchError], None] | None = None
+        """Told of every engine that was opened, and of every one that could not be."""
+
+    async def run(self) -> None:
+        """Open engines until told to close. An engine that cannot be opened waits for another choice."""
+        while not self._closing:
+            self._change.clear()
+            opened = self._waiting()
+            try:
+                async with self._opener(self.demo) as engine:
+                    opened.set_result(engine)
+                    self._tell(engine)
+                    await self._change.wait()
+            except WorkbenchError as error:
+                await self._failed(opened, error)
+            except (OSError, ImportError, RuntimeError) as error:
+                await self._failed(opened, Unexpected.wrap(error))
+
+    async def engine(self) -> Streams:
+        """The engine, as soon as it is open. Raises what kept it from opening."""
+        return (await asyncio.shield(self._waiting())).engine
+
+    def use(self, *, demo: bool) -> None:
+        """Close the present engine and open the other kind, unless that is the one in use."""
+        if demo != self.demo:
+            self.demo = demo
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Open the same kind anew, as after a key was added."""
+        self._opened = None
+        self._change.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._change.set()
+
+    def _waiting(self) -> asyncio.Future[OpenEngine]:
+        if self._opened is None:
+            self._opened = asyncio.get_running_loop().create_future()
+        return self._opened
+
+    async def _failed(self, opened: asyncio.Future[OpenEngine], error: WorkbenchError) -> None:
+        if not opened.done():
+            opened.set_exception(error)
+            # Retrieved here so that nobody waiting for it is not itself reported as a fault.
+            opened.exception()
+        self._tell(error)
+        await self._change.wait()
+
+    def _tell(self, what: OpenEngine | WorkbenchError) -> None:
+        if self.on_open is not None:
+            self.on_open(what)

@@ -1,0 +1,76 @@
+"""The one-line monitor's words, from snapshots that nobody has to be asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from textual.content import Content
+
+from workbench.core.stats import Percentiles
+from workbench.engine.records import Traffic
+from workbench.session import figures
+from workbench.tui.frame import FrameStats
+from workbench.tui.glyphs import Glyphs
+
+SPARK_SAMPLES = 16
+LAG_WORTH_SAYING_MS = 5.0
+"""Above this the program's own loop shows in the figures (p95)."""
+
+
+class MonitorLine:
+    """Keeps the last few rates for its sparkline; everything else comes with the snapshots."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        self._glyphs = glyphs
+        self._rates: deque[float] = deque(maxlen=SPARK_SAMPLES)
+
+    def figures(
+        self, traffic: Traffic | None, frames: FrameStats, lag_ms: float | None, *, width: int
+    ) -> tuple[Content, Content]:
+        """Left and right part of the line; says less when there is less room."""
+        if traffic is None:
+            return Content.styled("starting the engine", "dim"), Content()
+        busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
+        if busy or any(self._rates):
+            self._rates.append(traffic.tokens_per_s)
+        parts = [
+            _fact("in flight", str(traffic.in_flight), "$text-primary" if traffic.in_flight else ""),
+            _fact("queued", str(traffic.queued + traffic.backing_off), "$text-warning" if traffic.queued else ""),
+            self._rate(traffic),
+            _ttft(traffic.ttft_s),
+            _fact("429", str(traffic.refusals), "$text-warning" if traffic.refusals_window else ""),
+        ]
+        gap = Content.styled(f" {self._glyphs.dot} ", "dim")
+        right = self._health(frames, lag_ms) if width >= 50 else Content()
+        while len(parts) > 1 and gap.join(parts).cell_length + right.cell_length + 4 > width:
+            parts.pop()
+        return gap.join(parts), right
+
+    def _rate(self, traffic: Traffic) -> Content:
+        rate = Content.assemble((f"~{traffic.tokens_per_s:.0f}", "$foreground"), " t/s")
+        if not any(self._rates):
+            return rate
+        spark = figures.sparkline(tuple(self._rates), ascii_only=self._glyphs.ascii_only)
+        return Content.assemble(rate, " ", (spark, "$text-primary"))
+
+    def _health(self, frames: FrameStats, lag_ms: float | None) -> Content:
+        """Whether this machine keeps up; its gauge is the theme's."""
+        if lag_ms is None:
+            return Content()
+        step = next((n for n, limit in enumerate((2.0, LAG_WORTH_SAYING_MS, 10.0, 25.0), 1) if lag_ms < limit), 5)
+        said = Content.assemble("lag ", (f"{lag_ms:.0f} ms", f"$gauge-{step}"))
+        return Content.assemble(said, f"  {frames.hz:.0f} fps") if frames.hz else said
+
+
+def _fact(name: str, value: str, style: str) -> Content:
+    return Content.assemble(f"{name} ", (value, style or "$foreground"))
+
+
+def _ttft(percentiles: Percentiles) -> Content:
+    if percentiles.n == 0:
+        return Content.assemble("TTFT ", figures.UNKNOWN)
+    said = Content.assemble("TTFT p50 ", (figures.seconds(percentiles.p50), "$foreground"))
+    # Below twenty answers a p95 is noise; the largest one says what there is to say.
+    if percentiles.p95 is not None:
+        return Content.assemble(said, " p95 ", (figures.seconds(percentiles.p95), "$foreground"))
+    return Content.assemble(said, " max ", (figures.seconds(percentiles.max), "$foreground"))

@@ -1,0 +1,409 @@
+"""The Compare screen: one prompt, many models, side by side.
+
+Thin: it maps keys and messages to the comparison, the deck and the editor, and keeps the bars current. What runs
+belongs to the comparison; what is drawn belongs to the panes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Static
+
+from workbench.session import export
+from workbench.session.draft import Draft
+from workbench.session.lane import Lane
+from workbench.session.remedies import Action
+from workbench.tui.arrangement import PaneLayout
+from workbench.tui.desk import Desk
+from workbench.tui.monitor_line import MonitorLine
+from workbench.tui.widgets.app_bar import AppBar
+from workbench.tui.widgets.find_bar import FindBar
+from workbench.tui.widgets.key_bar import KeyBar
+from workbench.tui.widgets.lane_pane import LanePane
+from workbench.tui.widgets.line_up_strip import LineUpStrip
+from workbench.tui.widgets.pane_deck import PaneDeck
+from workbench.tui.widgets.prompt_editor import PromptArea, PromptEditor
+from workbench.tui.widgets.start_panel import Beginning, StartPanel
+from workbench.tui.widgets.status_bar import StatusBar
+from workbench.tui.widgets.stream_view import StreamView
+
+if TYPE_CHECKING:
+    from workbench.tui.app import WorkbenchApp
+
+DEMO_PROMPT = "Explain how a hash map handles collisions, with a short Python example and a table of the trade-offs."
+
+BAR_PERIOD_S = 0.25
+STOP_ARMED_S = 2.0
+
+
+class CompareScreen(Screen[None]):
+    app: WorkbenchApp
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (40, "-narrow"), (80, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (12, "-short"), (30, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = "#prompt"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f5,ctrl+r,ctrl+enter", "run", "Run", id="compare.run", key_display="^r", tooltip="Ask every model"),
+        Binding("f8", "stop_all", "Stop", id="compare.stop-all", tooltip="Stop every answer; what has arrived stays"),
+        Binding("X", "stop_all", "Stop all", id="compare.stop-all-letter", show=False),
+        Binding("R", "retry_failed", "Retry failed", id="compare.retry-failed", tooltip="Ask again where it failed"),
+        Binding("f2", "models", "Models", id="compare.models", tooltip="Choose models and line-ups"),
+        Binding("ctrl+n", "start_over", "New", id="compare.start-over", tooltip="Start a new conversation"),
+        Binding("u", "bring_back", "Undo new", id="compare.bring-back", tooltip="Back to the conversation before"),
+        Binding("ctrl+g", "next_layout", "Layout", id="compare.layout", tooltip="Columns, grid, stack, single"),
+        Binding("ctrl+f", "find", "Find", id="compare.find", tooltip="Search all answers"),
+        Binding("n", "find_next(1)", "Next match", id="compare.find-next", show=False),
+        Binding("N", "find_next(-1)", "Previous match", id="compare.find-previous", show=False),
+        Binding("f4", "edit_prompt", "Editor", id="compare.editor", show=False, tooltip="Write in your $EDITOR"),
+        Binding("ctrl+l,i", "focus_prompt", "Prompt", id="compare.prompt", show=False, tooltip="To the prompt"),
+        Binding("h,left", "step_pane(-1)", "Previous pane", id="compare.previous-pane", show=False),
+        Binding("l,right", "step_pane(1)", "Next pane", id="compare.next-pane", show=False),
+        Binding("[", "step_turn(-1)", "Earlier turn", id="compare.earlier-turn", show=False),
+        Binding("]", "step_turn(1)", "Later turn", id="compare.later-turn", show=False),
+        Binding("escape", "walk_out", "Back", id="compare.escape", show=False),
+        *(
+            Binding(str(n), f"focus_lane({n - 1})", f"Pane {n}", id=f"compare.pane-{n}", show=False)
+            for n in range(1, 10)
+        ),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(id="compare")
+        self.desk = desk
+        self.comparison = desk.comparison
+        self.app_bar = AppBar()
+        self.strip = LineUpStrip()
+        self.deck = PaneDeck(frames=desk.frames, clock=desk.clock, glyphs=desk.glyphs)
+        self.start_panel = StartPanel(desk.glyphs)
+        self.find_bar = FindBar()
+        self.editor = PromptEditor(desk.glyphs, desk.settings.ui.send_key)
+        self.status = StatusBar()
+        self._monitor = MonitorLine(desk.glyphs)
+        self._turn: int | None = None
+        """Index of an earlier turn that is on screen; None follows the latest."""
+        self._stop_armed_ns = 0
+        self._tally = self.comparison.tally()
+
+    def compose(self) -> ComposeResult:
+        yield self.app_bar
+        yield self.strip
+        with Container(id="body"):
+            yield self.editor
+            with Container(id="answers"):
+                yield self.deck
+                yield self.start_panel
+                yield self.find_bar
+        yield self.status
+        yield KeyBar(self.desk.glyphs)
+        yield Static("The terminal is too small: 40 by 12 cells at least.", id="too-small", markup=False)
+
+    async def on_mount(self) -> None:
+        self.editor.prompt_area.earlier = self.desk.memory.history
+        self.editor.load(self.desk.memory.draft)
+        if (layout := self.desk.memory.layout) in set(PaneLayout):
+            self.deck.pane_layout = PaneLayout(layout)
+        self.comparison.on_activity = self._activity
+        await self.show_line_up()
+        self.set_interval(BAR_PERIOD_S, self.refresh_bars, name="bars")
+
+    # What is on screen
+
+    async def show_line_up(self) -> None:
+        """The comparison's lanes have changed: panes, strip and estimate follow."""
+        lanes = self.comparison.lanes
+        self.set_class(not lanes, "-no-models")
+        await self.deck.show_lanes(lanes)
+        for pane in self.deck.panes:
+            pane.ready_text = self.app.describe_model(pane.lane.target.model)
+        self.show_estimate()
+        self.refresh_bars()
+
+    def show_estimate(self) -> None:
+        """What sending the draft would take and cost; nothing while there is nothing to send."""
+        summary, rows = self.app.estimate(self.editor.draft)
+        self.editor.show_estimate(summary, rows)
+
+    def refresh_bars(self) -> None:
+        """Everything that changes while models answer, at 4 Hz; unchanged bars are not drawn again."""
+        desk, comparison = self.desk, self.comparison
+        now_ns = desk.clock.monotonic_ns()
+        turns = comparison.turn_number
+        index = turns - 1 if self._turn is None else self._turn
+        tally = comparison.tally()
+        self.app_bar.show_session(
+            question=self._question(index),
+            turn=index + 1,
+            turns=turns,
+            tally=tally,
+            demo=desk.host.demo,
+            glyphs=desk.glyphs,
+        )
+        self.strip.show_lanes(comparison.lanes, self.deck.arrangement, now_ns, desk.glyphs)
+        traffic, lag_ms = self.app.statistics(), self.app.lag.p95_ms()
+        width = self.status.size.width
+        self.status.show_figures(*self._monitor.figures(traffic, desk.frames.statistics(), lag_ms, width=width))
+        if tally != self._tally:
+            self._tally = tally
+            self.refresh_bindings()
+
+    def _question(self, index: int) -> str:
+        return next((lane.turns[index].prompt for lane in self.comparison.lanes if 0 <= index < len(lane.turns)), "")
+
+    def _activity(self) -> None:
+        self.desk.frames.wake()
+        self.refresh_bars()
+
+    @on(StartPanel.Chosen)
+    def _begin(self, event: StartPanel.Chosen) -> None:
+        match event.beginning:
+            case Beginning.DEMO:
+                self.app.start_demo(Draft(DEMO_PROMPT))
+            case Beginning.FOUND:
+                self.app.use_what_was_found()
+            case Beginning.KEY:
+                self.app.paste_key()
+            case Beginning.FILE:
+                self.app.open_file()
+
+    @on(PaneDeck.Rearranged)
+    def _rearranged(self) -> None:
+        self.refresh_bars()
+
+    # Asking
+
+    @on(PromptArea.Submitted)
+    def _submitted(self) -> None:
+        if not self.editor.draft.is_empty:
+            self.action_run()
+
+    @on(PromptEditor.Changed)
+    def _draft_changed(self, event: PromptEditor.Changed) -> None:
+        self.app.keep_draft(event.draft)
+        self.show_estimate()
+
+    def action_run(self) -> None:
+        draft = self.editor.draft
+        if not self.comparison.lanes:
+            self._ask_the_demo(draft)
+        elif self.comparison.is_running:
+            self.status.flash("Still answering. F8 stops, then send again.")
+        elif not draft.is_empty:
+            self._send(draft)
+        elif not self.comparison.repeat():
+            self.status.flash("Write a prompt first.")
+
+    def _ask_the_demo(self, draft: Draft) -> None:
+        """Nobody has been chosen: what was written still gets an answer."""
+        if draft.is_empty:
+            self.status.flash("Write a prompt, or choose models with F2.")
+        else:
+            self.app.start_demo(draft)
+            self.editor.clear_prompt()
+
+    def _send(self, draft: Draft) -> None:
+        self._follow_latest()
+        self.comparison.send(draft)
+        self.editor.clear_prompt()
+        self.app.remember_sent(draft)
+        self.editor.prompt_area.earlier = self.desk.memory.history
+
+    def action_stop_all(self) -> None:
+        stopped = self.comparison.stop_all()
+        self.status.flash(f"Stopped {stopped}." if stopped else "Nothing is running.")
+        self.refresh_bars()
+
+    def action_retry_failed(self) -> None:
+        self._follow_latest()
+        self.comparison.retry_failed()
+
+    def action_start_over(self) -> None:
+        self._follow_latest()
+        if self.comparison.start_over():
+            self.status.flash("New conversation. u in the answers, or the palette, brings the last one back.")
+        self._touch_panes()
+        self.action_focus_prompt()
+
+    def action_bring_back(self) -> None:
+        if not self.comparison.bring_back():
+            self.status.flash("There is no earlier conversation to go back to.")
+        self._touch_panes()
+
+    @on(LanePane.Asked)
+    def _pane_asked(self, event: LanePane.Asked) -> None:
+        lane = event.pane.lane
+        match event.what:
+            case "stop":
+                self._stop(lane)
+            case "retry":
+                self._repeat(lane)
+            case "edit":
+                self.app.edit_target(lane.target)
+            case "copy":
+                turn = event.pane.turn
+                self.app.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
+            case "copy-conversation":
+                self.app.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
+
+    def action_copy_comparison(self) -> None:
+        self.app.copy_text(export.comparison(self.comparison.lanes), "comparison")
+
+    @on(StreamView.CopyRequested)
+    def _copy_requested(self, event: StreamView.CopyRequested) -> None:
+        self.app.copy_text(event.text, event.what)
+
+    @on(LanePane.FixChosen)
+    def _fix_chosen(self, event: LanePane.FixChosen) -> None:
+        lane, remedy = event.pane.lane, event.remedy
+        if remedy.params is not None:
+            self.app.change_line_up(self.comparison.line_up.update(lane.target.slot, params=remedy.params))
+        match remedy.action:
+            case Action.RETRY | Action.RAISE_MAX_TOKENS | Action.DROP_PARAMETER:
+                self._repeat(lane)
+            case Action.CHOOSE_MODEL:
+                self.action_models()
+            case Action.ADD_KEY:
+                self.app.paste_key(lane.target.model)
+            case Action.START_OVER:
+                self.action_start_over()
+            case Action.DEMO:
+                self.app.start_demo()
+
+    def _stop(self, lane: Lane) -> None:
+        if not self.comparison.stop(lane):
+            self.status.flash(f"{lane.target.name} is not answering.")
+        self.refresh_bars()
+
+    def _repeat(self, lane: Lane) -> None:
+        self._follow_latest()
+        if lane.state.is_running:
+            self.status.flash(f"{lane.target.name} is still answering: x stops it.")
+        elif not self.comparison.repeat([lane]):
+            self.status.flash("Nothing has been asked yet.")
+
+    # Moving about
+
+    def action_focus_prompt(self) -> None:
+        self.editor.prompt_area.focus()
+
+    def action_focus_system(self) -> None:
+        self.editor.system_area.focus()
+
+    def action_focus_lane(self, index: int) -> None:
+        if index < len(self.deck.panes):
+            self.deck.focus_pane(index)
+
+    def action_step_pane(self, step: int) -> None:
+        self.deck.focus_pane(self.deck.current + step)
+
+    def action_next_layout(self) -> None:
+        self.deck.set_layout(self.deck.pane_layout.next)
+        self.status.flash(f"Layout: {self.deck.pane_layout}")
+        self.app.remember_layout(self.deck.pane_layout)
+
+    def action_zoom(self) -> None:
+        self.deck.toggle_zoom()
+
+    def action_step_turn(self, step: int) -> None:
+        turns = self.comparison.turn_number
+        if not turns:
+            return
+        index = max(0, min(turns - 1, (turns - 1 if self._turn is None else self._turn) + step))
+        self._turn = None if index == turns - 1 else index
+        for pane in self.deck.panes:
+            pane.show_turn(-1 if self._turn is None else self._turn)
+        self.refresh_bars()
+
+    def _follow_latest(self) -> None:
+        if self._turn is not None:
+            self._turn = None
+            for pane in self.deck.panes:
+                pane.show_turn(-1)
+
+    def _touch_panes(self) -> None:
+        for pane in self.deck.panes:
+            pane.touch()
+        self.refresh_bars()
+
+    def action_walk_out(self) -> None:
+        """Esc, one step at a time: the zoom, then the prompt, then (armed first) the focused answer."""
+        pane = self.deck.focused_pane
+        if pane is None:
+            if self.deck.panes:
+                self.deck.focus_pane(self.deck.current)
+        elif self.deck.zoomed:
+            self.deck.toggle_zoom()
+        elif pane.lane.state.is_running:
+            now_ns = self.desk.clock.monotonic_ns()
+            if now_ns < self._stop_armed_ns:
+                self._stop_armed_ns = 0
+                self._stop(pane.lane)
+            else:
+                self._stop_armed_ns = now_ns + int(STOP_ARMED_S * 1e9)
+                self.status.flash(f"Esc again stops {pane.lane.target.name}.")
+
+    def on_key(self, event: events.Key) -> None:
+        """On the start panel whatever is typed is the beginning of a prompt: nothing swallows it."""
+        if self.start_panel.has_focus_within and event.is_printable and event.character:
+            event.stop()
+            event.prevent_default()
+            self.editor.insert_typed(event.character)
+
+    # Searching
+
+    def action_find(self) -> None:
+        self.find_bar.open()
+
+    @on(FindBar.Searched)
+    def _searched(self, event: FindBar.Searched) -> None:
+        found = [pane.view.find(event.query) for pane in self.deck.panes]
+        self.find_bar.show_count(sum(found), event.query)
+        if event.done and any(found):
+            hits = [index for index, count in enumerate(found) if count]
+            self.deck.focus_pane(self.deck.current if self.deck.current in hits else hits[0])
+
+    @on(FindBar.Closed)
+    def _find_closed(self) -> None:
+        for pane in self.deck.panes:
+            pane.view.find("")
+        self.deck.focus_pane(self.deck.current)
+
+    def action_find_next(self, step: int) -> None:
+        pane = self.deck.current_pane
+        if pane is None:
+            return
+        which, count = pane.view.find_next() if step > 0 else pane.view.find_previous()
+        self.status.flash(f"{which} of {count}" if count else "Nothing to find here: ctrl+f searches.")
+
+    # Other screens
+
+    def action_models(self) -> None:
+        self.app.choose_models()
+
+    def action_edit_prompt(self) -> None:
+        self.app.edit_prompt(self.editor)
+
+    def action_pager(self) -> None:
+        pane = self.deck.current_pane
+        if pane is not None and pane.turn is not None:
+            self.app.show_in_pager(pane.turn.text())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that would do nothing now are not offered."""
+        match action:
+            case "stop_all":
+                return self.comparison.is_running
+            case "retry_failed":
+                return any(lane.state.wants_retry for lane in self.comparison.lanes)
+            case "bring_back":
+                return self.comparison.can_bring_back
+            case "next_layout" | "find":
+                return bool(self.comparison.lanes)
+            case _:
+                return True

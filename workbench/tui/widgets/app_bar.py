@@ -1,0 +1,52 @@
+"""The top line: which program, the question that is on screen, how far the lanes are, and what it all cost."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from workbench.session import figures
+from workbench.session.comparison import Tally
+from workbench.tui.glyphs import Glyphs
+from workbench.tui.widgets.bar import Bar
+
+
+class AppBar(Bar):
+    DEFAULT_CSS = """
+    AppBar { background: $panel; padding: 0 1; }
+    """
+
+    def show_session(self, *, question: str, turn: int, turns: int, tally: Tally, demo: bool, glyphs: Glyphs) -> None:
+        """Args:
+        question: the prompt that the panes answer; empty before the first.
+        turn: which one is on screen, from 1, of `turns`.
+        """
+        left = Content.styled("llm-workbench", "bold $text-primary")
+        if question:
+            first_line = " ".join(question.split())
+            left = Content.assemble(left, ("  " + glyphs.prompt + " ", "$text-accent"), first_line)
+        facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$text-muted")]
+        if turns < 2:
+            facts = []
+        facts += _counts(tally)
+        if tally.cost_usd is not None or (tally.cost_is_partial and tally.done):
+            some = "" if tally.cost_usd is None or not tally.cost_is_partial else "+"
+            facts.append(Content.styled(figures.cost(tally.cost_usd) + some, "$text-accent"))
+        if demo:
+            facts.append(Content.styled(" DEMO simulated models ", "bold $background on $warning"))
+        right = Content(f" {glyphs.dot} ").join(facts) if not demo else _join_with_badge(facts, glyphs)
+        self.show(left, Content.assemble("  ", right))
+
+
+def _counts(tally: Tally) -> list[Content]:
+    counts = [
+        (tally.running, "running", "$text-primary"),
+        (tally.done, "done", "$text-success"),
+        (tally.failed, "not answered", "$text-error"),
+        (tally.stopped, "stopped", "$text-muted"),
+    ]
+    return [Content.styled(f"{count} {word}", style) for count, word, style in counts if count]
+
+
+def _join_with_badge(facts: list[Content], glyphs: Glyphs) -> Content:
+    *before, badge = facts
+    return Content.assemble(Content(f" {glyphs.dot} ").join(before), "  " if before else "", badge)
