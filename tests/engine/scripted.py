@@ -91,6 +91,8 @@ class Book:
 
     calls: list[Call] = field(default_factory=list)
     sent_at_s: list[float] = field(default_factory=list)
+    played: list[list[Delta]] = field(default_factory=list)
+    """Per call, every piece that was handed out."""
     closed: int = 0
     open_now: int = 0
 
@@ -121,6 +123,8 @@ class ScriptedAdapter:
         self.book.calls.append(call)
         self.book.sent_at_s.append(loop.time())
         self.book.open_now += 1
+        played: list[Delta] = []
+        self.book.played.append(played)
         opened = False
         try:
             for step in self._next(call):
@@ -134,7 +138,10 @@ class ScriptedAdapter:
                 if not opened:
                     opened = True
                     yield WireOpened(now(), now(), (("x-request-id", "req_1"),), "req_1", "HTTP/1.1")
-                yield Delta(now(), Channel.TEXT, step) if isinstance(step, str) else step
+                event = Delta(now(), Channel.TEXT, step) if isinstance(step, str) else step
+                if isinstance(event, Delta):
+                    played.append(event)
+                yield event
         finally:
             self.book.open_now -= 1
             self.book.closed += 1

@@ -245,9 +245,9 @@ def breaker_open(key: CircuitKey, refusal: Refusal, now_ns: int) -> BreakerOpen:
     if refusal.until_ns is None:
         when = "One request is testing it now; try again in a moment"
     else:
-        when = f"Tried again in {max(1, round((refusal.until_ns - now_ns) / NS_PER_S))} s"
-    cause = f" (last: {refusal.last_error})" if refusal.last_error else ""
+        when = f"It is tried again in {max(1, round((refusal.until_ns - now_ns) / NS_PER_S))} s"
+    cause = f" (the last error: {refusal.last_error.removesuffix('.')})" if refusal.last_error else ""
     return BreakerOpen(
         f"{key.provider} failed several times in a row and is left alone for a while{cause}.",
-        hint=f"{when}, or reset the circuit breakers, or choose another target.",
+        hint=f"{when}; or reset the circuit breakers, or choose another target.",
     )
