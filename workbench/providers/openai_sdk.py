@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from workbench.core.clock import Clock
+from workbench.core.errors import ProviderError
 from workbench.core.types import Json
 from workbench.providers.base import Call, ProviderSpec
 from workbench.providers.failures import Witness, headers_of
 from workbench.providers.http import Connections
+from workbench.providers.transport_errors import translate
 
 if TYPE_CHECKING:
     import httpx
@@ -56,6 +58,10 @@ class OpenAISDK:
             raise witness.refused(
                 refusal.status_code, headers_of(refusal.headers.multi_items()), refusal.content, self._clock.wall()
             ) from exc
+        except openai.OpenAIError as exc:
+            # Connections that failed, with the failure as their cause, and whatever the SDK itself objects to.
+            message = f"{witness.place.provider}: the openai SDK did not send this: {witness.clean(str(exc))}"
+            raise translate(exc, witness.place) or ProviderError(message, **witness.details()) from exc
 
     def _client(self, spec: ProviderSpec, base_url: str) -> AsyncOpenAI:
         found = self._clients.get((spec.name, base_url))

@@ -60,6 +60,14 @@ _LIMITED: Final = _words("rate_limit_exceeded rate_limit_error rate_limit too_ma
 _BUSY: Final = _words("overloaded_error overloaded engine_overloaded slow_down unavailable service_unavailable")
 _INVALID: Final = _words("invalid_request_error bad_request badrequesterror invalid_argument")
 
+_USUAL_STATUS: Final = (
+    (_LIMITED, 429),
+    (_BUSY, 529),
+    (_BAD_KEY, 401),
+    (_NO_MODEL, 404),
+    (_INVALID | _BLOCKED | _OVERFLOW | _PARAMETER, 400),
+)
+
 
 def _says(*patterns: str) -> Callable[[str], bool]:
     found = re.compile("|".join(patterns), re.IGNORECASE)
@@ -136,11 +144,7 @@ class Case:
             return self.stated
         if self.complaint.status is not None:
             return self.complaint.status
-        words = self.complaint.words
-        for group, status in ((_LIMITED, 429), (_BUSY, 529), (_BAD_KEY, 401), (_NO_MODEL, 404), (_INVALID, 400)):
-            if words & group:
-                return status
-        return 500
+        return next((status for group, status in _USUAL_STATUS if self.complaint.words & group), 500)
 
     @property
     def parameter(self) -> str:
