@@ -15,6 +15,8 @@ from workbench.engine.metrics import Gauge, LaneCounts, MetricsHub
 from workbench.engine.records import AttemptRecord, Population, RequestRecord
 from workbench.providers.base import WireOpened
 
+COUNT_EVERY_NS = NS_PER_S // 5
+
 
 class Observation:
     """Everything measured about one logical request. Stamps are of the latest attempt."""
@@ -24,6 +26,7 @@ class Observation:
         "_attempts",
         "_characters",
         "_chunks",
+        "_count_at_ns",
         "_enqueued_ns",
         "_failed_ns",
         "_first_answer_ns",
@@ -41,6 +44,7 @@ class Observation:
         "_route",
         "_sent_ns",
         "_submitted_ns",
+        "_uncounted",
         "_wait",
         "_wait_ns",
         "_waits",
@@ -75,7 +79,8 @@ class Observation:
         self._first_answer_ns: int | None = None
         self._last_token_ns: int | None = None
         self.key_alias: KeyAlias | None = None
-        self._chunks = self._characters = self._longest_gap_ns = 0
+        self._chunks = self._characters = self._uncounted = self._longest_gap_ns = 0
+        self._count_at_ns = 0
 
     # -- on the way to the wire ----------------------------------------------------------------------------------------
 
@@ -139,10 +144,17 @@ class Observation:
     def piece(self, delta: Delta) -> None:
         """Count output without looking at when it came."""
         self._chunks += 1
-        size = len(delta.text)
-        self._characters += size
+        self._uncounted += len(delta.text)
+        if delta.at_ns >= self._count_at_ns:
+            self._count(delta.at_ns)
+
+    def _count(self, at_ns: int) -> None:
+        """Bring the gauges up to date: a few times a second, not thousands."""
+        self._characters += self._uncounted
         if self._lane is not None:
-            self._lane.characters.add(size, delta.at_ns)
+            self._lane.characters.add(self._uncounted, at_ns)
+        self._uncounted = 0
+        self._count_at_ns = at_ns + COUNT_EVERY_NS
 
     def _begin_output(self, at_ns: int) -> None:
         self.alive(at_ns)
@@ -158,6 +170,8 @@ class Observation:
         if self._route is None or self._admitted_ns is None:
             return
         self._stand(Gauge.NOWHERE)
+        if self._uncounted:
+            self._count(now_ns)
         if failed:
             self._failed_ns = self._admitted_ns
         if outcome is Outcome.REFUSED:
