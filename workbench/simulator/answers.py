@@ -109,7 +109,9 @@ def _text(prompt: Prompt, rng: random.Random, scale: float) -> str:
     if prompt.json_object:
         return json_text(corpus.as_object(prompt.question, rng))
     target = int(prompt.model.answer_tokens * scale * rng.lognormvariate(0.0, prompt.model.answer_sigma))
-    return corpus.write(prompt.question, prompt.system, prompt.model.style, max(8, target), rng)
+    return corpus.write(
+        prompt.question, prompt.model.style, max(8, target), rng, system=prompt.system, earlier=prompt.earlier_question
+    )
 
 
 def _reasoning(prompt: Prompt, rng: random.Random, scale: float) -> list[str]:

@@ -59,6 +59,12 @@ class Prompt:
         """The last thing a person said."""
         return next((turn.text for turn in reversed(self.turns) if turn.role == "user"), "")
 
+    @property
+    def earlier_question(self) -> str:
+        """The one before it, if there is one."""
+        asked = [turn.text for turn in self.turns if turn.role == "user"]
+        return asked[-2] if len(asked) > 1 else ""
+
     @cached_property
     def text(self) -> str:
         """Everything, as the prompt cache sees it."""

@@ -1,0 +1,504 @@
+"""Puts an answer together: what kind of question, in whose voice, at what length."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Iterator
+
+from workbench.simulator.corpus import maths
+from workbench.simulator.corpus.generic import CHECKLIST, capitalised, observations, topic_about
+from workbench.simulator.corpus.library import (
+    Point,
+    Proverb,
+    Topic,
+    best_task,
+    best_topic,
+    phrase_in,
+    proverbs,
+)
+from workbench.simulator.corpus.question import Kind, Question
+from workbench.simulator.models import Style
+from workbench.simulator.tokens import count_tokens
+
+PADS_FROM = 700
+"""Tokens from which an answer is filled up to its length; below that it ends when everything has been said."""
+EMOJI = ("🙂", "✨", "💡", "👍🏽", "🧭", "🌱", "👩‍🔬", "🧑‍🏫", "🚀", "📝", "🔎", "✅")
+
+
+class Draft:
+    """Blocks of Markdown up to a length. The block that crosses the line is still taken: answers end in full sentences."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.length = 0
+        self.blocks: list[str] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self.length >= self.target
+
+    def add(self, block: str) -> None:
+        if block and not self.is_full:
+            self.blocks.append(block)
+            self.length += count_tokens(block) + 1
+
+    def extend(self, blocks: Iterable[str]) -> None:
+        for block in blocks:
+            if self.is_full:
+                return
+            self.add(block)
+
+    def text(self) -> str:
+        return "\n\n".join(self.blocks)
+
+
+def compose(question: Question, style: Style, target: int, rng: random.Random) -> str:
+    """Markdown of about `target` tokens."""
+    if question.words:
+        target = max(8, question.words * 4 // 3)
+    known = best_topic(question.text)
+    topic = known or topic_about(question.subject, rng)
+    if question.brief and not question.words:
+        return _brief(question, topic, rng)
+    draft = Draft(target)
+    match question.kind:
+        case Kind.GREETING:
+            return _greeting(style, rng)
+        case Kind.TRANSLATE:
+            draft.extend(_translation(question, style, rng))
+            return draft.text()
+        case Kind.CREATIVE:
+            draft.extend(_creative(question, topic, rng))
+        case Kind.SUMMARY:
+            draft.extend(_summary(question, topic))
+        case Kind.CODE:
+            draft.extend(_code(question, known, style, rng))
+        case Kind.COMPARE:
+            draft.extend(_comparison(question, known, style, rng))
+        case Kind.MATHS:
+            draft.extend(maths.solve(question.text, rng) or _explanation(question, topic, style, rng))
+            if len(draft.blocks) <= 6:
+                return draft.text()  # a sum needs no padding
+        case Kind.LIST | Kind.STEPS:
+            draft.extend(_numbered(question, topic, style, rng, is_known=known is not None))
+        case Kind.EXPLAIN:
+            draft.extend(_explanation(question, topic, style, rng))
+    if question.words or target >= PADS_FROM:
+        draft.extend(_more(topic.name, style, rng))
+    elif rng.random() < 0.25:
+        draft.add(proverb_block(rng.choice(proverbs())))
+    closing = "" if question.kind in (Kind.CREATIVE, Kind.SUMMARY, Kind.CODE) else _closing(topic.name, style, rng)
+    return f"{draft.text()}\n\n{closing}" if closing else draft.text()
+
+
+def _brief(question: Question, topic: Topic, rng: random.Random) -> str:
+    if question.kind is Kind.MATHS:
+        solved = maths.solve(question.text, rng)
+        if solved:
+            return next(block for block in reversed(solved) if "=" in block)
+    if question.kind is Kind.TRANSLATE:
+        return next(iter(_translation(question, Style.TERSE, rng)))
+    if question.kind is Kind.COMPARE:
+        return f"{capitalised(question.subject)} where the cost of a mistake is high; {question.other} where speed counts."
+    return topic.definition
+
+
+def _greeting(style: Style, rng: random.Random) -> str:
+    if style is Style.TERSE:
+        return "Hello. What would you like to know?"
+    return rng.choice(
+        (
+            f"Hello! {rng.choice(EMOJI)} What shall we look at today?",
+            "Hi there. Ask me anything: a question, some code, a text to improve.",
+            "Good to see you. Where should we begin?",
+        )
+    )
+
+
+# --- explanations
+
+
+def _explanation(question: Question, topic: Topic, style: Style, rng: random.Random) -> Iterator[str]:
+    match style:
+        case Style.STRUCTURED:
+            yield from _structured(topic, rng)
+        case Style.PLAIN:
+            yield from _plain(topic, rng)
+        case Style.TERSE:
+            yield from _terse(topic, rng)
+        case Style.WARM:
+            yield from _warm(question, topic, rng)
+        case Style.ACADEMIC:
+            yield from _academic(topic, rng)
+        case Style.TABULAR:
+            yield from _tabular(topic, rng)
+
+
+def _structured(topic: Topic, rng: random.Random) -> Iterator[str]:
+    yield f"## {capitalised(topic.name)}"
+    yield topic.definition
+    yield "### How it works"
+    points = rng.sample(topic.points, k=len(topic.points))
+    yield "\n".join(f"- **{point.title}.** {point.text}\n  - {point.detail}" for point in points[:3])
+    yield from _code_of(topic)
+    yield "### What to watch out for"
+    yield bullets(topic.pitfalls)
+    yield from (f"**{point.title}.** {point.text} {point.detail}" for point in points[3:])
+    yield table(topic.table, topic.rows)
+
+
+def _plain(topic: Topic, rng: random.Random) -> Iterator[str]:
+    points = rng.sample(topic.points, k=len(topic.points))
+    yield f"{topic.definition} {points[0].text}"
+    yield f"{topic.analogy} {points[0].detail}"
+    for first, second in zip(points[1::2], points[2::2], strict=False):
+        yield f"{first.text} {first.detail} {second.text}"
+    yield from _code_of(topic)
+    yield f"A common misunderstanding is worth naming. {rng.choice(topic.pitfalls)}"
+    yield from (point.detail for point in points[2::2])
+
+
+def _terse(topic: Topic, rng: random.Random) -> Iterator[str]:
+    yield topic.definition
+    points = rng.sample(topic.points, k=len(topic.points))
+    yield bullets(f"**{point.title}**: {point.text}" for point in points[:3])
+    yield f"Watch out: {rng.choice(topic.pitfalls)}"
+    yield from _code_of(topic)
+    yield bullets(point.detail for point in points)
+
+
+def _warm(question: Question, topic: Topic, rng: random.Random) -> Iterator[str]:
+    opener = rng.choice(
+        (
+            "Happy to go through it.",
+            "This is one of those things that look harder than they are.",
+            "Good thing to ask, because the usual explanations skip the interesting part.",
+        )
+    )
+    yield f"{opener} {topic.definition}"
+    yield f"{topic.analogy} {rng.choice(EMOJI)}"
+    points = rng.sample(topic.points, k=len(topic.points))
+    for point in points[:3]:
+        yield f"**{point.title}.** {point.text} {point.detail}"
+    yield from _code_of(topic)
+    yield "Three things that trip people up:"
+    yield numbered(topic.pitfalls)
+    yield from (f"**{point.title}.** {point.text} {point.detail}" for point in points[3:])
+    yield proverb_block(rng.choice(proverbs()))
+
+
+def _academic(topic: Topic, rng: random.Random) -> Iterator[str]:
+    yield f"**Definition.** {topic.definition}"
+    if topic.formula:
+        yield topic.formula
+    points = rng.sample(topic.points, k=len(topic.points))
+    for number, point in enumerate(points[:3], 1):
+        yield f"### {number}. {point.title}"
+        yield f"{point.text} {point.detail}"
+    yield "\n".join(f"> {line}" for line in (f"**Remark.** {topic.pitfalls[0]}", "", topic.pitfalls[-1]))
+    yield table(topic.table, topic.rows)
+    yield from _code_of(topic)
+    for number, point in enumerate(points[3:], 4):
+        yield f"### {number}. {point.title}"
+        yield f"{point.text} {point.detail}"
+    yield f"**Intuition.** {topic.analogy}"
+
+
+def _tabular(topic: Topic, rng: random.Random) -> Iterator[str]:
+    yield topic.definition
+    yield table(topic.table, topic.rows)
+    points = rng.sample(topic.points, k=len(topic.points))
+    yield "**Key points**"
+    yield bullets(f"*{point.title}*: {point.text}" for point in points)
+    if topic.formula:
+        yield topic.formula
+    yield "| Pitfall |\n| :-- |\n" + "\n".join(f"| {text} |" for text in topic.pitfalls)
+    yield from _code_of(topic)
+    yield bullets(point.detail for point in points)
+
+
+def _code_of(topic: Topic) -> Iterator[str]:
+    if topic.code:
+        yield f"```{topic.example}\n{topic.code.strip()}\n```"
+
+
+# --- other kinds
+
+
+def _code(question: Question, known: Topic | None, style: Style, rng: random.Random) -> Iterator[str]:
+    if known is not None and known.code:
+        yield known.definition
+        yield from _code_of(known)
+        yield "### Edge cases" if style is Style.STRUCTURED else "Three things to keep in mind:"
+        yield bullets(known.pitfalls)
+        yield from (f"**{point.title}.** {point.text}" for point in rng.sample(known.points, k=3))
+        return
+    task = best_task(question.text)
+    if task is None:
+        yield from _made_up_code(question, rng)
+        return
+    language = question.language if question.language in task.code else next(iter(task.code))
+    code = f"```{language}\n{task.code[language].strip()}\n```"
+    note = ""
+    if question.language and question.language != language:
+        note = f" (in {language}; the idea carries over to {question.language} line by line)"
+    if style in (Style.TERSE, Style.TABULAR):
+        yield code
+        yield f"{capitalised(task.cost)}{note}."
+    else:
+        yield f"{task.idea}{note}"
+        yield code
+    yield "### Edge cases" if style is Style.STRUCTURED else "It takes care of:"
+    yield bullets(task.edges)
+    if style not in (Style.TERSE, Style.TABULAR):
+        yield f"**Cost:** {task.cost}."
+    others = [name for name in task.code if name != language]
+    if others:
+        other = rng.choice(others)
+        yield f"For comparison, the same in {other.capitalize()}:"
+        yield f"```{other}\n{task.code[other].strip()}\n```"
+
+
+def _made_up_code(question: Question, rng: random.Random) -> Iterator[str]:
+    words = re.findall(r"[a-z0-9]+", question.subject.lower())[:3] or ["answer"]
+    name = "_".join(words)
+    kind = "".join(word.capitalize() for word in words)
+    yield f"Here is a small, complete starting point for {question.subject}. It keeps the decision apart from the doing."
+    yield f'''```python
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class {kind}:
+    """One result, with the reason beside it."""
+
+    value: str
+    score: float
+
+    @property
+    def is_good(self) -> bool:
+        return self.score >= {rng.choice((0.5, 0.6, 0.75))}
+
+
+def {name}(items: Iterable[str]) -> Iterator[{kind}]:
+    """Best first. Empty items are skipped, not counted as bad."""
+    scored = ({kind}(item, 1 / len(item)) for item in items if item.strip())
+    yield from sorted(scored, key=lambda result: result.score, reverse=True)
+
+
+if __name__ == "__main__":
+    for result in {name}(["one", "three", "", "eleven"]):
+        print(f"{{result.score:.2f}}  {{result.value}}{{'' if result.is_good else '  (weak)'}}")
+```'''
+    yield "A test says what it should do:"
+    yield f'''```python
+def test_{name}_puts_the_best_first() -> None:
+    results = list({name}(["three", "one", ""]))
+
+    assert [result.value for result in results] == ["one", "three"]
+```'''
+    yield "Replace the score with your own rule; nothing else has to change."
+
+
+_DIMENSIONS = (
+    ("To begin with", "quick to pick up", "takes a week to feel at home"),
+    ("Day to day", "predictable", "flexible"),
+    ("When it grows", "needs discipline", "needs planning"),
+    ("Cost", "low, and stays low", "higher, falls with use"),
+    ("When it fails", "obvious at once", "shows up later"),
+    ("Community", "large and patient", "smaller, very active"),
+    ("Exit", "easy to leave", "some work to move away"),
+)
+
+
+def _comparison(question: Question, known: Topic | None, style: Style, rng: random.Random) -> Iterator[str]:
+    first, second = capitalised(question.subject), capitalised(question.other)
+    rows = [[name, *rng.sample((a, b), k=2)] for name, a, b in rng.sample(_DIMENSIONS, k=5)]
+    grid = table(known.table, known.rows) if known is not None else table(["", first, second], rows)
+    verdict = f"If nothing else decides, take **{rng.choice((first, second))}** and look again in three months."
+    if style in (Style.TABULAR, Style.TERSE):
+        yield grid
+        yield verdict
+    elif style in (Style.STRUCTURED, Style.ACADEMIC):
+        yield f"## {first} or {second}?"
+        yield "Both solve the same problem from different ends, so the better question is which end hurts more here."
+        yield grid
+    else:
+        yield f"{first} and {second} overlap more than their friends admit. The differences that matter are these:"
+        yield grid
+    if known is not None:
+        yield from (f"**{point.title}.** {point.text} {point.detail}" for point in rng.sample(known.points, k=3))
+    yield f"**Choose {first} when**"
+    yield bullets(("the work is well understood and should stay that way", "several people have to agree on how it is done"))
+    yield f"**Choose {second} when**"
+    yield bullets(("requirements will change before the year is out", "one person can own it from end to end"))
+    if style not in (Style.TABULAR, Style.TERSE):
+        yield verdict
+
+
+def _numbered(
+    question: Question, topic: Topic, style: Style, rng: random.Random, *, is_known: bool
+) -> Iterator[str]:
+    count = question.count or (4 if style is Style.TERSE else 5)
+    ordered = topic.points if question.kind is Kind.STEPS else rng.sample(topic.points, k=len(topic.points))
+    points = [*ordered, *_further_points(topic, rng)]
+    if style is not Style.TERSE:
+        yield topic.definition
+    if question.kind is Kind.STEPS:
+        yield "\n".join(
+            f"{number}. **{point.title}.** {point.text}\n   - {point.detail}" for number, point in enumerate(points[:count], 1)
+        )
+        if is_known:
+            yield "What goes wrong most often:"
+            yield bullets(topic.pitfalls)
+            yield table(topic.table, topic.rows)
+        else:
+            yield "A list to tick off:"
+            yield "\n".join(f"- [{'x' if done else ' '}] {text}" for done, text in CHECKLIST)
+    else:
+        yield numbered(
+            f"**{point.title}**" + ("" if style is Style.TERSE else f": {point.text} {point.detail}") for point in points[:count]
+        )
+
+
+def _further_points(topic: Topic, rng: random.Random) -> list[Point]:
+    titles = {point.title for point in topic.points}
+    spare = topic_about(topic.name, rng).points
+    sentences = observations(topic.name, rng)
+    invented = [Point(f"One more thing ({n})", next(sentences), next(sentences)) for n in range(1, 11)]
+    return [point for point in spare if point.title not in titles] + invented
+
+
+def _translation(question: Question, style: Style, rng: random.Random) -> Iterator[str]:
+    phrase = phrase_in(question.text)
+    asked = [name for name in (phrase or {}) if re.search(rf"\b{name}\b", question.text, re.I) and name != "English"]
+    if phrase is None:
+        proverb = rng.choice(proverbs())
+        yield f"A faithful translation of “{question.subject}” depends on who says it to whom, so take this as a starting point."
+        yield f"In {proverb.language} there is a saying that comes close: **{proverb.text}** ({proverb.meaning.rstrip('.')})"
+        return
+    if asked and (style is Style.TERSE or len(asked) == 1):
+        yield "\n".join(f"**{phrase[name]}**" + ("" if style is Style.TERSE else f" ({name})") for name in asked)
+        return
+    names = asked or rng.sample(sorted(name for name in phrase if name != "English"), k=6)
+    yield table(["Language", phrase["English"]], [[name, phrase[name]] for name in names])
+    yield "The first form in each row is polite; among friends people say less."
+
+
+def _creative(question: Question, topic: Topic, rng: random.Random) -> Iterator[str]:
+    subject = question.subject
+    lines = (
+        f"Nobody warned me of {subject},",
+        "how it would enter without a sound,",
+        "put down its bag beside the table",
+        "and look around, and look around.",
+        "",
+        "I had prepared a list of questions,",
+        "a kettle, and the better chair.",
+        f"It only smiled. The way with {subject}",
+        "is finding out that it was there.",
+    )
+    if re.search(r"haiku", question.text, re.I):
+        first, second, third = rng.choice(
+            (
+                ("Morning on the roof", f"{capitalised(subject)}, and one small bird", "neither in a hurry"),
+                ("The last page is blank", f"someone wrote {subject} there", "and the ink is wet"),
+            )
+        )
+        yield f"*{first}*  \n*{second}*  \n*{third}*"
+        return
+    if re.search(r"joke|limerick", question.text, re.I):
+        yield f"Why did {subject} never finish on time? Because every time it looked at the clock, it wanted a second opinion. 🥁"
+        return
+    if re.search(r"story|tale", question.text, re.I):
+        yield f"# The Keeper of {capitalised(subject)}"
+        yield f"In a town at the end of a railway line there lived a woman who knew everything about {subject} and told nobody."
+        yield f"People came with questions. She gave them tea, and they went home with answers that they believed to be their own. {topic.analogy}"
+        yield "One winter a boy asked her why she never wrote any of it down. “Because then,” she said, “you would have read it instead of finding it.”"
+        yield "He thought about this all the way home. Then he turned round, because he had forgotten his hat, and found the house dark and the door open, and on the table a notebook with his name on it."
+        return
+    yield f"### {capitalised(subject)}"
+    yield "\n".join(f"{line}  " if line else "" for line in lines)
+    yield proverb_block(rng.choice(proverbs()))
+
+
+def _summary(question: Question, topic: Topic) -> Iterator[str]:
+    """The longer sentences of the text itself, if there is a text."""
+    _, _, material = question.text.partition("\n")
+    sentences = [s.strip() for s in re.split(r"(?<=[.!?。])\s+", material) if len(s.strip()) > 30]
+    if len(sentences) >= 3:
+        chosen = sorted(sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))[:4])
+        yield "The text comes down to this:"
+        yield bullets(sentences[i][:220] for i in chosen)
+        yield f"In one line: it is about {question.subject}, and about what follows from it."
+        return
+    yield f"**{capitalised(topic.name)} in short.** {topic.definition}"
+    yield bullets(point.text for point in topic.points[:4])
+
+
+# --- more of it, and the end
+
+
+def _more(subject: str, style: Style, rng: random.Random) -> Iterator[str]:
+    """As long as anybody wants."""
+    sentences = observations(subject, rng)
+    section = 0
+    titles = ("A closer look", "Seen from the other side", "Some experience", "Open questions", "In passing", "What follows")
+    while True:
+        section += 1
+        if style in (Style.STRUCTURED, Style.ACADEMIC):
+            title = titles[(section - 1) % len(titles)]
+            yield f"### {title}" + (f" ({section})" if section > len(titles) else "")
+        yield " ".join(next(sentences) for _ in range(rng.randint(3, 4)))
+        match section % 4:
+            case 1:
+                yield bullets(next(sentences) for _ in range(3))
+            case 2:
+                yield f"> {next(sentences)}"
+            case 3:
+                yield proverb_block(rng.choice(proverbs())) if section < 40 else next(sentences)
+            case _:
+                yield numbered(next(sentences) for _ in range(3))
+
+
+def _closing(subject: str, style: Style, rng: random.Random) -> str:
+    match style:
+        case Style.STRUCTURED:
+            return f"**In short:** start with the purpose, measure one thing, and take {subject} one piece at a time."
+        case Style.WARM:
+            return rng.choice(
+                (
+                    f"Shall I go deeper into any part of this, or turn it into a plan for your own case? {rng.choice(EMOJI)}",
+                    "If you tell me a little about your situation, I can make this much more specific. 😊",
+                )
+            )
+        case Style.ACADEMIC:
+            return "The argument above is a sketch; each step deserves to be checked against your own case."
+        case _:
+            return ""
+
+
+# --- Markdown
+
+
+def bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def numbered(items: Iterable[str]) -> str:
+    return "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1))
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cells) + " |"
+
+    return "\n".join([line(head), line(":--" for _ in head), *(line(row) for row in rows)])
+
+
+def proverb_block(proverb: Proverb) -> str:
+    return f"> {proverb.text}  \n> *{proverb.language}: {proverb.meaning}*"
