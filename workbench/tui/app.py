@@ -1,4 +1,4 @@
-"""The app: puts settings, memory, engine and screens together, and carries out what concerns all of them.
+"""The app: puts memory, engine and screens together, and carries out what concerns all of them.
 
 Nothing heavy happens before the first paint: the engine, the price table and the SDKs come after it, off the loop. The
 engine's host runs in one task that the app owns and awaits when it ends.
@@ -7,46 +7,38 @@ engine's host runs in one task that the app owns and awaits when it ends.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.screen import Screen
-from textual.timer import Timer
+from textual.worker import Worker, WorkerState
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import WorkbenchError
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
-from workbench.session import figures
 from workbench.session.comparison import Comparison
 from workbench.session.draft import Draft
 from workbench.session.memory import Memory
 from workbench.session.targets import LineUp, Target
 from workbench.tui import theming
-from workbench.tui.arrangement import PaneLayout
+from workbench.tui.autosave import Autosave
 from workbench.tui.desk import Desk
+from workbench.tui.engine_room import EngineRoom
 from workbench.tui.frame import FrameClock
 from workbench.tui.glyphs import Glyphs
-from workbench.tui.host import EngineHost, OpenEngine, Opener
+from workbench.tui.host import Opener
 from workbench.tui.loop_lag import LoopLag
 from workbench.tui.screens.compare import CompareScreen
 
 if TYPE_CHECKING:
     from workbench.core.types import Params
-    from workbench.engine.records import Traffic
-    from workbench.session.model_directory import ModelDirectory
     from workbench.tui.widgets.prompt_editor import PromptEditor
-
-DRAFT_DELAY_S = 0.5
-"""After the last key press: what is written is on disk half a second later."""
 
 
 class WorkbenchApp(App[object]):
@@ -62,8 +54,7 @@ class WorkbenchApp(App[object]):
     """
 
     TITLE = "llm-workbench"
-    CSS_PATH: ClassVar[list[str]] = ["styles/compare.tcss", "styles/dialogs.tcss"]  # type: ignore[assignment]  # Textual's is a union
-    ENABLE_COMMAND_PALETTE = True
+    CSS_PATH: ClassVar[list[str]] = ["styles/compare.tcss", "styles/dialogs.tcss"]  # type: ignore[assignment]  # a wider type there
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", id="app.help", tooltip="Help for what has the focus"),
@@ -83,39 +74,36 @@ class WorkbenchApp(App[object]):
         opener: Opener | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._first_theme = theme
         super().__init__()
         self.settings = settings
         self._environ = os.environ if environ is None else environ
         self._prompt = prompt
         self._models = tuple(models)
+        self._first_theme = theme
         paths = Paths.from_environment(self._environ)
         # A demo leaves nothing behind, not even a draft.
         memory = Memory(None if demo else paths.state)
-        host = EngineHost(opener or self._open_engine, demo=demo)
-        host.on_open = self._engine_opened
+        engine = EngineRoom(settings, self._environ, demo=demo, opener=opener)
+        engine.on_ready = lambda: self._later(self._learn())
+        engine.on_trouble = self._tell_trouble
         clock = clock or SystemClock()
         self.desk = Desk(
-            settings=settings,
             paths=paths,
             memory=memory,
+            autosave=Autosave(self, memory),
             clock=clock,
-            comparison=Comparison(host.engine, clock),
-            host=host,
-            frames=FrameClock(self),
+            comparison=Comparison(engine.host.engine, clock),
+            engine=engine,
+            frames=FrameClock(self, hz=settings.ui.frame_rate),
+            lag=LoopLag(),
             glyphs=Glyphs(settings.ui.ascii),
         )
-        self.directory: ModelDirectory | None = None
-        self.lag = LoopLag()
-        self._opened: OpenEngine | None = None
         self._session: asyncio.Task[None] | None = None
-        self._draft_timer: Timer | None = None
-        self._unsaved: Draft | None = None
 
     # Starting and ending
 
     def get_default_screen(self) -> Screen[None]:
-        return CompareScreen(self.desk)
+        return CompareScreen(self.desk, self.settings.ui.send_key)
 
     @property
     def compare(self) -> CompareScreen:
@@ -123,44 +111,36 @@ class WorkbenchApp(App[object]):
         assert isinstance(screen, CompareScreen)
         return screen
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return theming.ramp_defaults(self.current_theme)
-
     def on_mount(self) -> None:
         self._load_themes()
         self._apply_keymap()
+        memory = self.desk.memory
         if self._prompt:
-            self.desk.memory.draft = Draft(self._prompt, self.desk.memory.draft.system)
-        elif self.desk.memory.draft == Draft():
-            self.desk.memory.draft = Draft("", self.settings.defaults.system)
+            memory.draft = Draft(self._prompt, memory.draft.system)
+        elif memory.draft == Draft():
+            memory.draft = Draft("", self.settings.defaults.system)
         self.desk.comparison.set_line_up(self._first_line_up())
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""
-        self._session = asyncio.create_task(self._serve(), name="session")
-        self.lag.start()
+        self._session = asyncio.create_task(self.desk.engine.serve(self.desk.comparison), name="session")
+        self.desk.lag.start()
         for problem in self.desk.memory.problems:
             self.notify(problem, title="Not remembered", severity="warning", markup=False)
 
-    async def _serve(self) -> None:
-        async with self.desk.comparison:
-            await self.desk.host.run()
-
     async def on_unmount(self) -> None:
-        self.lag.stop()
-        if self._unsaved is not None:
-            self.desk.memory.save_draft(self._unsaved)
-        self.desk.host.close()
+        self.desk.lag.stop()
+        self.desk.autosave.flush()
+        self.desk.engine.host.close()
         if self._session is not None:
             await self.desk.comparison.settle()
             await self._session
 
     def _first_line_up(self) -> LineUp:
         params = self.settings.defaults.as_params()
-        named = self.settings.lineups.get(self.settings.default_lineup or "", ())
-        models = self._models or named
-        if self.desk.host.demo and not self._models:
+        models = self._models or self.settings.lineups.get(self.settings.default_lineup or "", ())
+        if self.desk.engine.is_demo and not self._models:
             from workbench.demo import DEMO_LINE_UP
 
             models = DEMO_LINE_UP
@@ -169,109 +149,37 @@ class WorkbenchApp(App[object]):
             line_up = line_up.add(Target(model, params))
         return line_up if models else self.desk.memory.last_line_up
 
-    # Looks and keys
-
-    def _load_themes(self) -> None:
-        themes, problems = theming.load_themes([theming.shipped_themes(), self.desk.paths.themes])
-        for theme in themes:
-            self.register_theme(theme)
-        for problem in problems:
-            self.notify(str(problem), title="Theme not loaded", severity="warning", markup=False, timeout=10)
-        environment = self._environ.get("TEXTUAL_THEME")
-        wanted = self._first_theme or self.settings.ui.theme or self.desk.memory.theme or environment
-        if wanted and wanted not in self.available_themes:
-            self.notify(
-                f"There is no theme called {wanted!r}. The palette (ctrl+p) lists them under Theme.",
-                title="Theme not found",
-                severity="warning",
-                markup=False,
-            )
-            wanted = None
-        self.theme = wanted or theming.DEFAULT_THEME
-
-    def _apply_keymap(self) -> None:
-        if not self.settings.ui.keymap:
-            return
-        from workbench.tui.keymap import check_keymap
-        from workbench.tui.screens.help import known_bindings
-
-        problems = check_keymap(self.settings.ui.keymap, known_bindings())
-        for problem in problems:
-            self.notify(problem, title="Key not changed", severity="warning", markup=False)
-        self.set_keymap(self.settings.ui.keymap)
-
-    def remember_layout(self, layout: PaneLayout) -> None:
-        self._remember(partial(self.desk.memory.remember_looks, layout=layout))
-
     # The engine
 
-    @asynccontextmanager
-    async def _open_engine(self, demo: bool) -> AsyncIterator[OpenEngine]:
-        """The production path; the demo differs in nothing but settings and environment."""
-        async with AsyncExitStack() as stack:
-            settings, environ = self.settings, self._environ
-            if demo:
-                from workbench.demo import demo as demo_world
-
-                world = await stack.enter_async_context(demo_world(settings))
-                settings, environ = world.settings, world.environ
-            # In a thread: importing takes longer than a frame.
-            engine_module = await asyncio.to_thread(importlib.import_module, "workbench.engine.engine")
-            engine = await stack.enter_async_context(engine_module.Engine(settings, environ=environ))
-            yield OpenEngine(engine, settings, environ, demo)
-
-    def _engine_opened(self, opened: OpenEngine | WorkbenchError) -> None:
-        if isinstance(opened, WorkbenchError):
-            self._opened = None
-            title = f"Engine not started: {opened.title}"
-            self.notify(str(opened), title=title, severity="error", markup=False, timeout=15)
-            return
-        self._opened = opened
-        self.run_worker(self._learn_models(opened), group="models", exclusive=True)
-
-    async def _learn_models(self, opened: OpenEngine) -> None:
-        """Read the directory of models in a thread, then let the engine warm what the line-up needs."""
-        from workbench.session.model_directory import ModelDirectory
-
-        self.directory = await asyncio.to_thread(ModelDirectory.load, opened.settings, opened.environ)
+    async def _learn(self) -> None:
+        """The engine is open: read what models there are, then warm the line-up's."""
+        await self.desk.engine.learn()
         await self.compare.show_line_up()
-        # Warming is a courtesy: what it could not do, the first request will do or explain.
-        self.run_worker(self._warm(), group="warm", exclusive=True, exit_on_error=False)
+        self.compare.start_panel.show_found(self._found())
+        await self._warm()
 
     async def _warm(self) -> None:
-        """Import the SDKs of the line-up and open connections ahead, while nobody waits for them."""
-        models = tuple(target.model for target in self.desk.comparison.line_up)
-        if self._opened is not None and models:
-            await self._opened.engine.warm(models)
+        await self.desk.engine.warm(target.model for target in self.desk.comparison.line_up)
 
-    def statistics(self) -> Traffic | None:
-        """A snapshot of the engine's traffic; None while it is being opened."""
-        return self._opened.engine.statistics().traffic if self._opened is not None else None
+    def _tell_trouble(self, error: WorkbenchError) -> None:
+        title = f"Engine not started: {error.title}"
+        self.notify(str(error), title=title, severity="error", markup=False, timeout=15)
 
     def start_demo(self, draft: Draft | None = None) -> None:
         """Ask simulated models from now on; with a draft, ask them that at once."""
         from workbench.demo import DEMO_LINE_UP
 
         self.desk.comparison.start_over()
-        self.desk.host.use(demo=True)
+        self.desk.engine.host.use(demo=True)
         # The last one declines, to show what that looks like.
         self._set_line_up(LineUp.of(*DEMO_LINE_UP, "gpt-4.1-nano"))
         if draft is not None:
             self.desk.comparison.send(draft)
             self.remember_sent(draft)
 
-    def use_what_was_found(self) -> None:
-        """A line-up of one model for every provider that can be asked."""
-        models = self.directory.first_choices() if self.directory is not None else ()
-        if models:
-            self.change_line_up(LineUp.of(*models))
-            self.compare.action_focus_prompt()
-        else:
-            self.compare.status.flash("Nothing was found: paste a key, or watch the demo.")
-
     def leave_demo(self) -> None:
         self.desk.comparison.start_over()
-        self.desk.host.use(demo=False)
+        self.desk.engine.host.use(demo=False)
         self._set_line_up(self.desk.memory.last_line_up)
 
     # The line-up
@@ -280,29 +188,47 @@ class WorkbenchApp(App[object]):
         """Another line-up: its lanes are on screen at once, what left it is stopped, and it is remembered."""
         if line_up == self.desk.comparison.line_up:
             return
-        if not self.desk.host.demo:
-            self._remember(partial(self.desk.memory.remember_line_up, line_up))
+        if not self.desk.engine.is_demo:
+            self.desk.autosave.remember(partial(self.desk.memory.remember_line_up, line_up))
         self._set_line_up(line_up)
 
     def _set_line_up(self, line_up: LineUp) -> None:
         self.desk.comparison.set_line_up(line_up)
-        self.run_worker(self.compare.show_line_up(), group="line-up")
-        self.run_worker(self._warm(), group="warm", exclusive=True, exit_on_error=False)
+        self._later(self._show_line_up())
+
+    async def _show_line_up(self) -> None:
+        await self.compare.show_line_up()
+        await self._warm()
+
+    def use_what_was_found(self) -> None:
+        """A line-up of one model for every provider that can be asked."""
+        directory = self.desk.engine.directory
+        models = directory.first_choices() if directory is not None else ()
+        if models:
+            self.change_line_up(LineUp.of(*models))
+            self.compare.action_focus_prompt()
+        else:
+            self.compare.status.flash("Nothing was found: paste a key, or watch the demo.")
+
+    def _found(self) -> list[str]:
+        """What can be asked, as phrases."""
+        directory = self.desk.engine.directory
+        states = directory.providers if directory is not None else ()
+        return [f"{state.title} ({', '.join(state.sources)})" for state in states if state.sources]
 
     def choose_models(self) -> None:
-        if self.directory is None:
+        directory = self.desk.engine.directory
+        if directory is None:
             self.compare.status.flash("Still reading the list of models: one moment.")
             return
         from workbench.tui.screens.model_picker import ModelPicker
 
-        desk = self.desk
-        self.push_screen(
-            ModelPicker(self.directory, desk.memory, desk.comparison.line_up, desk.glyphs), self._models_chosen
-        )
+        def chosen(line_up: LineUp | None) -> None:
+            if line_up is not None:
+                self.change_line_up(line_up)
 
-    def _models_chosen(self, line_up: LineUp | None) -> None:
-        if line_up is not None:
-            self.change_line_up(line_up)
+        picker = ModelPicker(directory, self.desk.memory, self.desk.comparison.line_up, self.desk.glyphs)
+        self.push_screen(picker, chosen)
 
     def edit_target(self, target: Target) -> None:
         from workbench.tui.screens.params_dialog import ParamsDialog
@@ -313,39 +239,43 @@ class WorkbenchApp(App[object]):
 
         self.push_screen(ParamsDialog(target), edited)
 
-    # Drafts
+    def paste_key(self, model: str = "") -> None:
+        directory = self.desk.engine.directory
+        if directory is None:
+            self.compare.status.flash("Still looking at the providers: one moment.")
+            return
+        from workbench.tui.screens.key_entry import KeyEntry
 
-    def keep_draft(self, draft: Draft) -> None:
-        """Have it on disk soon: half a second after the last change."""
-        self._unsaved = draft
-        if self._draft_timer is not None:
-            self._draft_timer.stop()
-        self._draft_timer = self.set_timer(DRAFT_DELAY_S, self._save_draft)
+        def pasted(answer: tuple[str, str] | None) -> None:
+            if answer is not None:
+                self._later(self._keep_key(*answer))
+
+        self.push_screen(KeyEntry(directory.providers, directory.entry(model).provider if model else ""), pasted)
+
+    async def _keep_key(self, provider: str, secret: str) -> None:
+        await self.desk.comparison.settle()
+        try:
+            await self.desk.engine.add_key(provider, secret)
+        except WorkbenchError as error:
+            self.notify(str(error), title="Key not kept", severity="error", markup=False)
+        else:
+            self.compare.status.flash(f"Key for {provider} kept. r asks again.")
+
+    # Prompts and answers
 
     def remember_sent(self, draft: Draft) -> None:
         """The prompt is on its way: it goes into the history, its models to the recent ones."""
-        memory = self.desk.memory
-        self._remember(partial(memory.remember_prompt, draft.prompt))
-        if not self.desk.host.demo:
+        memory, autosave = self.desk.memory, self.desk.autosave
+        autosave.remember(partial(memory.remember_prompt, draft.prompt))
+        if not self.desk.engine.is_demo:
             models = [target.model for target in self.desk.comparison.line_up]
-            self._remember(partial(memory.remember_models, models))
-
-    def _save_draft(self) -> None:
-        if self._unsaved is not None:
-            draft, self._unsaved = self._unsaved, None
-            self._remember(partial(self.desk.memory.save_draft, draft))
-
-    def _remember(self, save: Callable[[], object]) -> None:
-        """Write to disk in a thread."""
-        self.run_worker(save, thread=True, group="memory")
-
-    # Copying and other programs
+            autosave.remember(partial(memory.remember_models, models))
 
     def copy_text(self, text: str, what: str) -> None:
-        if not text:
+        if text:
+            self._later(self._copy(text, what))
+        else:
             self.compare.status.flash("Nothing to copy yet.")
-            return
-        self.run_worker(self._copy(text, what), group="copy", exclusive=True)
 
     async def _copy(self, text: str, what: str) -> None:
         from workbench.tui.clipboard import copy_with, desktop_tool
@@ -359,42 +289,28 @@ class WorkbenchApp(App[object]):
         self.compare.status.flash(f"Copied {what}: {len(text):,} characters, {way}.")
 
     def edit_prompt(self, editor: PromptEditor) -> None:
-        """The prompt in the person's own editor, which has the terminal until it ends."""
-        from workbench.tui.external import edit_text, editor_command
+        """The prompt in the person's own editor."""
+        from workbench.tui.external import edit_in
 
         text = editor.prompt_area.text
-
-        def run() -> None:
-            edited = edit_text(editor_command(self._environ), text)
-            if edited != text:
-                editor.prompt_area.replace_all(edited)
-
-        self._outside(run, "Editor")
+        edited = edit_in(self, self._environ, text)
+        if edited is not None and edited != text:
+            editor.prompt_area.replace_all(edited)
 
     def show_in_pager(self, text: str) -> None:
-        from workbench.tui.external import page_text, pager_command
+        from workbench.tui.external import page_in
 
-        self._outside(lambda: page_text(pager_command(self._environ), text), "Pager")
-
-    def _outside(self, run: Callable[[], None], what: str) -> None:
-        try:
-            with self.suspend():
-                run()
-        except SuspendNotSupported:
-            self.notify("This terminal cannot be handed over to another program.", title=what, severity="warning")
-        except WorkbenchError as error:
-            self.notify(str(error), title=f"{what} failed", severity="error", markup=False)
-        self.refresh()
+        page_in(self, self._environ, text)
 
     def open_file(self) -> None:
         from workbench.tui.screens.name_dialog import NameDialog
 
-        hint = "a text or Markdown file · enter opens it · esc leaves it"
-        self.push_screen(NameDialog("Open a file as the prompt", hint=hint), self._file_chosen)
+        def chosen(path: str | None) -> None:
+            if path:
+                self._later(self._read_file(Path(path).expanduser()))
 
-    def _file_chosen(self, path: str | None) -> None:
-        if path:
-            self.run_worker(self._read_file(Path(path).expanduser()), group="file", exclusive=True)
+        hint = "a text or Markdown file · enter opens it · esc leaves it"
+        self.push_screen(NameDialog("Open a file as the prompt", hint=hint), chosen)
 
     async def _read_file(self, path: Path) -> None:
         from workbench.session.draft import read_prompt
@@ -407,50 +323,46 @@ class WorkbenchApp(App[object]):
             self.compare.editor.prompt_area.replace_all(text)
             self.compare.action_focus_prompt()
 
-    # Keys of providers
+    # Looks and keys
 
-    def paste_key(self, model: str = "") -> None:
-        if self.directory is None:
-            self.compare.status.flash("Still looking at the providers: one moment.")
-            return
-        from workbench.tui.screens.key_entry import KeyEntry
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return theming.ramp_defaults(self.current_theme)
 
-        provider = self.directory.entry(model).provider if model else ""
-        self.push_screen(KeyEntry(self.directory.providers, provider), self._key_pasted)
+    def _load_themes(self) -> None:
+        themes, problems = theming.load_themes([theming.shipped_themes(), self.desk.paths.themes])
+        for theme in themes:
+            self.register_theme(theme)
+        for problem in problems:
+            self.notify(str(problem), title="Theme not loaded", severity="warning", markup=False, timeout=10)
+        environment = self._environ.get("TEXTUAL_THEME")
+        wanted = self._first_theme or self.settings.ui.theme or self.desk.memory.theme or environment
+        if wanted and wanted not in self.available_themes:
+            missing = f"There is no theme called {wanted!r}. The palette (ctrl+p) lists them under Theme."
+            self.notify(missing, title="Theme not found", severity="warning", markup=False)
+            wanted = None
+        self.theme = wanted or theming.DEFAULT_THEME
 
-    def _key_pasted(self, pasted: tuple[str, str] | None) -> None:
-        if pasted is not None:
-            self.run_worker(self._keep_key(*pasted), group="key", exclusive=True)
+    def _apply_keymap(self) -> None:
+        if self.settings.ui.keymap:
+            from workbench.tui.keymap import check_keymap
+            from workbench.tui.screens.help import known_bindings
 
-    async def _keep_key(self, provider: str, secret: str) -> None:
-        from workbench.core.stored_keys import store_key, stored_keys_file
+            for problem in check_keymap(self.settings.ui.keymap, known_bindings()):
+                self.notify(problem, title="Key not changed", severity="warning", markup=False)
+            self.set_keymap(self.settings.ui.keymap)
 
-        try:
-            await asyncio.to_thread(store_key, stored_keys_file(self.desk.paths.config), provider, secret)
-        except WorkbenchError as error:
-            self.notify(str(error), title="Key not kept", severity="error", markup=False)
-        self.settings = self.settings.with_keys(provider, (secret,))
-        await self.desk.comparison.settle()
-        self.desk.host.reopen()
-        self.compare.status.flash(f"Key for {provider} kept. r asks again.")
+    def get_key_display(self, binding: Binding) -> str:
+        shown = super().get_key_display(binding)
+        return shown.upper() if shown[0] == "f" and shown[1:].isdigit() else shown
 
-    # What is known of models
+    def action_change_theme(self) -> None:
+        from workbench.tui.screens.theme_picker import ThemePicker
 
-    def describe_model(self, model: str) -> str:
-        """A line or two for a pane that has nothing to show yet."""
-        if self.directory is None:
-            return ""
-        entry = self.directory.entry(model)
-        context = f"{figures.quantity(entry.context_tokens)} tokens of context" if entry.context_tokens else ""
-        price = f"{entry.price} per million tokens" if entry.input_usd else entry.price.strip(figures.UNKNOWN)
-        facts = f" {self.desk.glyphs.dot} ".join(part for part in (entry.title, context, price) if part)
-        return f"{facts}\n{entry.why_not}" if entry.why_not else facts
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.desk.autosave.remember(partial(self.desk.memory.remember_looks, theme=name))
 
-    def estimate(self, draft: Draft) -> tuple[str, Content]:
-        """What sending this would take: in words for all, a row for each."""
-        from workbench.tui.widgets.preflight_table import preflight_table
-
-        return preflight_table(self.desk.comparison, draft, self.directory, self.desk.glyphs)
+        self.push_screen(ThemePicker(), chosen)
 
     # Palette, help, leaving
 
@@ -458,19 +370,6 @@ class WorkbenchApp(App[object]):
         from workbench.tui.commands import commands
 
         return commands(self)
-
-    def action_change_theme(self) -> None:
-        from workbench.tui.screens.theme_picker import ThemePicker
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self._remember(partial(self.desk.memory.remember_looks, theme=name))
-
-        self.push_screen(ThemePicker(), chosen)
-
-    def get_key_display(self, binding: Binding) -> str:
-        shown = super().get_key_display(binding)
-        return shown.upper() if shown[0] == "f" and shown[1:].isdigit() else shown
 
     def action_help(self) -> None:
         from workbench.tui.screens.help import HelpScreen, help_for
@@ -494,3 +393,13 @@ class WorkbenchApp(App[object]):
                 self.exit()
 
         self.push_screen(QuitBar(running), answered)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something on the side; what goes wrong in it is told, and ends nothing else."""
+        self.run_worker(work, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            error = event.worker.error
+            said = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
+            self.notify(said, title="Something went wrong", severity="error", markup=False, timeout=10)

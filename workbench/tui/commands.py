@@ -39,7 +39,7 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
     yield SystemCommand("Copy comparison", "All conversations as Markdown", screen.action_copy_comparison)
     yield SystemCommand("Open file", "Put a text file into the prompt", app.open_file)
     yield SystemCommand("Paste key", "Add a provider's key", app.paste_key)
-    if app.desk.host.demo:
+    if app.desk.engine.is_demo:
         yield SystemCommand("Leave demo", "Ask real models again", app.leave_demo)
     else:
         yield SystemCommand("Demo", "Watch simulated models", app.start_demo)

@@ -1,4 +1,4 @@
-"""What every screen works with, passed in by the app: choices, memory, the comparison, the engine's host, the clock."""
+"""What every screen works with, passed in by the app: memory, the comparison, the engine, the clocks."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from dataclasses import dataclass
 
 from workbench.core.clock import Clock
 from workbench.core.paths import Paths
-from workbench.core.settings import Settings
 from workbench.session.comparison import Comparison
 from workbench.session.memory import Memory
+from workbench.tui.autosave import Autosave
+from workbench.tui.engine_room import EngineRoom
 from workbench.tui.frame import FrameClock
 from workbench.tui.glyphs import Glyphs
-from workbench.tui.host import EngineHost
+from workbench.tui.loop_lag import LoopLag
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    settings: Settings
     paths: Paths
     memory: Memory
+    autosave: Autosave
     clock: Clock
     comparison: Comparison
-    host: EngineHost
+    engine: EngineRoom
     frames: FrameClock
+    lag: LoopLag
     glyphs: Glyphs

@@ -1,4 +1,4 @@
-"""A person's own editor and pager, for as long as they want the terminal."""
+"""A person's own editor and pager, which have the terminal for as long as they run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from textual.app import App, SuspendNotSupported
 
 from workbench.core.errors import ConfigError
 
 _EDITORS = ("sensible-editor", "nano", "vim", "vi", "notepad.exe")
 _PAGERS = ("less", "more")
+
+
+def edit_in(app: App[object], environ: Mapping[str, str], text: str) -> str | None:
+    """The text as the person's editor left it; None when nothing came of it, which the person has been told."""
+    return _outside(app, "Editor", lambda: edit_text(editor_command(environ), text))
+
+
+def page_in(app: App[object], environ: Mapping[str, str], text: str) -> None:
+    """Show a text in the person's pager."""
+    _outside(app, "Pager", lambda: page_text(pager_command(environ), text))
 
 
 def editor_command(environ: Mapping[str, str]) -> list[str]:
@@ -66,3 +78,16 @@ def _run(command: list[str]) -> None:
         raise ConfigError(f"{command[0]} could not be started: {error.strerror}.") from error
     except subprocess.CalledProcessError as error:
         raise ConfigError(f"{command[0]} ended with exit code {error.returncode}; nothing was changed.") from error
+
+
+def _outside(app: App[object], what: str, run: Callable[[], str | None]) -> str | None:
+    try:
+        with app.suspend():
+            return run()
+    except SuspendNotSupported:
+        app.notify("This terminal cannot be handed over to another program.", title=what, severity="warning")
+    except ConfigError as error:
+        app.notify(str(error), title=f"{what} failed", severity="error", markup=False)
+    finally:
+        app.refresh()
+    return None

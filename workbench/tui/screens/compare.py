@@ -6,6 +6,7 @@ belongs to the comparison; what is drawn belongs to the panes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
@@ -23,12 +24,13 @@ from workbench.tui.arrangement import PaneLayout
 from workbench.tui.desk import Desk
 from workbench.tui.monitor_line import MonitorLine
 from workbench.tui.widgets.app_bar import AppBar
+from workbench.tui.widgets.figures_table import preflight, results
 from workbench.tui.widgets.find_bar import FindBar
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.lane_pane import LanePane
 from workbench.tui.widgets.line_up_strip import LineUpStrip
 from workbench.tui.widgets.pane_deck import PaneDeck
-from workbench.tui.widgets.prompt_editor import PromptArea, PromptEditor
+from workbench.tui.widgets.prompt_editor import PromptArea, PromptEditor, SendKey
 from workbench.tui.widgets.start_panel import Beginning, StartPanel
 from workbench.tui.widgets.status_bar import StatusBar
 from workbench.tui.widgets.stream_view import StreamView
@@ -74,7 +76,7 @@ class CompareScreen(Screen[None]):
         ),
     ]
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, send_key: SendKey = "auto") -> None:
         super().__init__(id="compare")
         self.desk = desk
         self.comparison = desk.comparison
@@ -83,7 +85,7 @@ class CompareScreen(Screen[None]):
         self.deck = PaneDeck(frames=desk.frames, clock=desk.clock, glyphs=desk.glyphs)
         self.start_panel = StartPanel(desk.glyphs)
         self.find_bar = FindBar()
-        self.editor = PromptEditor(desk.glyphs, desk.settings.ui.send_key)
+        self.editor = PromptEditor(desk.glyphs, send_key)
         self.status = StatusBar()
         self._monitor = MonitorLine(desk.glyphs)
         self._turn: int | None = None
@@ -121,34 +123,44 @@ class CompareScreen(Screen[None]):
         self.set_class(not lanes, "-no-models")
         await self.deck.show_lanes(lanes)
         for pane in self.deck.panes:
-            pane.ready_text = self.app.describe_model(pane.lane.target.model)
+            pane.ready_text = self.desk.engine.describe(pane.lane.target.model, self.desk.glyphs.dot)
         self.show_estimate()
         self.refresh_bars()
 
     def show_estimate(self) -> None:
-        """What sending the draft would take and cost; nothing while there is nothing to send."""
-        summary, rows = self.app.estimate(self.editor.draft)
-        self.editor.show_estimate(summary, rows)
+        """What sending the draft would take and cost; while nothing is written, how the answers compare."""
+        draft = self.editor.draft
+        summary, rows = preflight(self.comparison, draft, self.desk.engine.directory)
+        if draft.is_empty:
+            rows = results(self.comparison, self._turn_index, self.desk.clock.monotonic_ns(), self.desk.glyphs)
+        self.editor.show_table(summary, rows)
+
+    @property
+    def _turn_index(self) -> int:
+        """Which turn is on screen, from 0; -1 before the first."""
+        return self.comparison.turn_number - 1 if self._turn is None else self._turn
 
     def refresh_bars(self) -> None:
         """Everything that changes while models answer, at 4 Hz; unchanged bars are not drawn again."""
         desk, comparison = self.desk, self.comparison
         now_ns = desk.clock.monotonic_ns()
         turns = comparison.turn_number
-        index = turns - 1 if self._turn is None else self._turn
+        index = self._turn_index
         tally = comparison.tally()
         self.app_bar.show_session(
             question=self._question(index),
             turn=index + 1,
             turns=turns,
             tally=tally,
-            demo=desk.host.demo,
+            demo=desk.engine.is_demo,
             glyphs=desk.glyphs,
         )
         self.strip.show_lanes(comparison.lanes, self.deck.arrangement, now_ns, desk.glyphs)
-        traffic, lag_ms = self.app.statistics(), self.app.lag.p95_ms()
+        traffic, lag_ms = desk.engine.statistics(), desk.lag.p95_ms()
         width = self.status.size.width
         self.status.show_figures(*self._monitor.figures(traffic, desk.frames.statistics(), lag_ms, width=width))
+        if self.editor.draft.is_empty:
+            self.show_estimate()
         if tally != self._tally:
             self._tally = tally
             self.refresh_bindings()
@@ -185,7 +197,7 @@ class CompareScreen(Screen[None]):
 
     @on(PromptEditor.Changed)
     def _draft_changed(self, event: PromptEditor.Changed) -> None:
-        self.app.keep_draft(event.draft)
+        self.desk.autosave.keep(event.draft)
         self.show_estimate()
 
     def action_run(self) -> None:
@@ -305,7 +317,7 @@ class CompareScreen(Screen[None]):
     def action_next_layout(self) -> None:
         self.deck.set_layout(self.deck.pane_layout.next)
         self.status.flash(f"Layout: {self.deck.pane_layout}")
-        self.app.remember_layout(self.deck.pane_layout)
+        self.desk.autosave.remember(partial(self.desk.memory.remember_looks, layout=self.deck.pane_layout))
 
     def action_zoom(self) -> None:
         self.deck.toggle_zoom()
@@ -314,7 +326,7 @@ class CompareScreen(Screen[None]):
         turns = self.comparison.turn_number
         if not turns:
             return
-        index = max(0, min(turns - 1, (turns - 1 if self._turn is None else self._turn) + step))
+        index = max(0, min(turns - 1, self._turn_index + step))
         self._turn = None if index == turns - 1 else index
         for pane in self.deck.panes:
             pane.show_turn(-1 if self._turn is None else self._turn)

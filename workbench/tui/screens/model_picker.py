@@ -123,22 +123,22 @@ class ModelPicker(ModalScreen[LineUp]):
     def _row(self, row: ModelRow, width: int) -> Content:
         if row.is_heading:
             return Content.assemble(
-                (row.title, "bold $text-primary"), ("  " + row.note if row.note else "", "$text-muted")
+                (row.title, "bold $text-primary"), ("  " + row.note if row.note else "", "$foreground-muted")
             )
         if row.section is Section.SAVED:
-            return Content.assemble("  ", (row.title, "bold"), ("  " + row.note, "$text-muted"))
+            return Content.assemble("  ", (row.title, "bold"), ("  " + row.note, "$foreground-muted"))
         entry = self._directory.entry(row.model)
         chosen = len(self.line_up.slots_of(row.model))
         mark = self._glyphs.star if row.model in self._memory.stars else " "
         count = f"{chosen}x" if chosen > 1 else self._glyphs.chosen if chosen else " "
         right = self._facts(entry, row, width)
         name_width = max(8, width - len(right) - 6)
-        name = Content.styled(row.model, "" if not entry.why_not else "$text-muted")
+        name = Content.styled(row.model, "" if not entry.why_not else "$foreground-muted")
         for offset in row.matched:
             name = name.stylize("bold underline", offset, offset + 1)
         name = name.truncate(name_width, ellipsis=True, pad=True)
         return Content.assemble(
-            (f"{count:>2}", "$text-success"), (mark, "$text-warning"), " ", name, " ", (right, "$text-muted")
+            (f"{count:>2}", "$text-success"), (mark, "$text-warning"), " ", name, " ", (right, "$foreground-muted")
         )
 
     def _facts(self, entry: ModelEntry, row: ModelRow, width: int) -> str:
@@ -171,13 +171,13 @@ class ModelPicker(ModalScreen[LineUp]):
         return Content.assemble(
             (f"{number} ", f"bold $lane-{target.accent}"),
             (target.label or target.model, "bold"),
-            (second, "$text-muted"),
+            (second, "$foreground-muted"),
             (f"\n  {why_not}" if why_not else "", "$text-warning"),
         )
 
     def _hint(self) -> Content:
         if not self.line_up.targets:
-            return Content.styled("Nobody yet: Enter adds the highlighted model.", "$text-muted")
+            return Content.styled("Nobody yet: Enter adds the highlighted model.", "$foreground-muted")
         return Content()
 
     def _draw_keys(self) -> None:

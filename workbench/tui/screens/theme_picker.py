@@ -31,7 +31,7 @@ class ThemePicker(ModalScreen[str]):
         themes = self.query_one(OptionList)
         for name in names:
             kind = "dark" if self.app.available_themes[name].dark else "light"
-            themes.add_option(Option(Content.assemble(f"{name:24}", (kind, "$text-muted")), id=name))
+            themes.add_option(Option(Content.assemble(f"{name:24}", (kind, "$foreground-muted")), id=name))
         themes.highlighted = names.index(self._before) if self._before in names else 0
 
     @on(OptionList.OptionHighlighted)

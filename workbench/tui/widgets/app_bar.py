@@ -24,13 +24,14 @@ class AppBar(Bar):
         if question:
             first_line = " ".join(question.split())
             left = Content.assemble(left, ("  " + glyphs.prompt + " ", "$text-accent"), first_line)
-        facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$text-muted")]
+        facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$foreground-muted")]
         if turns < 2:
             facts = []
         facts += _counts(tally)
         if tally.cost_usd is not None or (tally.cost_is_partial and tally.done):
-            some = "" if tally.cost_usd is None or not tally.cost_is_partial else "+"
-            facts.append(Content.styled(figures.cost(tally.cost_usd) + some, "$text-accent"))
+            # Some answers have no known price: what is known is the least it cost.
+            least = "≥ " if tally.cost_usd is not None and tally.cost_is_partial else ""
+            facts.append(Content.styled(least + figures.cost(tally.cost_usd), "$text-accent"))
         if demo:
             facts.append(Content.styled(" DEMO simulated models ", "bold $background on $warning"))
         right = Content(f" {glyphs.dot} ").join(facts) if not demo else _join_with_badge(facts, glyphs)
@@ -42,7 +43,7 @@ def _counts(tally: Tally) -> list[Content]:
         (tally.running, "running", "$text-primary"),
         (tally.done, "done", "$text-success"),
         (tally.failed, "not answered", "$text-error"),
-        (tally.stopped, "stopped", "$text-muted"),
+        (tally.stopped, "stopped", "$foreground-muted"),
     ]
     return [Content.styled(f"{count} {word}", style) for count, word, style in counts if count]
 

@@ -17,7 +17,7 @@ from workbench.session.numbers import Numbers
 from workbench.tui.glyphs import Glyphs
 
 _GOOD = "$text-success"
-_CALM = "$text-muted"
+_CALM = "$foreground-muted"
 _BAD = "$text-error"
 _CARE = "$text-warning"
 

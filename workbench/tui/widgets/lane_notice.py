@@ -121,7 +121,7 @@ def _waiting(event: Queued | Retrying | None, now_ns: int, glyphs: Glyphs) -> Co
             return Content.assemble(
                 (f"{glyph} {error.title}", "$text-warning"),
                 f"  {again} {glyphs.dot} attempt {attempt + 1}\n",
-                (_clean(error.message), "$text-muted"),
+                (_clean(error.message), "$foreground-muted"),
             )
 
 
@@ -131,7 +131,7 @@ def _empty_answer(turn: Turn) -> Notice | None:
         return None
     calls = turn.result.tool_calls if turn.result is not None else ""
     said = f"The model asked for a tool:\n{strip_control(calls)}" if calls else "The model ended without a word."
-    return Notice(turn.state, Content.styled(said, "$text-muted"))
+    return Notice(turn.state, Content.styled(said, "$foreground-muted"))
 
 
 def _ending(turn: Turn, remedies: tuple[Remedy, ...], glyphs: Glyphs) -> Content:
@@ -144,7 +144,7 @@ def _ending(turn: Turn, remedies: tuple[Remedy, ...], glyphs: Glyphs) -> Content
         if error.hint:
             lines.append(Content(_clean(error.hint)))
         if facts := _facts(error, glyphs):
-            lines.append(Content.styled(facts, "$text-muted"))
+            lines.append(Content.styled(facts, "$foreground-muted"))
     elif ending := _ENDINGS.get(state):
         lines[0] = Content.assemble(lines[0], ("  " + ending, "$foreground"))
     if remedies:

@@ -65,7 +65,7 @@ class LanePane(Vertical):
         border-subtitle-align: left;
         background: $background;
     }}
-    LanePane StreamView {{ height: 1fr; padding: 0 1; background: $background; }}
+    LanePane StreamView {{ height: 1fr; padding: 0 1; background: $background; scrollbar-size: 1 1; }}
     LanePane.-empty LaneNotice {{ dock: top; }}
 {_ACCENT_RULES}
     """
@@ -232,7 +232,7 @@ class LanePane(Vertical):
         self.set_class(not has_output, "-empty")
         if turn is None:
             self.remedies = ()
-            said = Content.styled(self.ready_text, "$text-muted")
+            said = Content.styled(self.ready_text, "$foreground-muted")
             self.notice.show(Notice(state, said) if self.ready_text else None, alone=True)
             return
         is_last = turn is self.lane.turn

@@ -54,13 +54,13 @@ def _item(index: int, lane: Lane, detail: int, on_screen: bool, now_ns: int, gly
     name = lane.target.name if detail > 0 else lane.target.name[:8]
     number = Content.styled(f"{index + 1}", f"bold $lane-{lane.target.accent}" + (" reverse" if on_screen else ""))
     content = Content.assemble(
-        number, " ", (glyphs.state(state), STATE_STYLES[state]), " ", (name, "" if on_screen else "$text-muted")
+        number, " ", (glyphs.state(state), STATE_STYLES[state]), " ", (name, "" if on_screen else "$foreground-muted")
     )
     if detail >= 2:
         words = _figure(lane, now_ns) if detail == 3 else ""
         said = words or ("" if state is LaneState.READY else state_words(state, error))
         if said:
-            content = Content.assemble(content, " ", (said, STATE_STYLES[state] if not words else "$text-muted"))
+            content = Content.assemble(content, " ", (said, STATE_STYLES[state] if not words else "$foreground-muted"))
     return content.stylize(Style.from_meta({"@click": f"screen.focus_lane({index})"}))
 
 
@@ -87,4 +87,4 @@ def _paging(arrangement: Arrangement, glyphs: Glyphs) -> Content:
     which = f"pane {first}" if first == last else f"panes {first}-{last}"
     before = f"{glyphs.fewer} " if first > 1 else ""
     after = f" {glyphs.more}" if last < arrangement.total else ""
-    return Content.styled(f"  {before}{which} of {arrangement.total}{after}", "$text-muted")
+    return Content.styled(f"  {before}{which} of {arrangement.total}{after}", "$foreground-muted")

@@ -158,7 +158,7 @@ class PromptEditor(Vertical):
             &:focus { height: auto; max-height: 8; color: $foreground; scrollbar-size: 1 1; }
         }
         #prompt { height: auto; min-height: 1; max-height: 12; background: $surface; padding: 0; border: none; }
-        #preflight { height: auto; display: none; color: $text-muted; }
+        #figures { height: auto; display: none; color: $text-muted; }
     }
     """
 
@@ -170,15 +170,16 @@ class PromptEditor(Vertical):
         super().__init__(id="editor")
         self.prompt_area = PromptArea(send_key)
         self.system_area = SystemArea()
-        self.preflight = Static(id="preflight", markup=False)
+        self.table = Static(id="figures", markup=False)
         self._glyphs = glyphs
         self._estimate = ""
+        self._rows = Content()
         self._unchanged: str | None = None
 
     def compose(self) -> ComposeResult:
         yield self.system_area
         yield self.prompt_area
-        yield self.preflight
+        yield self.table
 
     def on_mount(self) -> None:
         self.border_title = "Prompt"
@@ -199,9 +200,12 @@ class PromptEditor(Vertical):
         self.prompt_area.load_text("")
         self.prompt_area.forget_recall()
 
-    def show_estimate(self, summary: str, rows: Content) -> None:
-        """What sending would cost: in words for the border, a row per target where there is room."""
-        self.preflight.update(rows)
+    def show_table(self, summary: str, rows: Content) -> None:
+        """Figures beside the prompt: in words for the border, a row per target where there is room."""
+        if not rows.is_same(self._rows):
+            lines = rows.plain.count("\n") != self._rows.plain.count("\n") or bool(rows) != bool(self._rows)
+            self._rows = rows
+            self.table.update(rows, layout=lines)
         if summary != self._estimate:
             self._estimate = summary
             self._draw_hints()

@@ -95,7 +95,7 @@ class StartPanel(Vertical):
             Beginning.FILE: ("Open a file", "a text or Markdown file becomes the prompt"),
         }[beginning]
         number = list(Beginning).index(beginning) + 1
-        return Content.assemble((f"{number} ", "$text-accent"), (f"{title:18}", "bold"), (said, "$text-muted"))
+        return Content.assemble((f"{number} ", "$text-accent"), (f"{title:18}", "bold"), (said, "$foreground-muted"))
 
     def _found_words(self) -> str:
         if self._found is None:

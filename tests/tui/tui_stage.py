@@ -1,0 +1,68 @@
+"""The app on a scripted engine, and waiting for what it shows instead of for time to pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scripted_engine import Script, ScriptedEngine, opener_of
+from textual.pilot import Pilot
+
+from workbench.core.clock import ManualClock
+from workbench.core.settings import Settings
+from workbench.tui.app import WorkbenchApp
+
+TURNS = 400
+"""Turns of the app's loop to wait for a condition; a condition that holds is seen within a handful."""
+
+
+class Stage:
+    """An app with the engine and the clock behind it."""
+
+    def __init__(
+        self,
+        models: Sequence[str] = ("alpha", "beta"),
+        scripts: dict[str, Script] | None = None,
+        *,
+        settings: Settings | None = None,
+        **options: Any,
+    ) -> None:
+        self.clock = ManualClock(start_s=1000.0)
+        self.engine = ScriptedEngine(self.clock, scripts or {})
+        settings = settings or Settings()
+        self.app = WorkbenchApp(
+            settings,
+            environ=dict(os.environ),
+            models=models,
+            opener=opener_of(self.engine, dict(os.environ), settings),
+            clock=self.clock,
+            **options,
+        )
+
+    @property
+    def compare(self) -> Any:
+        return self.app.compare
+
+    @property
+    def panes(self) -> Any:
+        return self.app.compare.deck.panes
+
+    def states(self) -> list[str]:
+        return [str(lane.state) for lane in self.app.desk.comparison.lanes]
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str = "") -> None:
+    """Let the app work until `condition` holds."""
+    for _ in range(TURNS):
+        if condition():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"never happened: {what or condition}")
+
+
+async def ready(pilot: Pilot[Any]) -> None:
+    """The engine is open and the models are known."""
+    app = pilot.app
+    await until(pilot, lambda: app.desk.engine.directory is not None, "the app is ready")  # type: ignore[attr-defined]  # ours
+    await pilot.pause()

@@ -1,0 +1,113 @@
+"""The engine, and what is known through it: opens one after the first paint, reads the directory of models, warms SDKs.
+
+Tells the app through `on_ready` and `on_trouble`; keeps no widget and draws nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from workbench.core.errors import WorkbenchError
+from workbench.core.paths import Paths
+from workbench.core.settings import Settings
+from workbench.session import figures
+from workbench.session.comparison import Comparison
+from workbench.tui.host import EngineHost, OpenEngine, Opener
+
+if TYPE_CHECKING:
+    from workbench.engine.records import Traffic
+    from workbench.session.model_directory import ModelDirectory
+
+
+class EngineRoom:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], *, demo: bool, opener: Opener | None = None
+    ) -> None:
+        self.settings = settings
+        self.directory: ModelDirectory | None = None
+        """None until it has been read."""
+        self.host = EngineHost(opener or self._open, demo=demo)
+        self.host.on_open = self._opened
+        self.on_ready: Callable[[], None] | None = None
+        """The engine is open; `learn` may be called."""
+        self.on_trouble: Callable[[WorkbenchError], None] | None = None
+        """The engine could not be opened."""
+        self._environ = environ
+        self._open_engine: OpenEngine | None = None
+
+    @property
+    def is_demo(self) -> bool:
+        return self.host.demo
+
+    async def serve(self, comparison: Comparison) -> None:
+        """Keep an engine open and let the comparison run on it, until `close`."""
+        async with comparison:
+            await self.host.run()
+
+    def statistics(self) -> Traffic | None:
+        """A snapshot of the engine's traffic; None while it is being opened."""
+        return self._open_engine.engine.statistics().traffic if self._open_engine is not None else None
+
+    async def learn(self) -> None:
+        """Read the directory of models, in a thread."""
+        from workbench.session.model_directory import ModelDirectory
+
+        opened = self._open_engine
+        if opened is not None:
+            self.directory = await asyncio.to_thread(ModelDirectory.load, opened.settings, opened.environ)
+
+    async def warm(self, models: Iterable[str]) -> None:
+        """Import what these models need and open connections ahead, while nobody waits for it."""
+        wanted = tuple(models)
+        if self._open_engine is not None and wanted:
+            await self._open_engine.engine.warm(wanted)
+
+    async def add_key(self, provider: str, secret: str) -> None:
+        """Keep a pasted key and open the engine anew with it. Raises ConfigError if it cannot be kept; it is used
+        all the same, for as long as the program runs.
+        """
+        from workbench.core.stored_keys import store_key, stored_keys_file
+
+        self.settings = self.settings.with_keys(provider, (secret,))
+        self.host.reopen()
+        file = stored_keys_file(Paths.from_environment(self._environ).config)
+        await asyncio.to_thread(store_key, file, provider, secret)
+
+    def describe(self, model: str, dot: str) -> str:
+        """A line or two for a pane that has nothing to show yet; empty while nothing is known."""
+        if self.directory is None:
+            return ""
+        entry = self.directory.entry(model)
+        context = f"{figures.quantity(entry.context_tokens)} tokens of context" if entry.context_tokens else ""
+        price = f"{entry.price} per million tokens" if entry.input_usd else entry.price.strip(figures.UNKNOWN)
+        facts = f" {dot} ".join(part for part in (entry.title, context, price) if part)
+        return f"{facts}\n{entry.why_not}" if entry.why_not else facts
+
+    @asynccontextmanager
+    async def _open(self, demo: bool) -> AsyncIterator[OpenEngine]:
+        """The production path; the demo differs in nothing but settings and environment."""
+        async with AsyncExitStack() as stack:
+            settings, environ = self.settings, self._environ
+            if demo:
+                from workbench.demo import demo as demo_world
+
+                world = await stack.enter_async_context(demo_world(settings))
+                settings, environ = world.settings, world.environ
+            # In a thread: importing takes longer than a frame.
+            engine_module = await asyncio.to_thread(importlib.import_module, "workbench.engine.engine")
+            engine = await stack.enter_async_context(engine_module.Engine(settings, environ=environ))
+            yield OpenEngine(engine, settings, environ, demo)
+
+    def _opened(self, opened: OpenEngine | WorkbenchError) -> None:
+        if isinstance(opened, WorkbenchError):
+            self._open_engine = None
+            if self.on_trouble is not None:
+                self.on_trouble(opened)
+        else:
+            self._open_engine = opened
+            if self.on_ready is not None:
+                self.on_ready()
