@@ -15,6 +15,8 @@ from workbench.core.errors import ConfigError, MissingKey, UsageError, Workbench
 
 COMMANDS = {
     "run": ("workbench.cli.run", "Ask one or many models from the shell; text or JSON lines."),
+    "history": ("workbench.cli.history", "Recorded runs: list, search, show, export, forget."),
+    "usage": ("workbench.cli.usage", "What was spent and saved, by model, day or session."),
     "models": ("workbench.cli.models", "Which models are known, which can be asked, what they cost."),
     "keys": ("workbench.cli.keys", "Which keys were found and where; never the keys."),
     "doctor": ("workbench.cli.doctor", "Check settings, directories, providers and the terminal."),
@@ -26,8 +28,6 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141
-"""128 + the signal's number, as a shell reports it."""
 
 
 class RootGroup(LazyGroup):
@@ -95,9 +95,9 @@ def run(args: Sequence[str]) -> int:
         click.echo("", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again as it flushes at exit.
+        # Whoever read our output has seen enough: 1, as click has it. Python would complain again as it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return 1
     return code if isinstance(code, int) else 0
 
 

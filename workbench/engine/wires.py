@@ -6,6 +6,7 @@ An SDK takes 0.2 to 5 s to import, and a loop that stands still for that long fa
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable, Mapping
 
 from workbench.core.clock import Clock
@@ -17,6 +18,11 @@ from workbench.providers.capabilities import ParameterMemory, wire_family
 from workbench.providers.http import Connections, PoolStatistics
 from workbench.providers.registry import Adapters
 from workbench.providers.registry import warm as import_sdks
+
+# The SDKs share packages with circular imports (httpx2 among them). Two threads that import those at once make Python
+# break the deadlock by handing one of them a half-initialised module. Imports are the interpreter's, hence the lock is
+# the process's; nothing is lost, since the interpreter's own lock would take turns with them anyway.
+_ONE_IMPORT_AT_A_TIME = threading.Lock()
 
 _Need = tuple[WireFamily, str]
 """What must be imported for a call: the family's SDK and the row's transport."""
@@ -93,9 +99,10 @@ class Wires:
 
     async def _import_in_thread(self, family: WireFamily, spec: ProviderSpec) -> None:
         def load() -> None:
-            import_sdks([family])
-            if family is not WireFamily.LITELLM:
-                self._connections.warm(spec.transport)
+            with _ONE_IMPORT_AT_A_TIME:
+                import_sdks([family])
+                if family is not WireFamily.LITELLM:
+                    self._connections.warm(spec.transport)
 
         try:
             await asyncio.to_thread(load)
