@@ -121,7 +121,7 @@ class Paced:
 
     def _refill(self) -> None:
         groups = self.dispatcher.groups.values()
-        while self._whole_backlog or sum(len(group.queue) for group in groups) < BACKLOG:
+        while self._whole_backlog or sum(group.queue.size for group in groups) < BACKLOG:
             work = self._world.next_work(self._sender)
             if work is None:
                 break

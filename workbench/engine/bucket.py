@@ -103,6 +103,7 @@ class Mark:
 
 class Bucket:
     __slots__ = (
+        "_compared_with",
         "_day_votes",
         "_even_since_s",
         "_floor_from_s",
@@ -116,6 +117,7 @@ class Bucket:
         "at_s",
         "blocked_s",
         "ceiling",
+        "compared",
         "corrections",
         "cut_s",
         "depth",
@@ -128,6 +130,7 @@ class Bucket:
         "pinned",
         "rate",
         "server",
+        "unexplained",
     )
 
     def __init__(self, kind: LimitKind, log: AdmittedLog) -> None:
@@ -153,6 +156,11 @@ class Bucket:
         """Sum of everything mirrored so far, so that a late answer is not corrected twice."""
         self.server = ServerType.UNKNOWN
         self.largest = 1.0
+        self.unexplained = 0.0
+        """Sum of what remained beyond (positive) or below what our own requests explain."""
+        self.compared = 0.0
+        """Units that we admitted over the same stretches."""
+        self._compared_with: tuple[float, float, float] | None = None
         self._log = log
         self._votes = 0
         self._day_votes = 0
@@ -318,6 +326,27 @@ class Bucket:
         step = error if error < 0 else 0.5 * error  # too little is believed at once, too much by halves
         self.level = min(self.depth, self.level + step)
         self.corrections += step
+
+    def compare(self, sent_s: float, remaining: float, admitted: float) -> None:
+        """Add up what our own requests do not explain. `admitted` are all units admitted until this request was sent;
+        answers that come out of order, and a bucket that is full, tell nothing."""
+        before, self._compared_with = self._compared_with, (sent_s, remaining, admitted)
+        if before is None or self.limit is None:
+            return
+        then_s, then_remaining, then_admitted = before
+        if sent_s <= then_s:
+            self._compared_with = before
+            return
+        steps = self.server is ServerType.WINDOW
+        if remaining >= self.limit - 1 or (steps and remaining > then_remaining):
+            return
+        refilled = 0.0 if steps else (sent_s - then_s) * self.limit / self.period_s
+        spent = admitted - then_admitted
+        self.compared += spent
+        self.unexplained += remaining - (then_remaining + refilled - spent)
+
+    def restart_comparison(self) -> None:
+        self._compared_with = None
 
     def _take_limit(self, now_s: float, reading: Reading, admitted_since: float) -> None:
         assert reading.limit is not None

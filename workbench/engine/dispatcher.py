@@ -27,9 +27,10 @@ from workbench.core.events import WaitReason
 from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
 from workbench.engine.lane import Lane
-from workbench.engine.lane_board import LaneBoard, current, nothing_usable
+from workbench.engine.lane_board import LaneBoard, nothing_usable
 from workbench.engine.lane_queue import Claim, ClaimState, FairQueue
 from workbench.engine.lane_suspects import Suspects
+from workbench.engine.lane_twins import TwinWatch
 from workbench.engine.lane_values import Flight
 from workbench.engine.limit_headers import Reading, parse_limit_headers, parse_refusal
 from workbench.providers.base import ProviderSpec
@@ -155,6 +156,7 @@ class Dispatcher:
         self._slots = slots
         self._blocked = blocked
         self._groups_of: dict[Lane, list[Group]] = {}
+        self._twins: dict[tuple[str, ...], TwinWatch] = {}
         self._attended_until_s = -math.inf
         self._order = itertools.count()
 
@@ -187,7 +189,7 @@ class Dispatcher:
         if state is ClaimState.GRANTED:
             flight = self._land(claim)
             if flight is not None:
-                lane = current(flight.lane)
+                lane = flight.lane
                 lane.unsent(now_s, flight)
                 self._pump_lane(lane, now_s)
         elif state is ClaimState.WAITING and claim.group is not None:
@@ -196,14 +198,16 @@ class Dispatcher:
 
     def observe(self, claim: PendingClaim, headers: Headers, now_s: float) -> None:
         """A success has begun: its headers are there."""
-        flight = claim.flight
+        group, flight = claim.group, claim.flight
+        assert group is not None
         assert flight is not None
-        lane = current(flight.lane)
+        lane = flight.lane
         lane.accepted(flight)
         readings = parse_limit_headers(headers, self._wall_s())
         if readings:
             lane.mirror(now_s, flight, readings)
-            self._pump_lane(lane, now_s)
+            self._look_for_twins(group, now_s)
+            self._pump_lane(flight.lane, now_s)
 
     def settle(
         self,
@@ -221,7 +225,7 @@ class Dispatcher:
         group, flight = claim.group, self._land(claim)
         if group is None or flight is None:
             raise RuntimeError("this lease was settled before")
-        lane = current(flight.lane)
+        lane = flight.lane
         match outcome:
             case Outcome.SUCCESS:
                 group.suspects.accepted(claim.ticket)
@@ -271,6 +275,8 @@ class Dispatcher:
     def pump(self, group: Group, now_s: float) -> None:
         """Send everything that may go now; note why the next one may not."""
         group.blocked, group.wake_s = None, math.inf
+        if not group.queue.size and not group.parked:
+            return
         if group.parked:
             self._unpark(group, now_s)
         while (turn := group.queue.peek(now_s)) is not None:
@@ -292,7 +298,7 @@ class Dispatcher:
             if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
                 return
             self._send(group, lane, claim, now_s)
-        if len(group.queue):
+        if group.queue.size:
             self._block(group, Blocked(WaitReason.WINDOW, detail="the job's own cap on calls at once"), math.inf)
 
     def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float) -> None:
@@ -329,6 +335,31 @@ class Dispatcher:
             self.wake_s = group.wake_s
         if blocked.differs_from(group.told):
             self._blocked(group)
+
+    def _look_for_twins(self, group: Group, now_s: float) -> None:
+        """Merge lanes that turn out to be one account, and take apart what was merged by mistake."""
+        place = group.name[:2]
+        watch = self._twins.get(place)
+        if watch is None:
+            watch = self._twins[place] = TwinWatch()
+        if not watch.due(now_s):
+            return
+        twins, overmerged = watch.look([lane for name, lane in self.board if name[:2] == place], now_s)
+        if twins:
+            self.board.merge(twins, "what remains of their limits shows one account", now_s)
+        elif overmerged is not None:
+            watch.keep_apart(self.board.split(overmerged, "more remains than one account could leave", now_s))
+        else:
+            return
+        for served in self.groups.values():
+            self._serve(served, self.board.lanes_for(served.spec, served.name[1], served.name[2]))
+
+    def _serve(self, group: Group, lanes: list[Lane]) -> None:
+        group.lanes = lanes
+        for lane in lanes:
+            served = self._groups_of.setdefault(lane, [])
+            if group not in served:
+                served.append(group)
 
     def _take_slot(self, slots: Slots, group: Group, claim: PendingClaim, now_s: float) -> bool:
         """Last of all, so that nobody holds a shared slot while waiting for something of his own."""
@@ -380,11 +411,7 @@ class Dispatcher:
                 lanes = self.board.lanes_for(group.spec, group.name[1], group.name[2])
             except MissingKey:
                 lanes = []
-            group.lanes = lanes
-            for lane in lanes:
-                served = self._groups_of.setdefault(lane, [])
-                if group not in served:
-                    served.append(group)
+            self._serve(group, lanes)
             self.pump(group, now_s)
 
     # -- what cannot be sent --------------------------------------------------------------------------------------
@@ -400,6 +427,8 @@ class Dispatcher:
             )
         lane = bucket = None
         for lane in group.lanes:
+            if not lane.paced:
+                return None
             if lane.usable and (bucket := lane.too_large(lane.price(claim.ticket.cost, claim.ticket.job))) is None:
                 return None
         if lane is None or bucket is None:
@@ -432,7 +461,6 @@ class Dispatcher:
         group = self.groups.get(name)
         if group is None:
             lanes = self.board.lanes_for(ticket.spec, ticket.route.base_url, name[2])
-            group = self.groups[name] = Group(name, ticket.spec, lanes, self._slots(ticket.route.provider))
-            for lane in lanes:
-                self._groups_of.setdefault(lane, []).append(group)
+            group = self.groups[name] = Group(name, ticket.spec, [], self._slots(ticket.route.provider))
+            self._serve(group, lanes)
         return group

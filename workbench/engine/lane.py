@@ -10,7 +10,7 @@ Pure: it takes `now_s` and waits for nothing. Time that runs backwards is taken 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final
 
@@ -30,6 +30,7 @@ GUESSES: Final = 8
 """Refusals in a row that are put down to calls in flight before a rate is suspected."""
 RECENT_S: Final = 2.0
 """A bucket that held something back this recently was what limited us."""
+OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
 SHARED_RATE: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
 """What to cut when a rate was refused and nobody said which."""
 
@@ -48,7 +49,9 @@ class Lane:
         self.keys = list(keys)
         """More than one where keys share an account."""
         self.window = window
-        self.in_flight = 0
+        self.flights: set[Flight] = set()
+        self.parts: list[Lane] = []
+        """Lanes that were merged into this one."""
         self.log = AdmittedLog()
         self.buckets = {kind: Bucket(kind, self.log) for kind in KINDS}
         self.paced: list[Bucket] = []
@@ -64,10 +67,11 @@ class Lane:
         self.strikes = 0
         """Refusals for a rate in a row."""
         self.last_cut_s = -math.inf
-        self.merged_into: Lane | None = None
         self._accepted = True
         """Something that was sent after the last cut has been accepted: the next refusal is a new episode."""
         self._overload_floor: float | None = None
+        self._charged_ahead = False
+        """A stated limit covers output, so the provider reserves all that an answer may take."""
         self._now_s = -math.inf
         self._rng = rng
         self._record = record
@@ -75,14 +79,21 @@ class Lane:
     # -- sending --------------------------------------------------------------------------------------------------
 
     @property
+    def in_flight(self) -> int:
+        return len(self.flights)
+
+    @property
     def usable(self) -> bool:
-        return any(not key.retired for key in self.keys)
+        """Has a key that has not been retired."""
+        for key in self.keys:  # noqa: SIM110 - asked for every request: any() with a generator costs three times as much
+            if not key.retired:
+                return True
+        return False
 
     def price(self, cost: TokenCost, job: str) -> Costs:
         """What to reserve. Where the limit is stated, all that the answer may take, because that is what such providers
         charge up front; elsewhere what the job's answers have come to, so that pacing is not held up by a ceiling."""
-        told = self.buckets[LimitKind.TOKENS].told or self.buckets[LimitKind.OUTPUT_TOKENS].told
-        output = float(cost.max_output) if told else self.outputs.expect(job, cost.max_output)
+        output = float(cost.max_output) if self._charged_ahead else self.outputs.expect(job, cost.max_output)
         return 1.0, cost.input + output, float(cost.input), output
 
     def too_large(self, costs: Costs) -> Bucket | None:
@@ -113,7 +124,7 @@ class Lane:
         allowed = window.allowed
         if reserve and allowed > 1:
             allowed -= max(1, int(reserve * allowed))
-        if self.in_flight >= allowed:
+        if len(self.flights) >= allowed:
             window.note_blocked()
             self.why = WaitReason.WINDOW
             return math.inf
@@ -142,37 +153,59 @@ class Lane:
         key = self._least_loaded_key()
         key.in_flight += 1
         key.sent += 1
-        self.in_flight += 1
+        in_flight = len(self.flights) + 1
         self.counters.sent += 1
-        self.window.note_sent(self.in_flight)
+        self.window.note_sent(in_flight)
         self.log.add(now_s, 1.0, costs[2], costs[3])
-        return Flight(
+        flight = Flight(
             lane=self,
             key=key,
             sent_s=now_s,
             cost=cost,
             costs=costs,
             job=job,
-            in_flight=self.in_flight,
+            in_flight=in_flight,
             window=self.window.allowed,
             epoch=self.window.epoch,
             totals=self.log.totals(),
             marks={bucket.kind: bucket.take(now_s, costs[bucket.index]) for bucket in self.paced},
             paced=any(now_s - bucket.blocked_s < RECENT_S for bucket in self.paced),
         )
+        self.flights.add(flight)
+        return flight
 
     def absorb(self, other: Lane) -> None:
-        """Take over another lane that turned out to be the same account. Its calls in flight are settled here."""
-        other.merged_into = self
+        """Take over another lane that turned out to be the same account, with its calls in flight."""
+        self.parts.append(other)
         self.keys.extend(key for key in other.keys if key not in self.keys)
-        self.in_flight += other.in_flight
+        self._move_flights(other, self, other.flights)
         self.pause_until_s = max(self.pause_until_s, other.pause_until_s)
         for kind, bucket in self.buckets.items():
-            twin = other.buckets[kind]
-            if bucket.rate is not None and twin.rate is not None:
-                bucket.level = min(bucket.level, twin.level)
-        for field in ("sent", "accepted", "refused", "overloaded", "cuts"):
-            setattr(self.counters, field, getattr(self.counters, field) + getattr(other.counters, field))
+            bucket.restart_comparison()
+            if bucket.rate is not None and other.buckets[kind].rate is not None:
+                bucket.level = min(bucket.level, other.buckets[kind].level)
+
+    def release(self) -> list[Lane]:
+        """Undo every `absorb`: the lanes that were taken over, with the calls in flight that use their keys."""
+        released, self.parts = self.parts, []
+        theirs = [key for lane in released for key in lane.keys]
+        # Two models with one key have all keys in common: then nothing moves.
+        own = [key for key in self.keys if key not in theirs] or self.keys
+        self.keys = own
+        for lane in released:
+            gone = [flight for flight in self.flights if flight.key not in own and flight.key in lane.keys]
+            self._move_flights(self, lane, gone)
+        for bucket in self.buckets.values():
+            bucket.restart_comparison()
+        return released
+
+    @staticmethod
+    def _move_flights(source: Lane, target: Lane, flights: Iterable[Flight]) -> None:
+        for flight in list(flights):
+            source.flights.discard(flight)
+            target.flights.add(flight)
+            # What was written down when it was sent is from the other lane's books.
+            flight.lane, flight.moved, flight.marks, flight.epoch = target, True, {}, -1
 
     def _least_loaded_key(self) -> KeyState:
         if len(self.keys) == 1:
@@ -212,20 +245,23 @@ class Lane:
         """Take over what the response to this call said about limits. A refused call has been given back already."""
         now_s = self._advance(now_s)
         totals = self.log.totals()
+        changed = False
         for reading in readings:
             bucket = self.buckets[reading.kind]
-            limit, server = bucket.limit, bucket.server
+            limit, server, rate = bucket.limit, bucket.server, bucket.rate
             index = bucket.index
             uncharged = flight.costs[index] if refused else 0.0
             admitted_since = totals[index] - flight.totals[index] + uncharged
-            # A call that was sent over a lane merged into this one was marked with the other lane's books.
-            mark = flight.marks.get(reading.kind) if flight.lane is self else None
-            bucket.mirror(now_s, reading, mark, uncharged, admitted_since)
+            bucket.mirror(now_s, reading, flight.marks.get(reading.kind), uncharged, admitted_since)
+            if reading.remaining is not None and not refused and not flight.moved:
+                bucket.compare(flight.sent_s, reading.remaining, flight.totals[index])
+            changed = changed or bucket.limit != limit or bucket.rate != rate
             if bucket.limit != limit:
                 self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
             elif bucket.server is not server and bucket.server is ServerType.WINDOW:
                 self._note(now_s, reading.kind, limit, limit, "refills in steps: sending at an even pace")
-        self._refresh_paced()
+        if changed:
+            self._refresh_paced()
 
     def accepted(self, flight: Flight) -> None:
         """The provider let this call in; it may still be running."""
@@ -375,7 +411,7 @@ class Lane:
     # -- the books ------------------------------------------------------------------------------------------------
 
     def _land(self, flight: Flight) -> None:
-        self.in_flight -= 1
+        self.flights.discard(flight)
         flight.key.in_flight -= 1
 
     def _correct(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
@@ -399,6 +435,7 @@ class Lane:
 
     def _refresh_paced(self) -> None:
         self.paced = [bucket for bucket in self.buckets.values() if bucket.rate is not None]
+        self._charged_ahead = any(bucket.told and bucket.kind in OUTPUT_KINDS for bucket in self.paced)
 
     def _pause(self, now_s: float, until_s: float, why: str) -> None:
         if until_s > max(self.pause_until_s, now_s):

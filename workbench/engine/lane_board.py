@@ -37,6 +37,8 @@ class LaneBoard:
         self._record = record
         self._states: dict[tuple[str, str], KeyState] = {}
         self._lanes: dict[LaneName, Lane] = {}
+        self._absorbed: dict[Lane, Lane] = {}
+        self._own_names: dict[Lane, str] = {}
 
     def lanes_for(self, spec: ProviderSpec, base_url: str, family: str) -> list[Lane]:
         """The lanes over which a request for this family may go. Raises MissingKey if there is no key for them."""
@@ -67,13 +69,13 @@ class LaneBoard:
             lane = Lane(f"{label} · {name[3]}", states, self._make_window(spec), self._rng, self._record)
             self._lanes[name] = lane
             self._prepare(name, lane)
-        lane = current(lane)
+        lane = self.current(lane)
         lane.keys.extend(state for state in states if state not in lane.keys)
         return lane
 
     def __iter__(self) -> Iterator[tuple[LaneName, Lane]]:
         """Lanes in use, each once."""
-        return ((name, lane) for name, lane in self._lanes.items() if lane.merged_into is None)
+        return ((name, lane) for name, lane in self._lanes.items() if lane not in self._absorbed)
 
     def key_states(self) -> Iterator[tuple[str, KeyState]]:
         """Provider and state of every key seen so far."""
@@ -107,18 +109,32 @@ class LaneBoard:
                 return
         raise KeyError(f"there is no key {alias!r}")
 
-    def merge(self, into: Lane, other: Lane, why: str, now_s: float) -> None:
-        """From now on these are one lane."""
-        into.absorb(other)
-        old, into.name = f"{into.name} and {other.name}", _merged_name(into, other)
-        self._record(Change(now_s, into.name, "lane", 2, 1, f"{old}: {why}"))
+    def merge(self, lanes: Sequence[Lane], why: str, now_s: float) -> Lane:
+        """From now on these are one lane: the first, under the names of all."""
+        into, *others = lanes
+        name = _merged_name([lane.name for lane in lanes])
+        for other in others:
+            into.absorb(other)
+            self._absorbed[other] = into
+        self._record(Change(now_s, name, "lane", len(lanes), 1, why))
+        self._own_names.setdefault(into, into.name)
+        into.name = name
+        return into
 
+    def split(self, lane: Lane, why: str, now_s: float) -> list[Lane]:
+        """Undo every merge of this lane; returns all lanes that it is now."""
+        lanes = [lane, *lane.release()]
+        for released in lanes[1:]:
+            del self._absorbed[released]
+        self._record(Change(now_s, lane.name, "lane", 1, len(lanes), why))
+        lane.name = self._own_names.pop(lane)
+        return lanes
 
-def current(lane: Lane) -> Lane:
-    """The lane that took over from this one, or itself."""
-    while lane.merged_into is not None:
-        lane = lane.merged_into
-    return lane
+    def current(self, lane: Lane) -> Lane:
+        """The lane that took this one over, or itself."""
+        while lane in self._absorbed:
+            lane = self._absorbed[lane]
+        return lane
 
 
 def nothing_usable(spec: ProviderSpec, lanes: Sequence[Lane]) -> WorkbenchError:
@@ -137,8 +153,9 @@ def nothing_usable(spec: ProviderSpec, lanes: Sequence[Lane]) -> WorkbenchError:
     )
 
 
-def _merged_name(one: Lane, other: Lane) -> str:
-    (keys, _, family), (other_keys, _, other_family) = one.name.partition(" · "), other.name.partition(" · ")
-    joined_keys = keys if keys == other_keys else f"{keys} + {other_keys}"
-    joined_family = family if family == other_family else f"{family}, {other_family}"
-    return f"{joined_keys} · {joined_family}"
+def _merged_name(names: Sequence[str]) -> str:
+    """`openai#1 + openai#2 · gpt-5.4` for two keys, `openai#1 · gpt-5.4, gpt-5.4-mini` for two models."""
+    parts = [name.partition(" · ") for name in names]
+    keys = " + ".join(dict.fromkeys(keys for keys, _, _ in parts))
+    families = ", ".join(dict.fromkeys(family for _, _, family in parts))
+    return f"{keys} · {families}"

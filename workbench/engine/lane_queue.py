@@ -151,16 +151,15 @@ class _Tier:
 class FairQueue:
     """All that waits for one group of lanes."""
 
-    __slots__ = ("_tiers", "_weights", "in_flight")
+    __slots__ = ("_tiers", "_weights", "in_flight", "size")
 
     def __init__(self) -> None:
+        self.size = 0
+        """Claims that wait in here."""
         self._tiers: Sequence[_Tier] = (_Tier(), _Tier(), _Tier())
         self._weights: dict[str, float] = {}
         self.in_flight: dict[str, int] = {}
         """Calls in flight per job, for jobs with a cap of their own."""
-
-    def __len__(self) -> int:
-        return sum(tier.waiting for tier in self._tiers)
 
     def waiting(self, priority: Priority) -> int:
         return self._tiers[priority].waiting
@@ -180,6 +179,7 @@ class FairQueue:
         if tier.waiting == 0:
             tier.waiting_since_s, tier.passed_over = now_s, 0
         claim.since_s = now_s
+        self.size += 1
         tier.push(claim, self._weights.get(claim.ticket.job, 1.0), front=claim.ticket.attempt > 1)
 
     def withdrawn(self, claim: Claim) -> None:
@@ -187,6 +187,7 @@ class FairQueue:
         claim.state = ClaimState.GONE
         if not claim.parked:
             self._tiers[claim.tier].waiting -= 1
+            self.size -= 1
 
     def peek(self, now_s: float) -> tuple[Claim, bool] | None:
         """Whose turn it is, and whether it may use what is kept for interactive work (aged claims may)."""
@@ -206,6 +207,7 @@ class FairQueue:
         """Take out the claim that `peek` returned."""
         tier = self._tiers[claim.tier]
         popped = tier.pop()
+        self.size -= 1
         assert popped is claim, "only the claim whose turn it is can be taken"
         tier.waiting_since_s, tier.passed_over = now_s, 0
         for other in self._tiers:
@@ -261,4 +263,5 @@ class FairQueue:
             if claim.state is ClaimState.WAITING
         ]
         self._tiers = (_Tier(), _Tier(), _Tier())
+        self.size = 0
         return drained

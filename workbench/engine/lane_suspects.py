@@ -49,6 +49,8 @@ class Suspects:
 
     def refusals(self, ticket: Ticket) -> int:
         """How often this very request was refused while smaller ones passed."""
+        if not self._seen:
+            return 0
         suspicion = self._seen.get((ticket.job, ticket.cost))
         if suspicion is None or not suspicion.smaller_passed:
             return 0

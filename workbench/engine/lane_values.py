@@ -58,6 +58,8 @@ class Flight:
     paced: bool
     """A bucket had held something back shortly before."""
     settled: bool = False
+    moved: bool = False
+    """Sent over a lane that has since been merged or taken apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ header must never park a key.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ DAY_S: Final = 86_400.0
 _LARGEST: Final = 1e12
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)")
 _UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DIGITS: Final = frozenset("0123456789.")
 _EPOCH_S: Final = 1e9
 _EPOCH_MS: Final = 1e11
 _KINDS: Final = {
@@ -147,16 +147,17 @@ def _place(name: str) -> tuple[LimitKind, float, str] | None:
 
 
 def _number(text: str) -> float | None:
+    if not text or text[-1] not in _DIGITS:
+        return None  # a duration or a date, or "nan" and "inf", which float() would take
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
 
 
 def _amount(text: str | None) -> float | None:
     """A count of requests or tokens; None unless it is a number from 0 to 10¹²."""
     if text is None:
         return None
-    number = _number(text.strip().replace(",", ""))
+    number = _number(text.strip().replace(",", "") if not text.isdigit() else text)
     return number if number is not None and 0 <= number <= _LARGEST else None

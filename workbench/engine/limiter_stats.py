@@ -16,7 +16,6 @@ from workbench.core.types import Priority
 from workbench.engine.bucket import Bucket
 from workbench.engine.dispatcher import Dispatcher, Group
 from workbench.engine.lane import Lane
-from workbench.engine.lane_board import current
 from workbench.engine.lane_values import Change, KeyState
 
 
@@ -142,7 +141,6 @@ def snapshot(dispatcher: Dispatcher, history: tuple[Change, ...], now_ns: int) -
 
 
 def _lane(name: tuple[str, str, str, str], lane: Lane, now_s: float) -> LaneStats:
-    assert current(lane) is lane
     paused = lane.pause_until_s > now_s
     return LaneStats(
         name=lane.name,
