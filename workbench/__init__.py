@@ -14,8 +14,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from workbench.core.types import Message, Params, Request, Result, Usage
     from workbench.engine.engine import Engine
+    from workbench.llm import LLM
+    from workbench.multi import amulti_chat, amulti_generate, multi_chat, multi_generate
 
 _HOMES = {
+    "LLM": "workbench.llm",
+    "amulti_chat": "workbench.multi",
+    "amulti_generate": "workbench.multi",
+    "multi_chat": "workbench.multi",
+    "multi_generate": "workbench.multi",
     "Engine": "workbench.engine.engine",
     "Message": "workbench.core.types",
     "Params": "workbench.core.types",
@@ -24,7 +31,20 @@ _HOMES = {
     "Usage": "workbench.core.types",
 }
 
-__all__ = ["Engine", "Message", "Params", "Request", "Result", "Usage", "__version__"]
+__all__ = [
+    "LLM",
+    "Engine",
+    "Message",
+    "Params",
+    "Request",
+    "Result",
+    "Usage",
+    "__version__",
+    "amulti_chat",
+    "amulti_generate",
+    "multi_chat",
+    "multi_generate",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -45,7 +45,8 @@ class LoopThread:
         """The engine, opened if need be. To be awaited on this loop only."""
         async with self._opening:
             if self._engine is None:
-                engine = self._make_engine()
+                # Building it imports most of the package; the loop may be serving a stream meanwhile.
+                engine = await asyncio.to_thread(self._make_engine)
                 await engine.__aenter__()
                 self._engine = engine
             return self._engine
@@ -91,7 +92,9 @@ class LoopThread:
                     return
                 yield item
         finally:
-            self._call(generator.aclose())
+            # An iterator that was left half-way is closed by the interpreter, at exit after the loop has ended.
+            if self.is_running:
+                self._call(generator.aclose())
 
     async def aiterate(self, make: Callable[[Engine], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """The same from another loop."""
@@ -104,7 +107,8 @@ class LoopThread:
                     return
                 yield item
         finally:
-            await self._acall(generator.aclose())
+            if self.is_running:
+                await self._acall(generator.aclose())
 
     def close(self) -> None:
         """Close the engine and end the thread. Idempotent."""
