@@ -116,6 +116,8 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
+    enabled: bool = True
+    """False records nothing at all: no runs, no usage totals."""
     keep_text: bool = True
     """False keeps figures only, no prompts and no answers."""
 
@@ -124,7 +126,7 @@ class UISettings(msgspec.Struct, frozen=True, kw_only=True):
     theme: str | None = None
     """None leaves it to `TEXTUAL_THEME` or the app's own."""
     send_key: SendKey = "auto"
-    frame_rate: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    frame_rate: Annotated[int, msgspec.Meta(ge=1, le=60)] = 24
     """Frames per second while answers stream; lowered by itself when a frame takes too long."""
     ascii: bool = False
     keymap: dict[str, str] = {}
