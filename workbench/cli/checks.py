@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +20,7 @@ from workbench.cli.accounts import Account
 from workbench.core.errors import ConfigError, WorkbenchError
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
+from workbench.providers.base import Transport
 from workbench.providers.http import Connections
 from workbench.providers.transport_errors import Place, translated
 
@@ -124,7 +125,8 @@ async def _reach(account: Account, connections: Connections) -> Check:
     try:
         async with asyncio.timeout(REACH_TIMEOUT_S):
             with translated(Place(row.title or row.name, row.base_url)):
-                await connections.prewarm(row)
+                # httpx's own pool, behind HTTP/1.1 rows, cannot connect without asking something.
+                await connections.prewarm(replace(row, transport=Transport.AIOHTTP))
     except TimeoutError:
         return Check(
             "providers", Level.FAILURE, row.name, f"{row.base_url} did not answer within {REACH_TIMEOUT_S:g} s"

@@ -130,7 +130,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         proxy = None if self._proxy is None else URL(self._proxy.url)
         proxy_headers = None if self._proxy is None else self._proxy.headers
         timeout = aiohttp.ClientTimeout(sock_connect=10.0)
-        trace = Trace(session, _trace(self._clock, self.traffic), SimpleNamespace(trace_request_ctx=_Stamps()))
+        hooks = _trace(self._clock, self.traffic)
+        # A session freezes its own hooks; these come in beside it.
+        hooks.freeze()
+        trace = Trace(session, hooks, SimpleNamespace(trace_request_ctx=_Stamps()))
 
         async def connect() -> aiohttp.connector.Connection:
             request = aiohttp.ClientRequest(
