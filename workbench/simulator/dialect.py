@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
@@ -82,6 +82,9 @@ class Dialect(ABC):
             return await operation(exchange)
         except Refusal as refusal:
             return self.refused(exchange, refusal)
+        except ClientDisconnect:
+            exchange.close(Ending.CANCELLED)
+            return Response(status_code=499)  # nobody is there to read it
         except BaseException:
             exchange.close(Ending.STOPPED)
             raise

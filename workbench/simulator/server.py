@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -19,6 +20,7 @@ from hypercorn.config import Config
 from hypercorn.utils import wrap_app
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workbench.simulator.accounts import FIRST_KEY
 from workbench.simulator.admin import Admin
@@ -26,12 +28,14 @@ from workbench.simulator.anthropic import AnthropicDialect
 from workbench.simulator.certificate import Certificate, temporary_certificate
 from workbench.simulator.compat import LiteLLMDialect, OpenRouterDialect, SambaNovaDialect, TogetherDialect
 from workbench.simulator.dialect import Dialect
+from workbench.simulator.edge import EdgeStatistics, Manners, edge_listening
 from workbench.simulator.gemini import GeminiDialect
 from workbench.simulator.local import Flavour, LocalDialect
 from workbench.simulator.models import Provider
 from workbench.simulator.openai import OpenAIDialect
 from workbench.simulator.profiles import PROFILES, ServerProfile
 from workbench.simulator.simulation import Simulation
+from workbench.simulator.stream import break_connection
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -62,6 +66,10 @@ class ServerOptions:
     h2_max_concurrent_streams: int = 100
     max_requests_per_connection: int = 1_000_000
     """After so many, HTTP/1.1 answers `connection: close` and HTTP/2 says GOAWAY."""
+    reset_after_requests: int | None = None
+    """A connection that brings one more than this is reset without a word."""
+    manners: Manners | None = None
+    """Serve HTTP/2 only, through an edge that behaves like this."""
 
 
 def application(simulation: Simulation) -> Starlette:
@@ -88,41 +96,58 @@ def base_urls(url: str) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def listening(options: ServerOptions, sock: socket.socket, certificate: Certificate | None) -> AsyncIterator[Simulation]:
-    """Serve on that socket inside the block; leaving it ends every answer and closes every connection."""
+async def listening(
+    app: ASGIApp, options: ServerOptions, sock: socket.socket, certificate: Certificate | None
+) -> AsyncIterator[None]:
+    """Serve an application with hypercorn inside the block; leaving it closes every connection."""
     loop = asyncio.get_running_loop()
-    simulation = Simulation(
-        options.profile, seed=options.seed, time_scale=options.time_scale, coalesce_s=options.coalesce_s
-    )
     config = _hypercorn_config(options, certificate)
-    app = wrap_app(application(simulation), config.wsgi_max_body_size, "asgi")
+    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
     context = WorkerContext(None)
-    connections: dict[asyncio.Task[None], asyncio.BaseTransport] = {}
+    connections: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        connections[task] = writer.transport
+        connections.add(task)
         try:
             # The state reaches every request of this connection: a fault may want to drop it.
-            await TCPServer(app, loop, config, context, {"transport": writer.transport}, reader, writer)
+            await TCPServer(wrapped, loop, config, context, {"transport": writer.transport}, reader, writer)
         except asyncio.CancelledError:
+            # Only `stop` cancels. Ending normally keeps asyncio's own callback for this task from reporting it.
             writer.transport.abort()
         finally:
-            del connections[task]
+            connections.discard(task)
 
     server = await asyncio.start_server(
         connected, sock=sock, backlog=1024, ssl=config.create_ssl_context() if certificate else None
     )
     try:
-        yield simulation
+        yield
     finally:
         await context.terminated.set()
         server.close()
-        simulation.stop()
         for task in list(connections):
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+
+
+class _ClosesOldConnections:
+    """Resets a connection that brings one request too many: the race that every keep-alive client must survive."""
+
+    def __init__(self, app: ASGIApp, requests: int) -> None:
+        self._app = app
+        self._limit = requests
+        self._requests: WeakKeyDictionary[asyncio.Transport, int] = WeakKeyDictionary()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            transport = scope["state"]["transport"]
+            count = self._requests[transport] = self._requests.get(transport, 0) + 1
+            if count > self._limit:
+                break_connection(scope)
+                return
+        await self._app(scope, receive, send)
 
 
 def _hypercorn_config(options: ServerOptions, certificate: Certificate | None) -> Config:
@@ -137,6 +162,42 @@ def _hypercorn_config(options: ServerOptions, certificate: Certificate | None) -
     if certificate is not None:
         config.certfile, config.keyfile = str(certificate.chain_file), str(certificate.key_file)
     return config
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A simulator that is listening."""
+
+    simulation: Simulation
+    url: str
+    base_urls: dict[str, str]
+    ca_file: Path | None
+    edge: EdgeStatistics
+
+
+@contextlib.asynccontextmanager
+async def opened(options: ServerOptions, host: str, port: int) -> AsyncIterator[Running]:
+    """Bind, serve inside the block, clean up behind it."""
+    async with contextlib.AsyncExitStack() as stack:
+        certificate = stack.enter_context(temporary_certificate(host)) if options.tls else None
+        sock = stack.enter_context(contextlib.closing(socket.create_server((host, port), backlog=1024)))
+        sock.setblocking(False)
+        simulation = Simulation(
+            options.profile, seed=options.seed, time_scale=options.time_scale, coalesce_s=options.coalesce_s
+        )
+        app: ASGIApp = application(simulation)
+        if options.reset_after_requests is not None:
+            app = _ClosesOldConnections(app, options.reset_after_requests)
+        edge = EdgeStatistics()
+        if options.manners is None:
+            await stack.enter_async_context(listening(app, options, sock, certificate))
+        else:
+            context = _hypercorn_config(options, certificate).create_ssl_context()
+            await stack.enter_async_context(edge_listening(app, options.manners, sock, context, edge))
+        stack.callback(simulation.stop)
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'https' if certificate else 'http'}://{name}:{sock.getsockname()[1]}"
+        yield Running(simulation, url, base_urls(url), certificate.ca_file if certificate else None, edge)
 
 
 class SimulatorThread:
@@ -214,31 +275,17 @@ class SimulatorThread:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         async with opened(self._options, *self._address) as running:
-            self.simulation = running.simulation
+            self.simulation, self.edge = running.simulation, running.edge
             self.url, self.base_urls, self.ca_file = running.url, running.base_urls, running.ca_file
             self._ready.set()
             await self._stop.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A simulator that is listening."""
+class H2Edge(SimulatorThread):
+    """A simulator behind an HTTP/2 edge with bad manners; see `Manners`. `edge` counts what it did.
 
-    simulation: Simulation
-    url: str
-    base_urls: dict[str, str]
-    ca_file: Path | None
+        with H2Edge(Manners(max_concurrent_streams=4, goaway_after=10)) as server: ...
+    """
 
-
-@contextlib.asynccontextmanager
-async def opened(options: ServerOptions, host: str, port: int) -> AsyncIterator[Running]:
-    """Bind, serve inside the block, clean up behind it."""
-    with contextlib.ExitStack() as stack:
-        certificate = stack.enter_context(temporary_certificate(host)) if options.tls else None
-        sock = socket.create_server((host, port), backlog=1024)
-        stack.enter_context(contextlib.closing(sock))
-        sock.setblocking(False)
-        name = f"[{host}]" if ":" in host else host
-        url = f"{'https' if certificate else 'http'}://{name}:{sock.getsockname()[1]}"
-        async with listening(options, sock, certificate) as simulation:
-            yield Running(simulation, url, base_urls(url), certificate.ca_file if certificate else None)
+    def __init__(self, manners: Manners, profile: str | ServerProfile = "fast", *, tls: bool = False, **options: Any) -> None:
+        super().__init__(profile, tls=tls, manners=manners, **options)
