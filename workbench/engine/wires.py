@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from workbench.core.clock import Clock
-from workbench.core.errors import ConfigError, WorkbenchError
+from workbench.core.errors import ConfigError
 from workbench.core.types import Params, Request
 from workbench.engine.router import Target
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
@@ -86,7 +86,7 @@ class Wires:
             await self._import(family, target.spec)
             if family is not WireFamily.LITELLM:  # it has connections of its own
                 await self._connections.prewarm(target.spec, requests)
-        except WorkbenchError:
+        except Exception:  # the boundary of a task: the request that is to come meets the same error and reports it
             return
 
     async def _import(self, family: WireFamily, spec: ProviderSpec) -> None:
