@@ -26,7 +26,7 @@ from workbench.progress import ProgressBar
 from workbench.session.fanout import Ended, collect
 
 if TYPE_CHECKING:
-    from workbench.engine.engine import Engine
+    from workbench.loop_thread import Host
 
 Errors: TypeAlias = Literal["raise", "return"]
 _jobs = count(1)
@@ -125,20 +125,20 @@ class LLM:
     ) -> Result:
         """Like `chat`, with everything known about the answer: reasoning, usage, cost, timing, finish reason."""
         request = self._request(messages, system_prompt, cache, params)
-        return shared_loop_thread().run(lambda engine: self._complete(engine, request))
+        return shared_loop_thread().run(lambda host: self._complete(host, request))
 
     async def acomplete(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
     ) -> Result:
         request = self._request(messages, system_prompt, cache, params)
-        return await shared_loop_thread().arun(lambda engine: self._complete(engine, request))
+        return await shared_loop_thread().arun(lambda host: self._complete(host, request))
 
     def stream(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
     ) -> Iterator[str]:
         """Pieces of the answer's text as they arrive; leaving the loop early stops the request."""
         request = self._request(messages, system_prompt, cache, params)
-        for event in shared_loop_thread().iterate(lambda engine: self._stream(engine, request)):
+        for event in shared_loop_thread().iterate(lambda host: self._stream(host, request)):
             if isinstance(event, Delta) and event.channel is Channel.TEXT:
                 yield event.text
 
@@ -155,7 +155,7 @@ class LLM:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Everything that happens to the request: waiting with its reason, reasoning, usage, the result."""
         request = self._request(messages, system_prompt, cache, params)
-        async with aclosing(shared_loop_thread().aiterate(lambda engine: self._stream(engine, request))) as events:
+        async with aclosing(shared_loop_thread().aiterate(lambda host: self._stream(host, request))) as events:
             async for event in events:
                 yield event
 
@@ -254,15 +254,15 @@ class LLM:
 
     def _collecting(
         self, requests: Sequence[Request], report: Callable[[int, int], None]
-    ) -> Callable[[Engine], Awaitable[list[Result | WorkbenchError]]]:
-        async def work(engine: Engine) -> list[Result | WorkbenchError]:
+    ) -> Callable[[Host], Awaitable[list[Result | WorkbenchError]]]:
+        async def work(host: Host) -> list[Result | WorkbenchError]:
             done = count(1)
 
             def ended(_: Ended) -> None:
                 report(next(done), len(requests))
 
             return await collect(
-                lambda request: self._complete(engine, request),
+                lambda request: self._complete(host, request),
                 requests,
                 in_flight=self.max_concurrent,
                 on_ended=ended,
@@ -270,23 +270,34 @@ class LLM:
 
         return work
 
-    async def _complete(self, engine: Engine, request: Request) -> Result:
-        result = await engine.complete(request)
+    async def _complete(self, host: Host, request: Request) -> Result:
+        try:
+            result = await host.engine.complete(request)
+        except WorkbenchError as exc:
+            self._record(host, request, exc.partial, exc)
+            raise
         self._count(result)
+        self._record(host, request, result)
         return result
 
-    async def _stream(self, engine: Engine, request: Request) -> AsyncGenerator[StreamEvent, None]:
-        async with aclosing(engine.stream(request)) as events:
+    async def _stream(self, host: Host, request: Request) -> AsyncGenerator[StreamEvent, None]:
+        async with aclosing(host.engine.stream(request)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     self._count(event.result)
+                    self._record(host, request, event.result)
                 yield event
                 if isinstance(event, Failed):
+                    self._record(host, request, event.partial, event.error)
                     raise event.error
 
     def _count(self, result: Result) -> None:
         with self._totals_lock:
             self._totals = self._totals.plus(result)
+
+    def _record(self, host: Host, request: Request, result: Result | None, error: WorkbenchError | None = None) -> None:
+        if host.recorder is not None and result is not None:
+            host.recorder.add_alone(request, result, error)
 
 
 def rows_from(outcomes: Sequence[Result | WorkbenchError], width: int, errors: Errors) -> list[list[str]]:

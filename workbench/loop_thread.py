@@ -12,27 +12,40 @@ import atexit
 import contextlib
 import os
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from workbench.engine.engine import Engine
+    from workbench.session.recorder import Recorder
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What runs on the loop."""
+
+    engine: Engine
+    recorder: Recorder | None = None
+    """None when the settings want no history."""
+
 
 _CLOSE_S = 5.0
 """How long an exiting process waits for connections and caches to close."""
 
 
 class LoopThread:
-    """Owns a loop, a thread and, from the first call on, an engine."""
+    """Owns a loop, a thread and, from the first call on, an engine and a line to the store."""
 
-    def __init__(self, make_engine: Callable[[], Engine]) -> None:
-        self._make_engine = make_engine
-        self._engine: Engine | None = None
+    def __init__(self, make_host: Callable[[], Host]) -> None:
+        self._make_host = make_host
+        self._host: Host | None = None
         self._loop = asyncio.new_event_loop()
-        # Guards `_engine` on the loop: the first two callers must not open two.
+        # Guards `_host` on the loop: the first two callers must not open two.
         self._opening = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="llm-workbench", daemon=True)
         self._thread.start()
@@ -41,25 +54,25 @@ class LoopThread:
     def is_running(self) -> bool:
         return self._thread.is_alive() and not self._loop.is_closed()
 
-    async def engine(self) -> Engine:
-        """The engine, opened if need be. To be awaited on this loop only."""
+    async def host(self) -> Host:
+        """The engine and what goes with it, opened if need be. To be awaited on this loop only."""
         async with self._opening:
-            if self._engine is None:
+            if self._host is None:
                 # Building it imports most of the package; the loop may be serving a stream meanwhile.
-                engine = await asyncio.to_thread(self._make_engine)
-                await engine.__aenter__()
-                self._engine = engine
-            return self._engine
+                host = await asyncio.to_thread(self._make_host)
+                await host.engine.__aenter__()
+                self._host = host
+            return self._host
 
-    def submit(self, work: Callable[[Engine], Awaitable[T]]) -> Future[T]:
+    def submit(self, work: Callable[[Host], Awaitable[T]]) -> Future[T]:
         """Start `work` on the loop and return at once; cancelling the future cancels the work."""
 
         async def run() -> T:
-            return await work(await self.engine())
+            return await work(await self.host())
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop)
 
-    def run(self, work: Callable[[Engine], Awaitable[T]]) -> T:
+    def run(self, work: Callable[[Host], Awaitable[T]]) -> T:
         """`submit`, and wait. Ctrl-C while waiting cancels the work, lets it clean up, and goes on as Ctrl-C.
 
         Raises RuntimeError when called on the loop thread itself, where waiting would be for ever.
@@ -77,11 +90,11 @@ class LoopThread:
             self._drain()
             raise
 
-    async def arun(self, work: Callable[[Engine], Awaitable[T]]) -> T:
+    async def arun(self, work: Callable[[Host], Awaitable[T]]) -> T:
         """`submit`, awaited from any loop; cancelling the awaiting task cancels the work."""
         return await asyncio.wrap_future(self.submit(work))
 
-    def iterate(self, make: Callable[[Engine], AsyncGenerator[T, None]]) -> Iterator[T]:
+    def iterate(self, make: Callable[[Host], AsyncGenerator[T, None]]) -> Iterator[T]:
         """An asynchronous generator of the engine's, seen as an ordinary iterator; closing it closes the generator."""
         generator = self.submit(_returning(make)).result()
         try:
@@ -96,7 +109,7 @@ class LoopThread:
             if self.is_running:
                 self._call(generator.aclose())
 
-    async def aiterate(self, make: Callable[[Engine], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+    async def aiterate(self, make: Callable[[Host], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """The same from another loop."""
         generator = await asyncio.wrap_future(self.submit(_returning(make)))
         try:
@@ -135,9 +148,11 @@ class LoopThread:
             asyncio.run_coroutine_threadsafe(settle(), self._loop).result(_CLOSE_S)
 
     async def _aclose(self) -> None:
-        if self._engine is not None:
-            engine, self._engine = self._engine, None
-            await engine.__aexit__(None, None, None)
+        if self._host is not None:
+            host, self._host = self._host, None
+            await host.engine.__aexit__(None, None, None)
+            if host.recorder is not None:
+                await asyncio.to_thread(host.recorder.close)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -157,10 +172,10 @@ async def _await(awaitable: Awaitable[T]) -> T:
 
 
 def _returning(
-    make: Callable[[Engine], AsyncGenerator[T, None]],
-) -> Callable[[Engine], Coroutine[Any, Any, AsyncGenerator[T, None]]]:
-    async def run(engine: Engine) -> AsyncGenerator[T, None]:
-        return make(engine)
+    make: Callable[[Host], AsyncGenerator[T, None]],
+) -> Callable[[Host], Coroutine[Any, Any, AsyncGenerator[T, None]]]:
+    async def run(host: Host) -> AsyncGenerator[T, None]:
+        return make(host)
 
     return run
 
@@ -175,7 +190,7 @@ class _Shared:
     def get(self) -> LoopThread:
         with self._lock:
             if self._thread is None or not self._thread.is_running:
-                self._thread = LoopThread(_engine_from_environment)
+                self._thread = LoopThread(_host_from_environment)
             return self._thread
 
     def forget(self) -> None:
@@ -190,11 +205,22 @@ class _Shared:
             thread.close()
 
 
-def _engine_from_environment() -> Engine:
+def _host_from_environment() -> Host:
+    from workbench.core.clock import SystemClock
+    from workbench.core.paths import Paths
     from workbench.core.settings import Settings
     from workbench.engine.engine import Engine
+    from workbench.session.recorder import open_recorder
+    from workbench.store.runs import RunKind
 
-    return Engine(Settings.from_environment(os.environ), environ=os.environ)
+    settings = Settings.from_environment(os.environ)
+    paths = Paths.from_environment(os.environ)
+
+    def warn(sentence: str) -> None:
+        warnings.warn(sentence, stacklevel=2)
+
+    recorder = open_recorder(settings, paths, SystemClock(), kind=RunKind.LIBRARY, on_trouble=warn)
+    return Host(Engine(settings, environ=os.environ), recorder)
 
 
 _shared = _Shared()

@@ -9,14 +9,20 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from workbench import LLM, multi_chat, multi_generate
 from workbench.core.errors import SomeFailed, UsageError, WorkbenchError
 from workbench.core.events import check_stream
+from workbench.core.paths import Paths
 from workbench.core.types import FinishReason, Message
+from workbench.loop_thread import close_shared_loop_thread
 from workbench.simulator.server import SimulatorThread
+from workbench.store.database import Database
+from workbench.store.runs import Runs
+from workbench.store.usage import GroupBy, totals
 
 pytestmark = pytest.mark.usefixtures("simulator")
 
@@ -267,3 +273,29 @@ def test_the_environment_is_read_when_the_engine_starts(monkeypatch: pytest.Monk
     with pytest.raises(WorkbenchError, match="OPENAI_API_KEY"):
         LLM(MODEL).chat("No key?")
     assert "OPENAI_API_KEY" not in os.environ
+
+
+async def test_calls_are_recorded_with_what_they_came_to(own_environment: Path) -> None:
+    llm = LLM(MODEL)
+    llm.generate(["Recorded?", "And this?"], silent=True)
+    LLM(UNKNOWN, max_retries=0).generate("Failed?", errors="return", silent=True)
+    close_shared_loop_thread()
+
+    database = Database(Paths.from_environment(os.environ).database)
+    (total,) = await totals(database, GroupBy.SESSION)
+    prompts = {run.prompt for run in await Runs(database).latest()}
+    await database.aclose()
+
+    assert prompts == {"Recorded?", "And this?", "Failed?"}
+    assert (total.requests, total.failed, total.output_tokens) == (3, 1, llm.total_output_tokens)
+
+
+def test_history_can_be_turned_off(own_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_environment / "own.toml"
+    config.write_text("[history]\nenabled = false\n")
+    monkeypatch.setenv("LLM_WORKBENCH_CONFIG", str(config))
+
+    LLM(MODEL).chat("Unrecorded?")
+    close_shared_loop_thread()
+
+    assert not Paths.from_environment(os.environ).database.exists()

@@ -10,9 +10,29 @@ from concurrent.futures import Future, wait
 
 from workbench.core.clock import Clock
 from workbench.core.errors import StoreError, WorkbenchError
+from workbench.core.paths import Paths
+from workbench.core.settings import Settings
 from workbench.core.types import Message, Params, Request, Result, Role
+from workbench.store.database import Database
 from workbench.store.ids import new_id
 from workbench.store.runs import RunKind, Runs
+
+
+def open_recorder(
+    settings: Settings, paths: Paths, clock: Clock, *, kind: RunKind, on_trouble: Callable[[str], None] | None = None
+) -> Recorder | None:
+    """A recorder on this person's store, to be closed; None when the settings want none or the store cannot be opened,
+    which `on_trouble` is told. Touches the disk: not on an event loop."""
+    if not settings.history.enabled:
+        return None
+    try:
+        database = Database(paths.database)
+    except WorkbenchError as exc:
+        if on_trouble is not None:
+            on_trouble(f"The history is not being written: {exc}")
+        return None
+    runs = Runs(database, keep_text=settings.history.keep_text)
+    return Recorder(runs, clock, kind=kind, on_trouble=on_trouble, close=database.close)
 
 
 class Recorder:
@@ -26,6 +46,7 @@ class Recorder:
         kind: RunKind,
         session: str | None = None,
         on_trouble: Callable[[str], None] | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         """`on_trouble` is called with a sentence the first time that something could not be written, on any thread."""
         self._runs = runs
@@ -34,6 +55,7 @@ class Recorder:
         self.session = session or new_id(clock.wall().timestamp())
         self._on_trouble = on_trouble
         self._told = False
+        self._close = close
         self._pending: set[Future[None]] = set()
 
     def open_run(self, messages: tuple[Message, ...], params: Params, *, name: str = "") -> str | None:
@@ -80,6 +102,11 @@ class Recorder:
     def add_alone(self, request: Request, result: Result, error: WorkbenchError | None = None) -> None:
         """A request that belongs to no line-up: a run of its own."""
         self.add(self.open_run(request.messages, request.params), 0, request, result, error)
+
+    def close(self) -> None:
+        """Write what is pending and let go of the store. Blocks."""
+        if self._close is not None:
+            self._close()
 
     def flush(self, timeout_s: float = 5.0) -> None:
         """Wait until everything so far has been written. Blocks: not for an event loop."""
