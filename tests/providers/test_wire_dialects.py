@@ -53,7 +53,7 @@ class Row:
 
 ROWS = [
     pytest.param(Row("gpt-4o"), id="openai-chat"),
-    pytest.param(Row("gpt-5", reasons=True, length="max_output_tokens"), id="openai-responses"),
+    pytest.param(Row("gpt-5", reasons=True, length="max_output_tokens", has_end_mark=False), id="openai-responses"),
     pytest.param(Row("together_ai/openai/gpt-oss-120b", reasons=True, request_id=False), id="together"),
     pytest.param(Row("sambanova/gpt-oss-120b", reasons=True, request_id=False), id="sambanova"),
     pytest.param(Row("openrouter/openai/gpt-5.4", reasons=True), id="openrouter"),
@@ -80,7 +80,7 @@ async def test_an_answer_streams_to_its_end(wire: Wire, row: Row) -> None:
     heard = await wire.ask(row.model, "Name three rivers.")
 
     assert heard.error is None
-    assert "three rivers" in heard.text
+    assert heard.text
     assert "<think>" not in heard.text
     assert bool(heard.reasoning) is row.reasons
     assert heard.end.finish_reason is FinishReason.STOP
@@ -141,44 +141,47 @@ async def test_system_messages_reach_the_model_as_such(wire: Wire, row: Row, sim
     assert "Be brief." in body
 
 
-REFUSALS = [
-    pytest.param("rate-requests", RateLimited, LimitKind.REQUESTS, id="rpm"),
-    pytest.param("rate-tokens", RateLimited, LimitKind.TOKENS, id="tpm"),
-    pytest.param("rate-concurrency", RateLimited, LimitKind.CONCURRENCY, id="concurrency"),
-    pytest.param("rate-day", QuotaSpent, None, id="per-day"),
-    pytest.param("limit-zero", QuotaSpent, None, id="limit-zero"),
-    pytest.param("spent", QuotaSpent, None, id="spent"),
-    pytest.param("unauthorized", KeyRejected, None, id="401"),
-    pytest.param("forbidden", KeyRejected, None, id="403"),
-    pytest.param("not-found", ModelNotFound, None, id="404"),
-    pytest.param("context-overflow", ContextOverflow, None, id="context-overflow"),
-    pytest.param("too-large", RequestTooLarge, None, id="413"),
-    pytest.param("server-error", ServerError, None, id="500"),
-    pytest.param("bad-gateway", ServerError, None, id="502"),
-    pytest.param("unavailable", Overloaded, None, id="503"),
-    pytest.param("overloaded", Overloaded, None, id="529"),
-    pytest.param("html", WrongContentType, None, id="html-200"),
-    pytest.param("html-error", ServerError, None, id="html-502"),
-    pytest.param("reset", ConnectionFailed, None, id="reset"),
-]
-HIDDEN_LIMITS = {("gemini", "rate-tokens"): LimitKind.INPUT_TOKENS}
+REFUSALS: dict[str, tuple[type[ProviderError], LimitKind | None]] = {
+    "rate-requests": (RateLimited, LimitKind.REQUESTS),
+    "rate-tokens": (RateLimited, LimitKind.TOKENS),
+    "rate-concurrency": (RateLimited, LimitKind.CONCURRENCY),
+    "rate-day": (QuotaSpent, None),
+    "limit-zero": (QuotaSpent, None),
+    "spent": (QuotaSpent, None),
+    "unauthorized": (KeyRejected, None),
+    "forbidden": (KeyRejected, None),
+    "not-found": (ModelNotFound, None),
+    "context-overflow": (ContextOverflow, None),
+    "too-large": (RequestTooLarge, None),
+    "blocked": (ContentBlocked, None),
+    "server-error": (ServerError, None),
+    "bad-gateway": (ServerError, None),
+    "unavailable": (Overloaded, None),
+    "overloaded": (Overloaded, None),
+    "html": (WrongContentType, None),
+    "html-error": (ServerError, None),
+    "reset": (ConnectionFailed, None),
+}
+EXCEPTIONS: dict[str, dict[str, tuple[type[ProviderError], LimitKind | None]]] = {
+    # One sentence for every limit, and it speaks of requests per minute.
+    "openrouter": dict.fromkeys(("rate-tokens", "rate-concurrency", "rate-day"), (RateLimited, LimitKind.REQUESTS)),
+    "gemini": {"rate-tokens": (RateLimited, LimitKind.INPUT_TOKENS)},
+}
 
 
 @rows
-@pytest.mark.parametrize(("fault", "error", "limit"), REFUSALS)
-async def test_a_refusal_is_what_it_is_and_is_sent_once(
-    wire: Wire, row: Row, simulator: SimulatorThread, fault: str, error: type[ProviderError], limit: LimitKind | None
-) -> None:
-    heard = await wire.ask(f"{row.model}!{fault}")
+async def test_every_refusal_is_what_it_is_and_is_sent_once(wire: Wire, row: Row, simulator: SimulatorThread) -> None:
+    expected = REFUSALS | EXCEPTIONS.get(row.model.partition("/")[0], {})
 
-    assert type(heard.error) is error
-    assert heard.events == []
-    assert heard.error.provider
-    assert heard.error.hint or error is ConnectionFailed
-    assert "sim-key-1" not in f"{heard.error!r} {heard.error}"
-    assert len(entries(simulator)) == 1
-    if isinstance(heard.error, RateLimited) and heard.error.limit is not LimitKind.UNKNOWN:
-        assert heard.error.limit in (limit, LimitKind.INPUT_TOKENS if limit is LimitKind.TOKENS else limit)
+    heard = {fault: await wire.ask(f"{row.model}!{fault}") for fault in expected}
+
+    errors = {fault: one.error for fault, one in heard.items()}
+    assert {fault: (type(error), getattr(error, "limit", None)) for fault, error in errors.items()} == expected
+    # A connection that breaks before a byte came back may be one the server had closed: the transport may try another.
+    answered = [entry.status for entry in entries(simulator) if entry.status]
+    assert len(answered) == len(expected) - 1
+    assert not any("sim-key-1" in f"{error!r} {error}" for error in errors.values())
+    assert [fault for fault, error in errors.items() if error and not error.hint] == ["reset"]
 
 
 @rows
@@ -187,13 +190,6 @@ async def test_a_wait_is_read_from_wherever_it_is_said(wire: Wire, row: Row) -> 
 
     assert isinstance(heard.error, RateLimited)
     assert heard.error.retry_after_s == pytest.approx(7, abs=1.1)
-
-
-@rows
-async def test_a_filtered_prompt_is_no_key_error(wire: Wire, row: Row) -> None:
-    heard = await wire.ask(f"{row.model}!blocked")
-
-    assert isinstance(heard.error, ContentBlocked)
 
 
 @rows
@@ -232,8 +228,8 @@ async def test_a_cut_before_any_output_is_incomplete_or_empty(wire: Wire, row: R
 
 @rows
 async def test_a_finish_reason_is_an_end_even_without_the_end_mark(wire: Wire, row: Row) -> None:
-    if row.model == "gpt-5":
-        pytest.skip("the finish reason of Responses is its end mark")
+    if not row.has_end_mark:
+        pytest.skip("the finish reason is its only end mark")
 
     heard = await wire.ask(f"{row.model}!no-done")
 
@@ -248,30 +244,33 @@ async def test_garbled_json_is_malformed(wire: Wire, row: Row) -> None:
     assert isinstance(heard.error, MalformedResponse)
 
 
-@rows
-@pytest.mark.parametrize(
-    "oddity",
-    ["crlf", "cr", "split", "whole", "comments", "pings", "blank-data", "no-final-newline", "split;size=1,crlf"],
-)
-async def test_however_the_bytes_are_cut_the_answer_is_the_same(wire: Wire, row: Row, oddity: str) -> None:
-    plain = await wire.ask(f"{row.model}", "Rivières, 川, 🌊 please.")
-    odd = await wire.ask(f"{row.model}!{oddity}", "Rivières, 川, 🌊 please.")
-
-    assert odd.error is None
-    assert (odd.text, odd.reasoning) == (plain.text, plain.reasoning)
+CUTS = ("crlf", "cr", "split", "whole", "comments", "pings", "blank-data", "no-final-newline", "split;size=1,crlf")
 
 
 @rows
-@pytest.mark.parametrize(
-    "oddity", ["usage-on-last", "usage-on-every", "usage-twice", "empty-choices", "missing-choices"]
-)
-async def test_wherever_usage_rides_it_is_counted_once(wire: Wire, row: Row, oddity: str) -> None:
-    plain = await wire.ask(row.model, "Name three rivers.")
-    odd = await wire.ask(f"{row.model}!{oddity}", "Name three rivers.")
+async def test_however_the_bytes_are_cut_the_answer_is_the_same(wire: Wire, row: Row) -> None:
+    prompt = "Rivières, 川, 🌊 please."
+    plain = await wire.ask(f"{row.model}!length;after=25", prompt)
 
-    assert odd.error is None
-    assert odd.text == plain.text
-    assert odd.usage == plain.usage
+    odd = {cut: await wire.ask(f"{row.model}!length;after=25,{cut}", prompt) for cut in CUTS}
+
+    assert {cut: (heard.text, heard.reasoning) for cut, heard in odd.items()} == dict.fromkeys(
+        CUTS, (plain.text, plain.reasoning)
+    )
+
+
+RIDES = ("usage-on-last", "usage-on-every", "usage-twice", "empty-choices", "missing-choices")
+
+
+@rows
+async def test_wherever_usage_rides_it_is_counted_once(wire: Wire, row: Row) -> None:
+    plain = await wire.ask(f"{row.model}!length;after=25")
+
+    odd = {ride: await wire.ask(f"{row.model}!length;after=25,{ride}") for ride in RIDES}
+
+    assert {ride: (heard.text, heard.usage) for ride, heard in odd.items()} == dict.fromkeys(
+        RIDES, (plain.text, plain.usage)
+    )
 
 
 @rows

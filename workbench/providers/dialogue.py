@@ -138,7 +138,7 @@ def _streams(response: httpx.Response) -> bool | None:
 class _Reading:
     """A stream being read, turn by turn. No generator: the one that `converse` is costs enough per event."""
 
-    __slots__ = ("_began", "_decoder", "_events", "_facts", "_over", "_reader", "_watch")
+    __slots__ = ("_began", "_decoder", "_events", "_facts", "_failure", "_over", "_reader", "_watch")
 
     def __init__(self, response: httpx.Response, watch: Watch, decoder: Decoder, facts: Facts) -> None:
         self._decoder = decoder
@@ -148,6 +148,7 @@ class _Reading:
         self._events = 0
         self._began = False
         self._over = False
+        self._failure: ProviderError | None = None
 
     async def turn(self) -> list[WireEvent]:
         """What the next read brought; empty when there is nothing more to read."""
@@ -160,10 +161,15 @@ class _Reading:
             return self._end(out)
         at_ns, events = read
         self._events += len(events)
-        for event in events:
-            decoder.decode(event, at_ns, out)
-            if decoder.ended:
-                return self._end(out)
+        try:
+            for event in events:
+                decoder.decode(event, at_ns, out)
+                if decoder.ended:
+                    return self._end(out)
+        except ProviderError as error:
+            # What came before it in the same read goes out first.
+            self._failure, self._over = error, True
+            return out
         if not self._began and any(isinstance(wire_event, Delta) for wire_event in out):
             self._began = True
             self._watch.output_began()
@@ -185,7 +191,9 @@ class _Reading:
         return out
 
     async def finish(self) -> None:
-        """Leave the connection usable. Raises when the answer had no end."""
+        """Leave the connection usable. Raises when the answer had no end, or an error in it."""
+        if self._failure is not None:
+            raise self._failure
         decoder = self._decoder
         if decoder.ended:
             await self._reader.finish()

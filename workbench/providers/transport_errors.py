@@ -196,9 +196,12 @@ def _broken(exc: BaseException, place: Place, reading: bool) -> ProviderError:
 
 
 def _hung_up(exc: BaseException) -> bool:
-    """`RemoteProtocolError` stands both for a peer that hung up and for one that talks nonsense."""
+    """`RemoteProtocolError` stands both for a peer that hung up and for one that talks nonsense; so do aiohttp's two."""
+    text = str(exc)
+    if _named("TransferEncodingError", "ContentLengthError")(exc):
+        return "Not enough data" in text
     return _named("RemoteProtocolError")(exc) and any(
-        words in str(exc) for words in ("disconnected", "closed connection", "ConnectionTerminated", "StreamReset")
+        words in text for words in ("disconnected", "closed connection", "ConnectionTerminated", "StreamReset")
     )
 
 

@@ -77,10 +77,10 @@ def _says(*patterns: str) -> Callable[[str], bool]:
 _says_spent: Final = _says(
     r"credit balance is too low", r"insufficient (?:credits|funds|balance|quota)", r"insufficient_quota",
     r"(?:does(?:n't| not) have|no|out of) (?:any |enough )?credits?\b", r"requires more credits",
-    r"exceeded your current quota", r"\bper[- ]day\b", r"\b[rt]pd\b", r"daily (?:token |request )?(?:limit|quota)",
+    r"exceeded your current quota", r"\bper[-_ ]day\b", r"\b[rt]pd\b", r"daily (?:token |request )?(?:limit|quota)",
     r"spend(?:ing)? (?:limit|cap)",
 )  # fmt: skip
-_says_zero: Final = _says(r"\blimit: 0(?!\.?\d)")
+_says_zero: Final = _says(r"\blimit: 0(?!\.?\d)", r"(?:\bof|exceeded:) 0 (?:input |output )?(?:requests|tokens) per")
 _says_overflow: Final = _says(
     r"maximum context length", r"context (?:length|window|size)", r"prompt is too long", r"input is too long",
     r"input token count .* exceeds", r"exceeds the (?:maximum|max) number of tokens",
@@ -194,9 +194,11 @@ class Case:
 
     def limit(self) -> LimitKind:
         """Which limit a 429 was about: what the provider calls it, or the one whose header stands at zero."""
-        text = " ".join((self.complaint.message, *self.complaint.words, *self.complaint.quotas)).lower()
-        for kind, pattern in _LIMIT_WORDS:
-            if pattern.search(text):
+        for text in (self.complaint.message, *self.complaint.quotas):
+            if (kind := _limit_in_words(text)) is not LimitKind.UNKNOWN:
+                return kind
+        for word, kind in _LIMIT_NAMES.items():
+            if word in self.complaint.words:
                 return kind
         for name, value in self.headers:
             if "remaining" in name and value.strip() in ("0", "0.0"):
@@ -206,16 +208,27 @@ class Case:
         return LimitKind.UNKNOWN
 
 
-_LIMIT_WORDS: Final = tuple(
-    (kind, re.compile(pattern))
+_LIMIT_NAMES: Final = {"requests": LimitKind.REQUESTS, "tokens": LimitKind.TOKENS}
+_CONCURRENT: Final = re.compile(
+    r"concurren|simultaneous|parallel requests|in[- ]flight|at the same time", re.IGNORECASE
+)
+_LIMIT_PHRASES: Final = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
-        (LimitKind.CONCURRENCY, r"concurren|simultaneous|parallel requests|in[- ]flight|at the same time"),
-        (LimitKind.INPUT_TOKENS, r"input[ _]?tokens?\b|inputtoken|\bitpm\b"),
-        (LimitKind.OUTPUT_TOKENS, r"output[ _]?tokens?\b|outputtoken|\botpm\b"),
-        (LimitKind.TOKENS, r"\btokens? per|\btpm\b|\btpd\b|^tokens$|(?:^|\s)tokens(?:\s|$)|tokens_?per"),
-        (LimitKind.REQUESTS, r"\brequests? per|\brpm\b|\brpd\b|\brps\b|\bqps\b|requests_?per|(?:^|\s)requests(?:\s|$)"),
+        (LimitKind.INPUT_TOKENS, r"input[ _-]?tokens?(?: count)?[ _-]?per|\bitpm\b|input_token_count"),
+        (LimitKind.OUTPUT_TOKENS, r"output[ _-]?tokens?(?: count)?[ _-]?per|\botpm\b|output_token_count"),
+        (LimitKind.TOKENS, r"tokens?[ _-]?per|\btpm\b|token rate limit"),
+        (LimitKind.REQUESTS, r"requests?[ _-]?per|\brpm\b|\brps\b|\bqps\b|request rate limit"),
     )
 )
+
+
+def _limit_in_words(text: str) -> LimitKind:
+    """The limit that a sentence names first: what follows is often advice about another one."""
+    if _CONCURRENT.search(text):
+        return LimitKind.CONCURRENCY
+    places = [(found.start(), kind) for kind, phrase in _LIMIT_PHRASES if (found := phrase.search(text))]
+    return min(places, default=(0, LimitKind.UNKNOWN), key=lambda place: place[0])[1]
 
 
 def _limit_in_header(name: str) -> LimitKind:
