@@ -88,7 +88,8 @@ def _chain(exc: BaseException) -> list[BaseException]:
     seen: BaseException | None = exc
     while seen is not None and seen not in links:
         links.append(seen)
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+        # Also where `from None` hides it: httpcore does that to the certificate error behind its ConnectError.
+        seen = seen.__cause__ or seen.__context__
     return links
 
 
