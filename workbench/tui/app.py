@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from workbench.tui.widgets.prompt_editor import PromptEditor
 
 
+WARMING = "warming"
+
+
 class WorkbenchApp(App[object]):
     """The workbench in a terminal.
 
@@ -156,10 +159,12 @@ class WorkbenchApp(App[object]):
         await self.desk.engine.learn()
         await self.compare.show_line_up()
         self.compare.start_panel.show_found(self._found())
-        await self._warm()
+        self._warm()
 
-    async def _warm(self) -> None:
-        await self.desk.engine.warm(target.model for target in self.desk.comparison.line_up)
+    def _warm(self) -> None:
+        """Warming is a courtesy: what it could not do the first request will do, or explain."""
+        models = [target.model for target in self.desk.comparison.line_up]
+        self.run_worker(self.desk.engine.warm(models), group=WARMING, exclusive=True, exit_on_error=False)
 
     def _tell_trouble(self, error: WorkbenchError) -> None:
         title = f"Engine not started: {error.title}"
@@ -194,11 +199,8 @@ class WorkbenchApp(App[object]):
 
     def _set_line_up(self, line_up: LineUp) -> None:
         self.desk.comparison.set_line_up(line_up)
-        self._later(self._show_line_up())
-
-    async def _show_line_up(self) -> None:
-        await self.compare.show_line_up()
-        await self._warm()
+        self._later(self.compare.show_line_up())
+        self._warm()
 
     def use_what_was_found(self) -> None:
         """A line-up of one model for every provider that can be asked."""
@@ -399,7 +401,7 @@ class WorkbenchApp(App[object]):
         self.run_worker(work, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
+        if event.state is WorkerState.ERROR and event.worker.error is not None and event.worker.group != WARMING:
             error = event.worker.error
             said = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
             self.notify(said, title="Something went wrong", severity="error", markup=False, timeout=10)

@@ -16,9 +16,15 @@ MIN_HEIGHT = 8
 """Two border lines and enough text to recognise a paragraph."""
 
 
+READING_HEIGHT = 20
+"""A row of panes below this shows too little of an answer to be chosen without being asked for."""
+
+
 class PaneLayout(StrEnum):
     """What a person chose; `arrange` makes of it what fits."""
 
+    AUTO = "auto"
+    """Columns if all fit, else a grid if all fit in it at a readable height, else columns and pages."""
     COLUMNS = "columns"
     GRID = "grid"
     STACK = "stack"
@@ -62,6 +68,11 @@ def arrange(
     columns, rows = 1, 1
     if not zoomed:
         match layout:
+            case PaneLayout.AUTO:
+                columns, rows = min(most_columns, total), 1
+                if total > columns:
+                    grid = _grid(total, most_columns, height // READING_HEIGHT)
+                    columns, rows = grid if grid[0] * grid[1] >= total else (columns, 1)
             case PaneLayout.COLUMNS:
                 columns = min(most_columns, total)
             case PaneLayout.STACK:

@@ -59,7 +59,7 @@ class CompareScreen(Screen[None]):
         Binding("f2", "models", "Models", id="compare.models", tooltip="Choose models and line-ups"),
         Binding("ctrl+n", "start_over", "New", id="compare.start-over", tooltip="Start a new conversation"),
         Binding("u", "bring_back", "Undo new", id="compare.bring-back", tooltip="Back to the conversation before"),
-        Binding("ctrl+g", "next_layout", "Layout", id="compare.layout", tooltip="Columns, grid, stack, single"),
+        Binding("ctrl+g", "next_layout", "Layout", id="compare.layout", tooltip="Auto, columns, grid, stack, single"),
         Binding("ctrl+f", "find", "Find", id="compare.find", tooltip="Search all answers"),
         Binding("n", "find_next(1)", "Next match", id="compare.find-next", show=False),
         Binding("N", "find_next(-1)", "Previous match", id="compare.find-previous", show=False),
@@ -107,13 +107,23 @@ class CompareScreen(Screen[None]):
         yield Static("The terminal is too small: 40 by 12 cells at least.", id="too-small", markup=False)
 
     async def on_mount(self) -> None:
+        self._fit_first_frame()
         self.editor.prompt_area.earlier = self.desk.memory.history
         self.editor.load(self.desk.memory.draft)
         if (layout := self.desk.memory.layout) in set(PaneLayout):
             self.deck.pane_layout = PaneLayout(layout)
         self.comparison.on_activity = self._activity
         await self.show_line_up()
+        if not self.comparison.lanes and self.editor.draft.is_empty:
+            self.call_after_refresh(self.start_panel.focus_rows)
         self.set_interval(BAR_PERIOD_S, self.refresh_bars, name="bars")
+
+    def _fit_first_frame(self) -> None:
+        """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump."""
+        width, height = self.app.size
+        for breakpoints, extent in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
+            name = next(name for least, name in reversed(breakpoints) if extent >= least)
+            self.add_class(name)
 
     # What is on screen
 
@@ -305,6 +315,8 @@ class CompareScreen(Screen[None]):
         self.editor.prompt_area.focus()
 
     def action_focus_system(self) -> None:
+        # It may be hidden to save a row, and a hidden widget takes no focus.
+        self.editor.system_area.add_class("-in-use")
         self.editor.system_area.focus()
 
     def action_focus_lane(self, index: int) -> None:
@@ -366,6 +378,11 @@ class CompareScreen(Screen[None]):
             event.stop()
             event.prevent_default()
             self.editor.insert_typed(event.character)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Text pasted where nothing takes text is meant for the prompt."""
+        event.stop()
+        self.editor.insert_typed(event.text)
 
     # Searching
 

@@ -89,7 +89,6 @@ _TITLES = {
     "LanePane": "With the focused pane",
     "PromptArea": "In the prompt",
     "FindBar": "While searching",
-    "StartPanel": "To begin",
     "CompareScreen": "Everywhere",
     "WorkbenchApp": "The program",
 }
@@ -103,7 +102,6 @@ def known_bindings() -> set[str]:
     from workbench.tui.widgets.find_bar import FindBar
     from workbench.tui.widgets.lane_pane import LanePane
     from workbench.tui.widgets.prompt_editor import PromptArea
-    from workbench.tui.widgets.start_panel import StartPanel
     from workbench.tui.widgets.stream_view import StreamView
 
     nodes: dict[str, type[DOMNode]] = {
@@ -115,7 +113,6 @@ def known_bindings() -> set[str]:
             StreamView,
             PromptArea,
             FindBar,
-            StartPanel,
             ModelPicker,
             ModelList,
             LineUpList,

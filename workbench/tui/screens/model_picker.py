@@ -111,7 +111,8 @@ class ModelPicker(ModalScreen[LineUp]):
         self._rows = rows_for(
             query, self._directory, stars=self._memory.stars, recent=self._memory.recent, line_ups=saved, limit=MAX_ROWS
         )
-        width = max(20, models.scrollable_content_region.width or models.size.width)
+        # Less an option's own padding.
+        width = max(20, models.scrollable_content_region.width - 2)
         models.set_options(
             Option(self._row(row, width), id=str(index), disabled=row.is_heading)
             for index, row in enumerate(self._rows)

@@ -9,6 +9,8 @@ from workbench.session.comparison import Tally
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.bar import Bar
 
+DEMO_STYLE = "bold $background on $warning"
+
 
 class AppBar(Bar):
     DEFAULT_CSS = """
@@ -20,20 +22,22 @@ class AppBar(Bar):
         question: the prompt that the panes answer; empty before the first.
         turn: which one is on screen, from 1, of `turns`.
         """
-        left = Content.styled("llm-workbench", "bold $text-primary")
+        narrow = self.size.width < 100
+        left = Content.styled("llm-workbench" if not narrow else "", "bold $text-primary")
         if question:
             first_line = " ".join(question.split())
-            left = Content.assemble(left, ("  " + glyphs.prompt + " ", "$text-accent"), first_line)
+            mark = f"{glyphs.prompt} " if narrow else f"  {glyphs.prompt} "
+            left = Content.assemble(left, (mark, "$text-accent"), first_line)
         facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$foreground-muted")]
         if turns < 2:
             facts = []
         facts += _counts(tally)
-        if tally.cost_usd is not None or (tally.cost_is_partial and tally.done):
+        if tally.cost_usd is not None:
             # Some answers have no known price: what is known is the least it cost.
-            least = "≥ " if tally.cost_usd is not None and tally.cost_is_partial else ""
+            least = "≥ " if tally.cost_is_partial else ""
             facts.append(Content.styled(least + figures.cost(tally.cost_usd), "$text-accent"))
         if demo:
-            facts.append(Content.styled(" DEMO simulated models ", "bold $background on $warning"))
+            facts.append(Content.styled(" DEMO " if narrow else " DEMO simulated models ", DEMO_STYLE))
         right = Content(f" {glyphs.dot} ").join(facts) if not demo else _join_with_badge(facts, glyphs)
         self.show(left, Content.assemble("  ", right))
 

@@ -38,7 +38,7 @@ class PaneDeck(Container):
     def __init__(self, *, frames: FrameClock, clock: Clock, glyphs: Glyphs) -> None:
         super().__init__(id="deck")
         self.panes: list[LanePane] = []
-        self.pane_layout = PaneLayout.COLUMNS
+        self.pane_layout = PaneLayout.AUTO
         self.zoomed = False
         self.arrangement = Arrangement()
         self.current = 0

@@ -138,7 +138,11 @@ class SystemArea(TextArea):
             placeholder="System prompt: none",
         )
 
+    def on_focus(self) -> None:
+        self.add_class("-in-use")
+
     def on_blur(self) -> None:
+        self.set_class(bool(self.text.strip()), "-in-use")
         self.scroll_home(animate=False)
 
 
@@ -192,6 +196,7 @@ class PromptEditor(Vertical):
     def load(self, draft: Draft) -> None:
         """Show a draft; not a change that a person made."""
         self.system_area.load_text(draft.system)
+        self.system_area.set_class(bool(draft.system.strip()), "-in-use")
         self.prompt_area.load_text(draft.prompt)
         self.prompt_area.move_cursor(self.prompt_area.document.end)
 
@@ -210,10 +215,10 @@ class PromptEditor(Vertical):
             self._estimate = summary
             self._draw_hints()
 
-    def insert_typed(self, character: str) -> None:
-        """A character that was typed elsewhere and belongs here."""
+    def insert_typed(self, text: str) -> None:
+        """Text that was typed or pasted elsewhere and belongs here."""
         self.prompt_area.focus()
-        self.prompt_area.insert(character)
+        self.prompt_area.insert(text)
 
     @on(TextArea.Changed)
     def _text_changed(self, event: TextArea.Changed) -> None:

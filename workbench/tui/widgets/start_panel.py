@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -48,13 +46,6 @@ class StartPanel(Vertical):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "begin(0)", "Demo", id="start.demo", show=False),
-        Binding("2", "begin(1)", "Found", id="start.found", show=False),
-        Binding("3", "begin(2)", "Key", id="start.key", show=False),
-        Binding("4", "begin(3)", "File", id="start.file", show=False),
-    ]
-
     @dataclass
     class Chosen(Message):
         beginning: Beginning
@@ -69,7 +60,9 @@ class StartPanel(Vertical):
         with Vertical(id="start-box"):
             yield Static("Compare language models, side by side", id="start-title", markup=False)
             yield self._options
-            yield Static("Or type a prompt: the demo's models answer it.", id="start-hint", markup=False)
+            yield Static(
+                "enter chooses · or simply type a prompt: the demo's models answer it", id="start-hint", markup=False
+            )
 
     def show_found(self, found: Sequence[str]) -> None:
         """What was found by looking at variables and local ports, as short phrases; none is an answer too."""
@@ -79,9 +72,6 @@ class StartPanel(Vertical):
     def focus_rows(self) -> None:
         self._options.focus()
 
-    def action_begin(self, index: int) -> None:
-        self.post_message(self.Chosen(list(Beginning)[index]))
-
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -89,13 +79,12 @@ class StartPanel(Vertical):
 
     def _row(self, beginning: Beginning) -> Content:
         title, said = {
-            Beginning.DEMO: ("Watch the demo", "simulated models, no key, no network"),
+            Beginning.DEMO: ("Watch the demo", "five simulated models, no key, no network"),
             Beginning.FOUND: ("Use what I found", self._found_words()),
-            Beginning.KEY: ("Paste a key", "kept in a file that only you can read, tested at once"),
+            Beginning.KEY: ("Paste a key", "kept where only you can read it, tried at once"),
             Beginning.FILE: ("Open a file", "a text or Markdown file becomes the prompt"),
         }[beginning]
-        number = list(Beginning).index(beginning) + 1
-        return Content.assemble((f"{number} ", "$text-accent"), (f"{title:18}", "bold"), (said, "$foreground-muted"))
+        return Content.assemble((f"{title:18}", "bold"), (said, "$foreground-muted"))
 
     def _found_words(self) -> str:
         if self._found is None:
