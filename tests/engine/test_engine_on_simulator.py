@@ -349,11 +349,11 @@ async def test_an_answer_in_one_piece_is_the_same_answer(stage: Stage) -> None:
 
 async def test_warming_connects_ahead_and_ignores_what_it_cannot_know(stage: Stage) -> None:
     async with stage.engine() as engine:
-        await engine.warm(["gpt-4.1-mini", "no such model", "anthropic/claude-sonnet-4-6"], requests=2)
-        pools = {pool.provider: pool.connections_opened for pool in engine.statistics().pools}
+        ready = await engine.warm(["gpt-4.1-mini", "no such model", "anthropic/claude-sonnet-4-6"], requests=2)
+        pools = {pool.provider for pool in engine.statistics().pools}
 
-    assert pools.keys() == {"openai", "anthropic"}
-    assert all(pools.values())
+    assert ready >= 2
+    assert pools == {"openai", "anthropic"}
     assert stage.requests() == 0
 
 

@@ -29,6 +29,7 @@ from workbench.engine.cache import CacheStats, ResponseCache, cache_key
 from workbench.engine.flight import Flight, FlightBoard, Reader, follow
 from workbench.engine.gate import Gate
 from workbench.engine.keyring import Keyring, read_system_keyring
+from workbench.engine.lane_values import Change
 from workbench.engine.limiter import Limiter, LimiterOptions
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice, NoticeBoard
@@ -157,8 +158,20 @@ class Engine:
             keys=lambda spec: self.keyring(spec).keys,
             clock=self._clock,
             rng=self._rng,
-            options=LimiterOptions(global_concurrency=limits.global_concurrency, state_dir=self._paths.state),
+            options=LimiterOptions(
+                max_window=limits.max_concurrent,
+                initial_window=min(LimiterOptions().initial_window, limits.max_concurrent),
+                lanes=limits.lanes,
+                global_concurrency=limits.global_concurrency,
+                state_dir=self._paths.state,
+                on_change=self._tell_of_keys,
+            ),
         )
+
+    def _tell_of_keys(self, change: Change) -> None:
+        """A retired key and accounts that turn out to be one concern everything that follows."""
+        if change.what in ("key", "lane"):
+            self._notices.tell(f"{change.what} {change.lane} {change.why}", f"{change.why}.")
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -299,10 +312,16 @@ class Engine:
             self._keyrings[spec.name] = found
         return found
 
-    async def warm(self, models: Iterable[str], *, requests: int = 1) -> None:
-        """Make ready for these models: import their SDKs in a thread, connect ahead, open the cache.
+    async def warm(self, models: Iterable[str], *, requests: int = 1) -> int:
+        """Make ready for these models: import their SDKs in a thread, open the cache, connect ahead.
 
         Names that lead nowhere are left out; connections that fail are left to the request that will need them.
+
+        Args:
+            requests: so many at once, per provider.
+
+        Returns:
+            How many connections stand ready.
         """
         self._check_open()
         assert self._wires is not None, "an open engine has its wires"
@@ -314,7 +333,7 @@ class Engine:
                 continue
         if self._cache is not None:
             await self._cache.open()
-        await self._wires.warm(targets, requests)
+        return await self._wires.warm(targets, requests)
 
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(

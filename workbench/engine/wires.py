@@ -52,22 +52,22 @@ class Wires:
 
     async def adapter_for(self, target: Target, request: Request) -> Adapter:
         """The adapter that will carry this call, ready to be used without a pause."""
-        family = wire_family(target.spec, target.route.wire_model, request.params)
+        family = self._family(target, request.params)
         if self._own is not None:
             await self._import(family, target.spec)
         return self._adapters[family]
 
-    async def warm(self, targets: Iterable[Target], requests: int) -> None:
-        """Import what these targets need and connect ahead for so many requests at once.
+    async def warm(self, targets: Iterable[Target], requests: int) -> int:
+        """Import what these targets need and connect ahead; how many connections stand ready.
 
-        Guesses that a request will come; should something be wrong, the request itself will say so.
+        A guess that requests will come: should something be wrong, the request itself will say so.
         """
         if self._own is None:
-            return
-        rows = {target.spec.name: target for target in targets}
+            return 0
+        wanted = {(target.spec.name, self._family(target, Params())): target for target in targets}
         async with asyncio.TaskGroup() as group:
-            for target in rows.values():
-                group.create_task(self._warm_one(target, requests))
+            tasks = [group.create_task(self._warm_one(target, requests)) for target in wanted.values()]
+        return sum(task.result() for task in tasks)
 
     def statistics(self) -> tuple[PoolStatistics, ...]:
         return self._connections.statistics()
@@ -80,14 +80,19 @@ class Wires:
             await self._own.aclose()
         await self._connections.aclose()
 
-    async def _warm_one(self, target: Target, requests: int) -> None:
-        family = wire_family(target.spec, target.route.wire_model, Params())
+    @staticmethod
+    def _family(target: Target, params: Params) -> WireFamily:
+        return wire_family(target.spec, target.route.wire_model, params)
+
+    async def _warm_one(self, target: Target, requests: int) -> int:
+        family = self._family(target, Params())
         try:
             await self._import(family, target.spec)
-            if family is not WireFamily.LITELLM:  # it has connections of its own
-                await self._connections.prewarm(target.spec, requests)
+            if family is WireFamily.LITELLM:  # it has connections of its own
+                return 0
+            return await self._connections.prewarm(target.spec, requests)
         except Exception:  # the boundary of a task: the request that is to come meets the same error and reports it
-            return
+            return 0
 
     async def _import(self, family: WireFamily, spec: ProviderSpec) -> None:
         need = (family, spec.transport.value)

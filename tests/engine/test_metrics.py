@@ -1,0 +1,214 @@
+"""Counters, live distributions and records: what counts where, and what is kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.errors import RateLimited, ServerError, WorkbenchError
+from workbench.core.events import Delta, Queued, WaitReason
+from workbench.core.types import Channel, FinishReason, Message, Request, Result, Route, Usage
+from workbench.engine.admission import Outcome
+from workbench.engine.metrics import MetricsHub
+from workbench.engine.observation import Observation
+from workbench.engine.records import Population, RequestRecord
+from workbench.providers.base import WireOpened
+
+ROUTE = Route("gpt-5.4", "openai", "gpt-5.4", "http://x")
+REQUEST = Request("gpt-5.4", (Message.user("?"),))
+
+
+def at(seconds: float) -> int:
+    return round(seconds * NS_PER_S)
+
+
+def answered(
+    hub: MetricsHub,
+    *,
+    start_s: float = 0.0,
+    ttft_s: float = 0.5,
+    usage: Usage | None = None,
+    cost_usd: float | None = 0.01,
+    population: Population = Population.ANSWERED,
+    pieces: int = 3,
+    error: WorkbenchError | None = None,
+    **changes: object,
+) -> RequestRecord:
+    """One request: admitted at once, `pieces` pieces of four characters, a tenth of a second apart."""
+    observation = Observation(hub, REQUEST, at(start_s))
+    observation.aim(ROUTE)
+    observation.enqueue(at(start_s))
+    observation.admit(None, at(start_s))
+    observation.open(WireOpened(at(start_s + 0.1), at(start_s), (), None, ""))
+    for n in range(pieces):
+        observation.output(Delta(at(start_s + ttft_s + n / 10), Channel.TEXT, "four"))
+    done_ns = at(start_s + ttft_s + pieces / 10)
+    observation.end_attempt(Outcome.SUCCESS, done_ns)
+    result = Result(
+        text="four" * pieces,
+        reasoning="",
+        finish_reason=FinishReason.STOP,
+        usage=usage,
+        cost_usd=cost_usd,
+        timing=observation.timing(done_ns),
+        route=ROUTE,
+    )
+    return observation.finish(population, replace(result, **changes), error)  # type: ignore[arg-type]  # test shorthand
+
+
+def test_a_fresh_hub_says_nothing() -> None:
+    traffic = MetricsHub().statistics(0)
+
+    assert (traffic.requests, traffic.in_flight, traffic.ttft_s.n, traffic.tokens_per_s) == (0, 0, 0, 0.0)
+    assert traffic.ttft_s.p50 is None
+
+
+def test_populations_are_counted_apart_and_only_answers_have_a_latency() -> None:
+    hub = MetricsHub()
+    for population in Population:
+        answered(hub, population=population, saved_usd=0.25)
+
+    traffic = hub.statistics(at(2))
+
+    counted = (traffic.answered, traffic.cached, traffic.shared, traffic.incomplete, traffic.failed, traffic.cancelled)
+    assert counted == (1, 1, 1, 1, 1, 1)
+    assert traffic.e2e_s.n == 1
+
+
+def test_cached_and_shared_answers_cost_nothing_and_add_to_what_was_saved() -> None:
+    hub = MetricsHub()
+    spent = Usage(input=10, output=5)
+    answered(hub, usage=spent, cost_usd=0.02)
+    answered(hub, population=Population.CACHED, usage=spent, cost_usd=0.0, saved_usd=0.02)
+    answered(hub, population=Population.SHARED, usage=spent, cost_usd=0.0, saved_usd=0.02)
+
+    traffic = hub.statistics(at(2))
+
+    assert (traffic.cost_usd, traffic.saved_usd) == (0.02, 0.04)
+    assert (traffic.input_tokens, traffic.output_tokens) == (10, 5)
+
+
+def test_tokens_of_broken_answers_still_count_for_the_bill() -> None:
+    hub = MetricsHub()
+
+    answered(hub, population=Population.CANCELLED, usage=Usage(input=100, output=7), cost_usd=0.003)
+
+    traffic = hub.statistics(at(2))
+    assert (traffic.output_tokens, traffic.cost_usd, traffic.e2e_s.n) == (7, 0.003, 0)
+
+
+def test_an_unknown_price_is_counted_and_never_zero_dollars() -> None:
+    hub = MetricsHub()
+
+    answered(hub, usage=Usage(output=1), cost_usd=None)
+    answered(hub, usage=Usage(output=1), cost_usd=0.5)
+
+    traffic = hub.statistics(at(2))
+    assert (traffic.cost_usd, traffic.unpriced) == (0.5, 1)
+
+
+def test_latencies_are_of_the_last_minute_and_totals_of_the_whole_run() -> None:
+    hub = MetricsHub()
+    for n in range(30):
+        answered(hub, start_s=n, ttft_s=0.4)
+
+    soon, late = hub.statistics(at(31)), hub.statistics(at(300))
+
+    assert soon.ttft_s.n == 30
+    assert soon.ttft_s.p95 == pytest.approx(0.4, rel=0.01)
+    assert (late.ttft_s.n, late.ttft_s.p50, late.answered) == (0, None, 30)
+
+
+def test_tpot_and_the_longest_gap_are_per_answer() -> None:
+    hub = MetricsHub()
+
+    record = answered(hub, pieces=5, usage=Usage(output=21))
+
+    lane = hub.statistics(at(2)).lanes[0]
+    assert lane.tpot_s.p50 == pytest.approx(0.4 / 20, rel=0.01)
+    assert lane.gap_s.p50 == pytest.approx(0.1, rel=0.01)
+    assert record.longest_gap_ns == at(0.1)
+    assert record.tokens_per_chunk == 21 / 5
+
+
+def test_waits_add_up_by_cause() -> None:
+    hub = MetricsHub()
+    observation = Observation(hub, REQUEST, 0)
+    observation.aim(ROUTE)
+    observation.enqueue(0)
+    observation.wait(Queued(at(1), WaitReason.WINDOW))
+    observation.wait(Queued(at(3), WaitReason.TOKENS))
+    observation.wait(Queued(at(4), WaitReason.WINDOW))
+    observation.admit(None, at(9))
+    observation.end_attempt(Outcome.SUCCESS, at(10))
+
+    timing = observation.timing(at(10))
+    result = Result("", "", FinishReason.STOP, None, None, timing, ROUTE)
+    record = observation.finish(Population.ANSWERED, result)
+
+    assert dict(record.waits) == {WaitReason.WINDOW: at(7), WaitReason.TOKENS: at(1)}
+
+
+def test_refusals_and_retries_are_different_things() -> None:
+    hub = MetricsHub()
+    observation = Observation(hub, REQUEST, 0)
+    observation.aim(ROUTE)
+    for outcome, error in (
+        (Outcome.REFUSED, RateLimited("slow", status=429)),
+        (Outcome.NEUTRAL, ServerError("boom", status=500)),
+    ):
+        observation.enqueue(0)
+        observation.admit(None, 0)
+        observation.end_attempt(outcome, at(1), error, failed=True)
+    observation.back_off(at(1))
+
+    traffic = hub.statistics(at(2))
+
+    assert (traffic.refusals, traffic.refusals_window) == (1, 1)
+    assert (traffic.retries, traffic.retries_window, traffic.backing_off) == (1, 1, 1)
+    assert hub.statistics(at(120)).refusals_window == 0
+
+
+def test_the_rate_is_estimated_by_what_a_model_s_tokens_have_turned_out_to_be() -> None:
+    hub = MetricsHub()
+    for n in range(20):
+        answered(hub, start_s=n, pieces=40, usage=Usage(output=80))
+
+    before = hub.statistics(at(100)).tokens_per_s
+    observation = Observation(hub, REQUEST, at(100))
+    observation.aim(ROUTE)
+    observation.output(Delta(at(100), Channel.TEXT, "x" * 200))
+
+    # Two characters a token here, not four; the window is ten seconds long.
+    assert (before, hub.statistics(at(100)).tokens_per_s) == (0.0, pytest.approx(10.0, rel=0.01))
+
+
+def test_reasoning_that_is_not_shown_does_not_distort_the_estimate() -> None:
+    hub = MetricsHub()
+    for n in range(20):
+        answered(hub, start_s=n, pieces=40, usage=Usage(output=4_000, reasoning=3_960))
+
+    assert hub.lane(ROUTE).characters_per_token == 4.0
+
+
+def test_usual_answers_are_what_is_reserved_for_the_next_one() -> None:
+    hub = MetricsHub()
+    assert hub.typical_output(ROUTE) is None
+
+    answered(hub, usage=Usage(output=100))
+    answered(hub, usage=Usage(output=200))
+
+    assert hub.typical_output(ROUTE) == 120.0
+
+
+def test_every_ending_is_told_at_once_and_the_last_ones_are_kept() -> None:
+    told: list[RequestRecord] = []
+    hub = MetricsHub(told.append)
+
+    records = [answered(hub, start_s=n) for n in range(3)]
+
+    assert told == records
+    assert hub.records == tuple(records)
+    assert [record.number for record in records] == [1, 2, 3]
