@@ -1,8 +1,8 @@
 """Who is asking, and what their account still allows.
 
-Keys are `sim-key-1`, `sim-key-2`, … as many as anybody needs. Three never work: `sim-key-dead` (401), `sim-key-forbidden`
-(403) and `sim-key-spent` (no money left). `sim-key-1@acme` and `sim-key-2@acme` belong to one organisation and share
-its limits; a key without `@` is an organisation of its own.
+Keys are `sim-key-1`, `sim-key-2`, … as many as anybody needs. Three never work: `sim-key-dead` (401), `sim-key-
+forbidden` (403) and `sim-key-spent` (no money left). `sim-key-1@acme` and `sim-key-2@acme` belong to one organisation
+and share its limits; a key without `@` is an organisation of its own.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """`/_sim/…`: looking into a running simulator and changing what it does, from a test or a shell.
 
-    GET  /_sim/requests?limit=&provider=&model=&key=   what was asked, newest last
-    GET  /_sim/counters?provider=&model=&key=          requests by status and ending, in flight, its peak, connections
-    GET  /_sim/state                                   profile, seed, time scale, faults in force
-    POST /_sim/quota    {provider, model, key, …QuotaSpec}     limits from now on, globs allowed
-    POST /_sim/faults   {rules: [{faults, provider, model, key, count, probability, skip}]}   replaces all rules
-    POST /_sim/settings {time_scale, coalesce_s, rate_headers}
-    POST /_sim/reset                                   counters, quotas, caches and faults as at the start
+GET  /_sim/requests?limit=&provider=&model=&key=   what was asked, newest last
+GET  /_sim/counters?provider=&model=&key=          requests by status and ending, in flight, its peak, connections
+GET  /_sim/state                                   profile, seed, time scale, faults in force
+POST /_sim/quota    {provider, model, key, …QuotaSpec}     limits from now on, globs allowed
+POST /_sim/faults   {rules: [{faults, provider, model, key, count, probability, skip}]}   replaces all rules
+POST /_sim/settings {time_scale, coalesce_s, rate_headers}
+POST /_sim/reset                                   counters, quotas, caches and faults as at the start
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from workbench.simulator import anthropic_errors
-from workbench.simulator.anthropic_reading import read_messages
 from workbench.simulator.answers import Answer, Event, Finish, Schedule
+from workbench.simulator.anthropic_reading import read_messages
 from workbench.simulator.dialect import Dialect, header, identifier
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.faults import FaultKind

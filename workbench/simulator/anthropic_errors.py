@@ -35,7 +35,14 @@ def _words(refusal: Refusal) -> tuple[int, str, str]:
         case Reason.FORBIDDEN:
             return 403, "permission_error", "Your API key does not have permission to use the specified resource."
         case Reason.SPENT:
-            return 402, "billing_error", "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."
+            return (
+                402,
+                "billing_error",
+                (
+                    "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to "
+                    "upgrade or purchase credits."
+                ),
+            )
         case Reason.UNKNOWN_MODEL:
             return 404, "not_found_error", f"model: {refusal.model}"
         case Reason.UNKNOWN_ROUTE | Reason.METHOD:
@@ -45,7 +52,11 @@ def _words(refusal: Refusal) -> tuple[int, str, str]:
         case Reason.UNSUPPORTED_PARAMETER:
             return 400, "invalid_request_error", said or f"{refusal.parameter}: Extra inputs are not permitted"
         case Reason.CONTEXT_OVERFLOW:
-            return 400, "invalid_request_error", f"prompt is too long: {refusal.requested} tokens > {refusal.limit} maximum"
+            return (
+                400,
+                "invalid_request_error",
+                f"prompt is too long: {refusal.requested} tokens > {refusal.limit} maximum",
+            )
         case Reason.TOO_LARGE:
             return 413, "request_too_large", "Request exceeds the maximum allowed number of bytes."
         case Reason.BLOCKED:
@@ -72,7 +83,11 @@ def _words(refusal: Refusal) -> tuple[int, str, str]:
 
 def _rate_message(refusal: Refusal) -> str:
     if refusal.reason is Reason.RATE_CONCURRENCY:
-        return "Number of concurrent connections has exceeded your rate limit. Please try again later or contact sales at https://www.anthropic.com/contact-sales to discuss your options for a rate limit increase."
+        return (
+            "Number of concurrent connections has exceeded your rate limit. Please try again later or "
+            "contact sales at https://www.anthropic.com/contact-sales to discuss your options for a rate "
+            "limit increase."
+        )
     if not refusal.named:
         return "This request would exceed your account's rate limit. Please try again later."
     if refusal.reason is Reason.REQUEST_OVER_LIMIT:

@@ -16,7 +16,7 @@ KNOWN = frozenset(
     anthropic_beta betas cache_control container context_management inference_geo max_tokens mcp_servers messages
     metadata model output_config output_format service_tier speed stop_sequences stream system temperature thinking
     tool_choice tools top_k top_p
-    """.split()
+    """.split()  # noqa: SIM905 - a block of words reads better than a column of them
 )
 MIN_THINKING = 1_024
 MAX_MARKS = 4
@@ -96,7 +96,8 @@ def _thinking(body: Mapping[str, Any], max_tokens: int) -> int | None:
                 raise invalid("thinking.enabled.budget_tokens: Field required", "thinking")
             if budget < MIN_THINKING:
                 raise invalid(
-                    f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_THINKING}", "thinking"
+                    f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_THINKING}",
+                    "thinking",
                 )
             if budget >= max_tokens:
                 raise invalid(
@@ -142,7 +143,7 @@ def _turns(body: Mapping[str, Any]) -> tuple[Turn, ...]:
         if role == "system":
             raise invalid(
                 f'messages.{index}.role: Unexpected role "system". The Messages API accepts a top-level `system` '
-                "parameter, not \"system\" as an input message role.",
+                'parameter, not "system" as an input message role.',
                 "messages",
             )
         if role not in ("user", "assistant"):
@@ -152,7 +153,7 @@ def _turns(body: Mapping[str, Any]) -> tuple[Turn, ...]:
             raise invalid(f"messages.{index}: all messages must have non-empty content", "messages")
         turns.append(Turn(role, text))
     if turns[0].role != "user":
-        raise invalid("messages: first message must use the \"user\" role", "messages")
+        raise invalid('messages: first message must use the "user" role', "messages")
     return tuple(turns)
 
 

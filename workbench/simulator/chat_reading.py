@@ -16,7 +16,7 @@ KNOWN = frozenset(
     prompt_cache_key prompt_cache_options prompt_cache_retention reasoning_effort response_format safety_identifier seed
     service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity
     web_search_options
-    """.split()
+    """.split()  # noqa: SIM905 - a block of words reads better than a column of them
 )
 """Top-level parameters that OpenAI knows; any other is a 400."""
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -43,12 +43,15 @@ def check_sampling(body: Mapping[str, Any], model: ModelProfile) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Refusal(
-                Reason.BAD_VALUE, f"Invalid type for '{name}': expected a decimal, but got {value!r} instead.", parameter=name
+                Reason.BAD_VALUE,
+                f"Invalid type for '{name}': expected a decimal, but got {value!r} instead.",
+                parameter=name,
             )
         if not low <= value <= high:
             raise Refusal(
                 Reason.BAD_VALUE,
-                f"Invalid '{name}': decimal {'below minimum' if value < low else 'above maximum'} value. Expected a value "
+                f"Invalid '{name}': decimal {'below minimum' if value < low else 'above maximum'} value. Expected "
+                "a value "
                 f"{'>= ' + format(low, 'g') if value < low else '<= ' + format(high, 'g')}, but got {value} instead.",
                 parameter=name,
             )
@@ -145,7 +148,8 @@ def messages_of(body: Mapping[str, Any]) -> tuple[str, tuple[Turn, ...]]:
         if role not in ROLES:
             raise Refusal(
                 Reason.BAD_VALUE,
-                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and "
+                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'function', "
+                "'tool', and "
                 "'developer'.",
                 parameter=f"messages[{index}].role",
             )
@@ -206,7 +210,10 @@ def read_chat(body: Mapping[str, Any], model: ModelProfile, *, strict: bool) -> 
         if body.get("max_tokens") is not None and model.needs_completion_limit:
             raise Refusal(
                 Reason.UNSUPPORTED_PARAMETER,
-                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                (
+                    "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                    "'max_completion_tokens' instead."
+                ),
                 parameter="max_tokens",
             )
         if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
@@ -251,6 +258,8 @@ def count_of(body: Mapping[str, Any]) -> int:
         return 1
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 128:
         raise Refusal(
-            Reason.BAD_VALUE, f"Invalid 'n': expected an integer between 1 and 128, but got {n!r} instead.", parameter="n"
+            Reason.BAD_VALUE,
+            f"Invalid 'n': expected an integer between 1 and 128, but got {n!r} instead.",
+            parameter="n",
         )
     return n

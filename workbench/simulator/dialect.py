@@ -157,7 +157,9 @@ class Dialect(ABC):
         steps = mangled_body(at_s, data, exchange.entry.output_tokens, exchange.faults)
 
         def headers() -> Headers:
-            length = sum(len(step.data or b"") for step in steps) if all(s.data is not None for s in steps) else len(data)
+            length = (
+                sum(len(step.data or b"") for step in steps) if all(s.data is not None for s in steps) else len(data)
+            )
             return [
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % length),
@@ -188,7 +190,9 @@ def hint_headers(refusal: Refusal) -> Headers:
         return headers
     match refusal.hint:
         case RetryHint.NATIVE | RetryHint.SECONDS:
-            headers.append(header("retry-after", f"{wait_s:g}" if refusal.hint is RetryHint.SECONDS else max(1, round(wait_s))))
+            headers.append(
+                header("retry-after", f"{wait_s:g}" if refusal.hint is RetryHint.SECONDS else max(1, round(wait_s)))
+            )
         case RetryHint.MILLISECONDS:
             headers.append(header("retry-after-ms", f"{wait_s * 1000:g}"))
         case RetryHint.DATE:

@@ -215,11 +215,10 @@ class _Connection(asyncio.Protocol):
             await self._app(scope, stream.messages.get, partial(self._send, number))
         except Exception:
             log.exception("the application behind the edge failed")
-        if self._streams.pop(number, None) is not None:
-            self._after_answer()
+        self._streams.pop(number, None)  # still there when the application broke off
 
     async def _send(self, number: int, message: Message) -> None:
-        if number not in self._streams:
+        if number not in self._streams or self.transport.is_closing():
             return
         if message["type"] == "http.response.start":
             head = [(b":status", str(message["status"]).encode()), *message.get("headers", ())]
@@ -239,6 +238,8 @@ class _Connection(asyncio.Protocol):
         if not message.get("more_body", False) and number in self._streams:
             self._h2.end_stream(number)
             self.flush()
+            del self._streams[number]
+            self._after_answer()
 
     def _after_answer(self) -> None:
         self._answered += 1

@@ -239,7 +239,9 @@ class Exchange:
     def answers(self, prompt: Prompt, count: int = 1) -> list[tuple[Answer, Schedule]]:
         """`count` answers to one prompt, each with its timetable."""
         simulation, model = self.simulation, self.model
-        fingerprint = blake2b(f"{model.name}\x1f{prompt.text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        fingerprint = blake2b(
+            f"{model.name}\x1f{prompt.text}".encode("utf-8", "surrogatepass"), digest_size=16
+        ).digest()
         fixed = prompt.temperature == 0 or prompt.seed is not None
         occurrence = 0 if fixed else simulation.occurrence(fingerprint)
         pace = simulation.profile.pace_of(model)
@@ -279,7 +281,7 @@ class Exchange:
     def respond(
         self,
         steps: Iterable[Step],
-        headers: Callable[[], Headers],
+        headers: Callable[[], Headers] | None,
         *,
         open_s: float,
         status: int = 200,

@@ -11,9 +11,11 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
+
+import msgspec
 
 
 class FaultKind(StrEnum):
@@ -123,28 +125,18 @@ class Fault:
     def spec(self) -> str:
         """The text that `parse` reads back."""
         chosen = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if field.name != "kind" and getattr(self, field.name) != field.default
+            f"{option.name}={getattr(self, option.name)}"
+            for option in fields(self)
+            if option.name != "kind" and getattr(self, option.name) != option.default
         ]
         return ";".join([self.kind, *chosen])
 
 
+_OPTIONS = frozenset(field.name for field in fields(Fault)) - {"kind"}
+
+
 class BadFault(ValueError):
     """A fault that does not exist was asked for; says which ones do."""
-
-
-_READERS = {
-    "after": int,
-    "size": int,
-    "status": int,
-    "seconds": float,
-    "retry_after": float,
-    "hint": str,
-    "parameter": str,
-    "message": str,
-    "should_retry": lambda text: text.lower() in ("true", "1", "yes"),
-}
 
 
 def parse(spec: str) -> tuple[Fault, ...]:
@@ -154,20 +146,18 @@ def parse(spec: str) -> tuple[Fault, ...]:
 
 def _parse_one(spec: str) -> Fault:
     name, *options = (part.strip() for part in spec.split(";"))
-    try:
-        fault = Fault(FaultKind(name))
-    except ValueError:
-        raise BadFault(f"no fault is called {name!r}; there are: {', '.join(FaultKind)}") from None
+    if name not in set(FaultKind):
+        raise BadFault(f"no fault is called {name!r}; there are: {', '.join(FaultKind)}")
+    chosen = {"kind": name}
     for option in options:
-        key, equals, value = option.partition("=")
-        reader = _READERS.get(key.strip())
-        if reader is None or not equals:
-            raise BadFault(f"{option!r} is no option of a fault; there are: {', '.join(_READERS)}")
-        try:
-            fault = replace(fault, **{key.strip(): reader(value.strip())})
-        except ValueError:
-            raise BadFault(f"{option!r}: {value!r} is not a value for it") from None
-    return fault
+        key, equals, value = (part.strip() for part in option.partition("="))
+        if not equals or key not in _OPTIONS:
+            raise BadFault(f"{option!r} is no option of a fault; there are: {', '.join(sorted(_OPTIONS))}")
+        chosen[key] = value
+    try:
+        return msgspec.convert(chosen, Fault, strict=False)
+    except msgspec.ValidationError as exc:
+        raise BadFault(f"{spec!r}: {exc}") from None
 
 
 SUFFIX = "!"
@@ -201,9 +191,7 @@ class FaultRule:
     """Matching requests to let through first."""
 
     def matches(self, provider: str, model: str, key: str) -> bool:
-        return (
-            fnmatchcase(provider, self.provider) and fnmatchcase(model, self.model) and fnmatchcase(key, self.key)
-        )
+        return fnmatchcase(provider, self.provider) and fnmatchcase(model, self.model) and fnmatchcase(key, self.key)
 
 
 @dataclass(slots=True)

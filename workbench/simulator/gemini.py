@@ -133,14 +133,18 @@ class GeminiDialect(Dialect):
             raise Refusal(Reason.UNKNOWN_ROUTE, f"models/{model.name} is not supported for embedContent.")
         requests = body.get("requests") if batch else [body]
         if not isinstance(requests, list) or not requests or len(requests) > MAX_BATCH:
-            raise Refusal(Reason.BAD_VALUE, f"BatchEmbedContentsRequest.requests: 1 to {MAX_BATCH} requests can be in one batch")
+            raise Refusal(
+                Reason.BAD_VALUE, f"BatchEmbedContentsRequest.requests: 1 to {MAX_BATCH} requests can be in one batch"
+            )
         texts, vectors = [], []
         for request in requests:
             text = text_of(request.get("content"), "content")
             config = request.get("embedContentConfig") or {}
-            size = request.get("outputDimensionality") or config.get("outputDimensionality") or model.embedding_dimensions
+            size = (
+                request.get("outputDimensionality") or config.get("outputDimensionality") or model.embedding_dimensions
+            )
             texts.append(text)
-            vectors.append({"values": embedding(self.simulation.seed, model.name, text, int(size))})
+            vectors.append({"values": embedding(self.simulation.seed, model.name, text, int(size or 1))})
         tokens = sum(map(tokens_in, texts))
         exchange.entry.input_tokens = tokens
         exchange.charge(tokens, 0)
@@ -245,7 +249,9 @@ class CandidateWriter:
         closing = self._chunk(parts, usage, FINISH[answer.finish])
         yield Step(timing.end_s, closing, last.tokens + answer.tool_tokens, is_end=True)
 
-    def _chunk(self, parts: list[dict[str, object]], usage: Mapping[str, Any] | None, finish: str | None = None) -> bytes:
+    def _chunk(
+        self, parts: list[dict[str, object]], usage: Mapping[str, Any] | None, finish: str | None = None
+    ) -> bytes:
         candidate: dict[str, object] = {}
         if parts:
             candidate["content"] = {"parts": parts, "role": "model"}

@@ -6,7 +6,10 @@ from workbench.simulator.refusal import Reason, Refusal, RetryHint
 
 TYPE = "type.googleapis.com/google.rpc."
 _QUOTAS = {
-    Reason.RATE_REQUESTS: ("generate_content_paid_tier_requests", "GenerateRequestsPerMinutePerProjectPerModel-PaidTier"),
+    Reason.RATE_REQUESTS: (
+        "generate_content_paid_tier_requests",
+        "GenerateRequestsPerMinutePerProjectPerModel-PaidTier",
+    ),
     Reason.RATE_TOKENS: (
         "generate_content_paid_tier_input_token_count",
         "GenerateContentPaidTierInputTokensPerModelPerMinute",
@@ -38,20 +41,34 @@ def _words(refusal: Refusal) -> tuple[int, str, str, list[dict[str, object]]]:
             return (
                 403,
                 "PERMISSION_DENIED",
-                "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or "
-                "other form of API consumer identity to call this API.",
+                (
+                    "Method doesn't allow unregistered callers (callers without established identity). Please use API Key "
+                    "or other form of API consumer identity to call this API."
+                ),
                 [],
             )
         case Reason.WRONG_KEY:
-            return 400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", [_info("API_KEY_INVALID")]
+            return (
+                400,
+                "INVALID_ARGUMENT",
+                "API key not valid. Please pass a valid API key.",
+                [_info("API_KEY_INVALID")],
+            )
         case Reason.FORBIDDEN:
-            return 403, "PERMISSION_DENIED", "Permission denied: Consumer 'api_key:sim' has been suspended.", [_info("CONSUMER_SUSPENDED")]
+            return (
+                403,
+                "PERMISSION_DENIED",
+                "Permission denied: Consumer 'api_key:sim' has been suspended.",
+                [_info("CONSUMER_SUSPENDED")],
+            )
         case Reason.UNKNOWN_MODEL:
             return (
                 404,
                 "NOT_FOUND",
-                f"models/{refusal.model} is not found for API version v1beta, or is not supported for generateContent. "
-                "Call ListModels to see the list of available models and their supported methods.",
+                (
+                    f"models/{refusal.model} is not found for API version v1beta, or is not supported for "
+                    "generateContent. Call ListModels to see the list of available models and their supported methods."
+                ),
                 [],
             )
         case Reason.UNKNOWN_ROUTE | Reason.METHOD:
@@ -64,7 +81,10 @@ def _words(refusal: Refusal) -> tuple[int, str, str, list[dict[str, object]]]:
             return (
                 400,
                 "INVALID_ARGUMENT",
-                f"The input token count ({refusal.requested}) exceeds the maximum number of tokens allowed ({refusal.limit}).",
+                (
+                    f"The input token count ({refusal.requested}) exceeds the maximum number of tokens allowed "
+                    f"({refusal.limit})."
+                ),
                 [],
             )
         case Reason.TOO_LARGE:
@@ -131,7 +151,10 @@ def _exhausted(refusal: Refusal) -> tuple[int, str, str, list[dict[str, object]]
         if limit:
             violation["quotaValue"] = str(limit)
         details.append({"@type": f"{TYPE}QuotaFailure", "violations": [violation]})
-        link = {"description": "Learn more about Gemini API quotas", "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}
+        link = {
+            "description": "Learn more about Gemini API quotas",
+            "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
+        }
         details.append({"@type": f"{TYPE}Help", "links": [link]})
     if waits:
         message += f"\nPlease retry in {wait}."

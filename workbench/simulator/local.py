@@ -1,4 +1,4 @@
-"""Servers on one's own machine: no key, no limits, a queue instead of refusals, and each its own way to introduce itself.
+"""Servers on one's own machine: no key, a queue instead of refusals, and each its own way to introduce itself.
 
 Mounted once per flavour, and a vLLM-like one at the root, so that whoever probes the simulator's address finds it.
 """
@@ -103,7 +103,10 @@ class LocalDialect(ChatDialect):
         head = {"model": model.name, "created_at": "2026-09-01T00:00:00Z"}
         if body.get("stream", True):
             return self.stream(
-                exchange, ollama_lines(head, answer, timing, closing), open_s=timing.open_s, media="application/x-ndjson"
+                exchange,
+                ollama_lines(head, answer, timing, closing),
+                open_s=timing.open_s,
+                media="application/x-ndjson",
             )
         message = {"role": "assistant", "content": "".join(answer.text), "thinking": "".join(answer.reasoning)}
         return self.whole(exchange, {**head, "message": message, **closing}, at_s=timing.end_s)
@@ -116,11 +119,21 @@ class LocalDialect(ChatDialect):
         row = {"id": model.name, "object": "model", "created": 1_767_225_600}
         match self.flavour:
             case Flavour.VLLM:
-                return {**row, "owned_by": "vllm", "root": model.name, "parent": None, "max_model_len": model.context_tokens}
+                return {
+                    **row,
+                    "owned_by": "vllm",
+                    "root": model.name,
+                    "parent": None,
+                    "max_model_len": model.context_tokens,
+                }
             case Flavour.OLLAMA:
                 return {**row, "owned_by": "library"}
             case Flavour.LLAMA_CPP:
-                return {**row, "owned_by": "llamacpp", "meta": {"n_ctx_train": model.context_tokens, "n_params": 8_190_735_360}}
+                return {
+                    **row,
+                    "owned_by": "llamacpp",
+                    "meta": {"n_ctx_train": model.context_tokens, "n_params": 8_190_735_360},
+                }
             case Flavour.LM_STUDIO:
                 return {**row, "owned_by": "organization_owner"}
 
@@ -145,7 +158,12 @@ class LocalDialect(ChatDialect):
             "modified_at": "2026-09-01T00:00:00Z",
             "size": 5_200_000_000,
             "digest": "0" * 64,
-            "details": {"format": "gguf", "family": model.name.split("-")[0], "parameter_size": "8.2B", "quantization_level": "Q4_K_M"},
+            "details": {
+                "format": "gguf",
+                "family": model.name.split("-")[0],
+                "parameter_size": "8.2B",
+                "quantization_level": "Q4_K_M",
+            },
         }
 
     async def show(self, exchange: Exchange) -> ASGIApp:
@@ -153,12 +171,16 @@ class LocalDialect(ChatDialect):
         model = exchange.choose_model(body.get("model") or body.get("name"))
         family = model.name.split("-")[0]
         info = {"general.architecture": family, f"{family}.context_length": model.context_tokens}
-        return self.plain(exchange, {"details": self._tag(model)["details"], "model_info": info, "capabilities": ["completion"]})
+        return self.plain(
+            exchange, {"details": self._tag(model)["details"], "model_info": info, "capabilities": ["completion"]}
+        )
 
     async def props(self, exchange: Exchange) -> ASGIApp:
         model = self.chat_models[0]
         settings = {"n_ctx": model.context_tokens}
-        return self.plain(exchange, {"default_generation_settings": settings, "total_slots": 4, "model_path": f"{model.name}.gguf"})
+        return self.plain(
+            exchange, {"default_generation_settings": settings, "total_slots": 4, "model_path": f"{model.name}.gguf"}
+        )
 
     async def slots(self, exchange: Exchange) -> ASGIApp:
         context = self.chat_models[0].context_tokens
@@ -171,7 +193,9 @@ class LocalDialect(ChatDialect):
                 "key": model.name,
                 "display_name": model.name,
                 "max_context_length": model.context_tokens,
-                "loaded_instances": [{"id": model.name, "config": {"context_length": min(8_192, model.context_tokens)}}],
+                "loaded_instances": [
+                    {"id": model.name, "config": {"context_length": min(8_192, model.context_tokens)}}
+                ],
             }
             for model in self.chat_models
         ]
@@ -202,9 +226,7 @@ def _as_chat(body: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in chat.items() if value is not None}
 
 
-def ollama_lines(
-    head: dict[str, str], answer: Answer, timing: Schedule, closing: dict[str, object]
-) -> Iterator[Step]:
+def ollama_lines(head: dict[str, str], answer: Answer, timing: Schedule, closing: dict[str, object]) -> Iterator[Step]:
     for field, events in (("thinking", timing.reasoning), ("content", timing.text)):
         for at_s, text, tokens in events:
             message = {"role": "assistant", "content": "", field: text}

@@ -18,7 +18,16 @@ from workbench.simulator.dialect import Dialect, header, identifier
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.mangle import Frames
 from workbench.simulator.models import ModelProfile, Provider
-from workbench.simulator.openai_chat import OPENAI, ChatCall, ChatTraits, ChunkWriter, accept, encode, usage_of, whole_body
+from workbench.simulator.openai_chat import (
+    OPENAI,
+    ChatCall,
+    ChatTraits,
+    ChunkWriter,
+    accept,
+    encode,
+    usage_of,
+    whole_body,
+)
 from workbench.simulator.openai_responses import ResponseWriter
 from workbench.simulator.prompt import Turn, tokens_in
 from workbench.simulator.refusal import Reason, Refusal
@@ -168,7 +177,9 @@ def _inputs_of(value: object) -> list[str]:
     if not isinstance(inputs, list) or not inputs:
         raise Refusal(Reason.MISSING_PARAMETER, "", parameter="input")
     if len(inputs) > MAX_INPUTS:
-        raise Refusal(Reason.BAD_VALUE, f"Invalid 'input': array too long. Expected at most {MAX_INPUTS}.", parameter="input")
+        raise Refusal(
+            Reason.BAD_VALUE, f"Invalid 'input': array too long. Expected at most {MAX_INPUTS}.", parameter="input"
+        )
     if all(isinstance(item, int) for item in inputs):
         return [" ".join(map(str, inputs))]
     if all(isinstance(item, str) and item for item in inputs):

@@ -10,7 +10,6 @@ from enum import Enum, auto
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp
 
 from workbench.simulator.answers import Answer, Event, Finish, Schedule
 from workbench.simulator.chat_reading import count_of, read_chat
@@ -67,9 +66,7 @@ class ChatTraits:
     """OpenRouter repeats reasoning in a list of typed pieces."""
 
 
-OPENAI = ChatTraits(
-    obfuscates=True, chunk_extra=(("service_tier", "default"), ("system_fingerprint", "fp_5179a3e5c2"))
-)
+OPENAI = ChatTraits(obfuscates=True, chunk_extra=(("service_tier", "default"), ("system_fingerprint", "fp_5179a3e5c2")))
 
 
 def usage_of(prompt: Prompt, answers: Iterable[Answer], cache: CacheUse) -> dict[str, object]:
@@ -203,7 +200,9 @@ class ChunkWriter:
     def _has_details(self, field: str) -> bool:
         return self._traits.reasoning_details and field == self._traits.reasoning_field
 
-    def _counted(self, prefix: bytes, suffix: bytes, events: Iterable[Event], usage: dict[str, object]) -> Iterator[Step]:
+    def _counted(
+        self, prefix: bytes, suffix: bytes, events: Iterable[Event], usage: dict[str, object]
+    ) -> Iterator[Step]:
         """Running counts on every chunk."""
         prompt_tokens = usage["prompt_tokens"]
         so_far = 0
@@ -229,7 +228,7 @@ class ChunkWriter:
                 yield Step(at_s + step_s * count, self.frame([_open_choice(index, delta)]), 1)
 
 
-def _open_choice(index: int, delta: dict[str, object], finish: str | None = None) -> dict[str, object]:
+def _open_choice(index: int, delta: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
@@ -266,11 +265,17 @@ def accept(exchange: Exchange, body: Mapping[str, Any], *, strict: bool) -> Chat
     exchange.admit(prompt, count=count)
     options = body.get("stream_options")
     return ChatCall(
-        prompt, exchange.answers(prompt, count), cache, options if isinstance(options, dict) else {}, bool(body.get("stream"))
+        prompt,
+        exchange.answers(prompt, count),
+        cache,
+        options if isinstance(options, dict) else {},
+        bool(body.get("stream")),
     )
 
 
-def whole_body(exchange: Exchange, call: ChatCall, traits: ChatTraits, completion_id: str, usage: object) -> dict[str, object]:
+def whole_body(
+    exchange: Exchange, call: ChatCall, traits: ChatTraits, completion_id: str, usage: object
+) -> dict[str, object]:
     body: dict[str, object] = {
         "id": completion_id,
         "object": "chat.completion",
@@ -295,5 +300,3 @@ def whole_body(exchange: Exchange, call: ChatCall, traits: ChatTraits, completio
     if exchange.fault(FaultKind.MISSING_CHOICES):
         del body["choices"]
     return body
-
-

@@ -42,7 +42,9 @@ def error(refusal: Refusal) -> tuple[int, dict[str, object]]:
                 code="invalid_api_key",
             )
         case Reason.FORBIDDEN:
-            return 403, body("You have insufficient permissions for this operation.", invalid, code="insufficient_permissions")
+            return 403, body(
+                "You have insufficient permissions for this operation.", invalid, code="insufficient_permissions"
+            )
         case Reason.SPENT:
             return 429, body(
                 "You exceeded your current quota, please check your plan and billing details. For more information on "
@@ -52,21 +54,30 @@ def error(refusal: Refusal) -> tuple[int, dict[str, object]]:
             )
         case Reason.UNKNOWN_MODEL:
             return 404, body(
-                f"The model `{refusal.model}` does not exist or you do not have access to it.", invalid, code="model_not_found"
+                f"The model `{refusal.model}` does not exist or you do not have access to it.",
+                invalid,
+                code="model_not_found",
             )
         case Reason.UNKNOWN_ROUTE:
             return 404, body(said, invalid, code="unknown_url")
         case Reason.METHOD:
             return 405, body(said, invalid, code="method_not_supported")
         case Reason.UNKNOWN_PARAMETER:
-            return 400, body(f"Unknown parameter: '{refusal.parameter}'.", invalid, refusal.parameter, "unknown_parameter")
+            return 400, body(
+                f"Unknown parameter: '{refusal.parameter}'.", invalid, refusal.parameter, "unknown_parameter"
+            )
         case Reason.UNSUPPORTED_PARAMETER:
             text = said or f"Unsupported parameter: '{refusal.parameter}' is not supported with this model."
             return 400, body(text, invalid, refusal.parameter, "unsupported_parameter" if refusal.coded else None)
         case Reason.UNSUPPORTED_VALUE:
             return 400, body(said, invalid, refusal.parameter, "unsupported_value")
         case Reason.MISSING_PARAMETER:
-            return 400, body(f"Missing required parameter: '{refusal.parameter}'.", invalid, refusal.parameter, "missing_required_parameter")
+            return 400, body(
+                f"Missing required parameter: '{refusal.parameter}'.",
+                invalid,
+                refusal.parameter,
+                "missing_required_parameter",
+            )
         case Reason.BAD_VALUE:
             return 400, body(said, invalid, refusal.parameter, "invalid_value")
         case Reason.BAD_JSON:
@@ -128,7 +139,11 @@ def rate_body(refusal: Refusal) -> dict[str, object]:
         )
         return body(text, "tokens", code=code)
     if refusal.reason is Reason.LIMIT_ZERO:
-        return body(f"Rate limit reached for {where} on requests per day (RPD): Limit 0, Used 0, Requested 1.", "requests", code=code)
+        return body(
+            f"Rate limit reached for {where} on requests per day (RPD): Limit 0, Used 0, Requested 1.",
+            "requests",
+            code=code,
+        )
     name, kind = _LIMITS[refusal.reason]
     text = (
         f"Rate limit reached for {where} on {name}: Limit {refusal.limit}, Used {refusal.used}, Requested "

@@ -120,7 +120,13 @@ class ResponseWriter:
         return item
 
     def _message_item(self, content: list[dict[str, object]], status: str) -> dict[str, object]:
-        return {"id": self._item_id("msg_"), "type": "message", "status": status, "role": "assistant", "content": content}
+        return {
+            "id": self._item_id("msg_"),
+            "type": "message",
+            "status": status,
+            "role": "assistant",
+            "content": content,
+        }
 
     def _call_item(self, number: int, name: str, arguments: str, status: str) -> dict[str, object]:
         return {

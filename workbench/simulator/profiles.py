@@ -40,6 +40,9 @@ class ServerProfile:
         return next((pace for name, pace in self.paces if name in (model.name, "*")), model.pace)
 
 
+_PER_SECOND = QuotaSpec(rpm=3_000, tpm=2_000_000, model=ServerModel.QUANTISED, reserve=Reserve.PROMPT)
+
+
 def _usual_quotas(scale: float = 1.0) -> tuple[QuotaRule, ...]:
     """What a paying account of the middle tier has, give or take."""
     return tuple(
@@ -48,7 +51,7 @@ def _usual_quotas(scale: float = 1.0) -> tuple[QuotaRule, ...]:
             (Provider.OPENAI, QuotaSpec(rpm=5_000, tpm=2_000_000)),
             (Provider.ANTHROPIC, QuotaSpec(rpm=4_000, itpm=2_000_000, otpm=400_000)),
             (Provider.GEMINI, QuotaSpec(rpm=1_000, itpm=4_000_000, rpd=50_000, headers=False)),
-            (Provider.TOGETHER, QuotaSpec(rpm=3_000, tpm=2_000_000, model=ServerModel.QUANTISED, reserve=Reserve.PROMPT)),
+            (Provider.TOGETHER, _PER_SECOND),
             (Provider.SAMBANOVA, QuotaSpec(rpm=240, rpd=48_000, tpd=20_000_000)),
             (Provider.OPENROUTER, QuotaSpec(rpm=2_000)),
             (Provider.LITELLM, QuotaSpec(rpm=1_000, tpm=500_000)),

@@ -67,7 +67,7 @@ class RetryHint(StrEnum):
     """A Retry-After that no client should believe: minus one, and NaN."""
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer of the server, not an error of it
+class Refusal(Exception):
     """Raised anywhere on the way to an answer, rendered once by the dialect."""
 
     def __init__(

@@ -22,11 +22,11 @@ from workbench.simulator.refusal import Reason, Refusal
 
 KNOWN = frozenset(
     """
-    background context_management conversation include input instructions max_output_tokens max_tool_calls metadata model
-    moderation parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options
+    background context_management conversation include input instructions max_output_tokens max_tool_calls metadata
+    model moderation parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options
     prompt_cache_retention reasoning safety_identifier service_tier store stream stream_options temperature text
     tool_choice tools top_logprobs top_p truncation user
-    """.split()
+    """.split()  # noqa: SIM905 - a block of words reads better than a column of them
 )
 MIN_OUTPUT = 16
 _SAMPLING = ("temperature", "top_p", "top_logprobs")
@@ -60,7 +60,8 @@ def read_response(body: Mapping[str, Any], model: ModelProfile, earlier: tuple[T
     if limit is not None and limit < MIN_OUTPUT:
         raise Refusal(
             Reason.BAD_VALUE,
-            f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= {MIN_OUTPUT}, but got {limit} "
+            f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= {MIN_OUTPUT}, but "
+            f"got {limit} "
             "instead.",
             parameter="max_output_tokens",
         )
@@ -90,12 +91,16 @@ def _input(body: Mapping[str, Any]) -> tuple[str, tuple[Turn, ...]]:
     if isinstance(given, str):
         return "", (Turn("user", given),)
     if not isinstance(given, list) or not given:
-        raise Refusal(Reason.BAD_VALUE, "Invalid type for 'input': expected a string or a list of items.", parameter="input")
+        raise Refusal(
+            Reason.BAD_VALUE, "Invalid type for 'input': expected a string or a list of items.", parameter="input"
+        )
     system: list[str] = []
     turns: list[Turn] = []
     for index, item in enumerate(given):
         if not isinstance(item, Mapping):
-            raise Refusal(Reason.BAD_VALUE, f"Invalid type for 'input[{index}]': expected an object.", parameter="input")
+            raise Refusal(
+                Reason.BAD_VALUE, f"Invalid type for 'input[{index}]': expected an object.", parameter="input"
+            )
         match item.get("type", "message"):
             case "message":
                 _add_message(item, index, system, turns)
@@ -104,9 +109,7 @@ def _input(body: Mapping[str, Any]) -> tuple[str, tuple[Turn, ...]]:
             case "reasoning" | "function_call" | "item_reference":
                 pass  # what the model itself said before; it costs nothing here
             case other:
-                raise Refusal(
-                    Reason.BAD_VALUE, f"Invalid value: '{other}'.", parameter=f"input[{index}].type"
-                )
+                raise Refusal(Reason.BAD_VALUE, f"Invalid value: '{other}'.", parameter=f"input[{index}].type")
     return "\n\n".join(system), tuple(turns)
 
 

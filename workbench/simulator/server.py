@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -26,13 +26,14 @@ from workbench.simulator.accounts import FIRST_KEY
 from workbench.simulator.admin import Admin
 from workbench.simulator.anthropic import AnthropicDialect
 from workbench.simulator.certificate import Certificate, temporary_certificate
-from workbench.simulator.compat import LiteLLMDialect, OpenRouterDialect, SambaNovaDialect, TogetherDialect
+from workbench.simulator.compat import LiteLLMDialect, SambaNovaDialect, TogetherDialect
 from workbench.simulator.dialect import Dialect
 from workbench.simulator.edge import EdgeStatistics, Manners, edge_listening
 from workbench.simulator.gemini import GeminiDialect
 from workbench.simulator.local import Flavour, LocalDialect
 from workbench.simulator.models import Provider
 from workbench.simulator.openai import OpenAIDialect
+from workbench.simulator.openrouter import OpenRouterDialect
 from workbench.simulator.profiles import PROFILES, ServerProfile
 from workbench.simulator.simulation import Simulation
 from workbench.simulator.stream import break_connection
@@ -50,7 +51,7 @@ PATHS = {
     Provider.LOCAL: "/local/v1",
     Provider.LITELLM: "/litellm/v1",
 }
-"""What follows the address in each provider's base URL, in the form that its SDK and its environment variable expect."""
+"""What follows the address in each provider's base URL, in the form that its SDK and its variable expect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ async def listening(
     """Serve an application with hypercorn inside the block; leaving it closes every connection."""
     loop = asyncio.get_running_loop()
     config = _hypercorn_config(options, certificate)
-    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
+    # hypercorn types its scopes as TypedDicts, starlette as plain mappings.
+    wrapped = wrap_app(cast(Any, app), config.wsgi_max_body_size, "asgi")
     context = WorkerContext(None)
     connections: set[asyncio.Task[None]] = set()
 
@@ -203,8 +205,8 @@ async def opened(options: ServerOptions, host: str, port: int) -> AsyncIterator[
 class SimulatorThread:
     """A simulator in a thread of this process, on a loop of its own. For tests and for anything that wants to look in.
 
-        with SimulatorThread(profile="fast") as simulator:
-            client = AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key)
+    with SimulatorThread(profile="fast") as simulator:
+        client = AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key)
     """
 
     def __init__(
@@ -253,7 +255,9 @@ class SimulatorThread:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def call(self, function: Callable[[Simulation], T]) -> T:
@@ -267,7 +271,7 @@ class SimulatorThread:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as exc:  # noqa: BLE001 - the thread's boundary: start() raises it where it can be seen
+        except BaseException as exc:
             self._failure = exc
             self._ready.set()
 
@@ -284,8 +288,10 @@ class SimulatorThread:
 class H2Edge(SimulatorThread):
     """A simulator behind an HTTP/2 edge with bad manners; see `Manners`. `edge` counts what it did.
 
-        with H2Edge(Manners(max_concurrent_streams=4, goaway_after=10)) as server: ...
+    with H2Edge(Manners(max_concurrent_streams=4, goaway_after=10)) as server: ...
     """
 
-    def __init__(self, manners: Manners, profile: str | ServerProfile = "fast", *, tls: bool = False, **options: Any) -> None:
+    def __init__(
+        self, manners: Manners, profile: str | ServerProfile = "fast", *, tls: bool = False, **options: Any
+    ) -> None:
         super().__init__(profile, tls=tls, manners=manners, **options)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from workbench.simulator.accounts import Accounts
 from workbench.simulator.faults import FaultBook, FaultRule
 from workbench.simulator.journal import Journal
-from workbench.simulator.models import ALL, ModelIndex
+from workbench.simulator.models import ModelIndex, all_models
 from workbench.simulator.pacing import Pacer
 from workbench.simulator.profiles import ServerProfile
 from workbench.simulator.prompt_cache import PromptCache
@@ -36,7 +36,7 @@ class Simulation:
         self.seed = seed
         self.time_scale = time_scale
         self.coalesce_s = coalesce_s
-        self.models = models or ModelIndex(ALL)
+        self.models = models or ModelIndex(all_models())
         self.accounts = Accounts(profile.quotas)
         self.faults = FaultBook(seed)
         self.prompt_cache = PromptCache()

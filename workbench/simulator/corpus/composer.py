@@ -7,27 +7,20 @@ import re
 from collections.abc import Iterable, Iterator
 
 from workbench.simulator.corpus import maths
+from workbench.simulator.corpus.explaining import EMOJI, explanation
 from workbench.simulator.corpus.generic import CHECKLIST, capitalised, observations, topic_about
-from workbench.simulator.corpus.library import (
-    Point,
-    Proverb,
-    Topic,
-    best_task,
-    best_topic,
-    phrase_in,
-    proverbs,
-)
+from workbench.simulator.corpus.library import Point, Topic, best_task, best_topic, phrase_in, proverbs
+from workbench.simulator.corpus.markdown import bullets, code_of, numbered, proverb_block, table
 from workbench.simulator.corpus.question import Kind, Question
 from workbench.simulator.models import Style
 from workbench.simulator.tokens import count_tokens
 
 PADS_FROM = 700
 """Tokens from which an answer is filled up to its length; below that it ends when everything has been said."""
-EMOJI = ("🙂", "✨", "💡", "👍🏽", "🧭", "🌱", "👩‍🔬", "🧑‍🏫", "🚀", "📝", "🔎", "✅")
 
 
 class Draft:
-    """Blocks of Markdown up to a length. The block that crosses the line is still taken: answers end in full sentences."""
+    """Blocks of Markdown up to a length. The block that crosses the line is still taken: answers end in sentences."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -77,13 +70,13 @@ def compose(question: Question, style: Style, target: int, rng: random.Random) -
         case Kind.COMPARE:
             draft.extend(_comparison(question, known, style, rng))
         case Kind.MATHS:
-            draft.extend(maths.solve(question.text, rng) or _explanation(question, topic, style, rng))
+            draft.extend(maths.solve(question.text, rng) or explanation(topic, style, rng))
             if len(draft.blocks) <= 6:
                 return draft.text()  # a sum needs no padding
         case Kind.LIST | Kind.STEPS:
             draft.extend(_numbered(question, topic, style, rng, is_known=known is not None))
         case Kind.EXPLAIN:
-            draft.extend(_explanation(question, topic, style, rng))
+            draft.extend(explanation(topic, style, rng))
     if question.words or target >= PADS_FROM:
         draft.extend(_more(topic.name, style, rng))
     elif rng.random() < 0.25:
@@ -100,7 +93,9 @@ def _brief(question: Question, topic: Topic, rng: random.Random) -> str:
     if question.kind is Kind.TRANSLATE:
         return next(iter(_translation(question, Style.TERSE, rng)))
     if question.kind is Kind.COMPARE:
-        return f"{capitalised(question.subject)} where the cost of a mistake is high; {question.other} where speed counts."
+        return (
+            f"{capitalised(question.subject)} where the cost of a mistake is high; {question.other} where speed counts."
+        )
     return topic.definition
 
 
@@ -116,120 +111,13 @@ def _greeting(style: Style, rng: random.Random) -> str:
     )
 
 
-# --- explanations
-
-
-def _explanation(question: Question, topic: Topic, style: Style, rng: random.Random) -> Iterator[str]:
-    match style:
-        case Style.STRUCTURED:
-            yield from _structured(topic, rng)
-        case Style.PLAIN:
-            yield from _plain(topic, rng)
-        case Style.TERSE:
-            yield from _terse(topic, rng)
-        case Style.WARM:
-            yield from _warm(question, topic, rng)
-        case Style.ACADEMIC:
-            yield from _academic(topic, rng)
-        case Style.TABULAR:
-            yield from _tabular(topic, rng)
-
-
-def _structured(topic: Topic, rng: random.Random) -> Iterator[str]:
-    yield f"## {capitalised(topic.name)}"
-    yield topic.definition
-    yield "### How it works"
-    points = rng.sample(topic.points, k=len(topic.points))
-    yield "\n".join(f"- **{point.title}.** {point.text}\n  - {point.detail}" for point in points[:3])
-    yield from _code_of(topic)
-    yield "### What to watch out for"
-    yield bullets(topic.pitfalls)
-    yield from (f"**{point.title}.** {point.text} {point.detail}" for point in points[3:])
-    yield table(topic.table, topic.rows)
-
-
-def _plain(topic: Topic, rng: random.Random) -> Iterator[str]:
-    points = rng.sample(topic.points, k=len(topic.points))
-    yield f"{topic.definition} {points[0].text}"
-    yield f"{topic.analogy} {points[0].detail}"
-    for first, second in zip(points[1::2], points[2::2], strict=False):
-        yield f"{first.text} {first.detail} {second.text}"
-    yield from _code_of(topic)
-    yield f"A common misunderstanding is worth naming. {rng.choice(topic.pitfalls)}"
-    yield from (point.detail for point in points[2::2])
-
-
-def _terse(topic: Topic, rng: random.Random) -> Iterator[str]:
-    yield topic.definition
-    points = rng.sample(topic.points, k=len(topic.points))
-    yield bullets(f"**{point.title}**: {point.text}" for point in points[:3])
-    yield f"Watch out: {rng.choice(topic.pitfalls)}"
-    yield from _code_of(topic)
-    yield bullets(point.detail for point in points)
-
-
-def _warm(question: Question, topic: Topic, rng: random.Random) -> Iterator[str]:
-    opener = rng.choice(
-        (
-            "Happy to go through it.",
-            "This is one of those things that look harder than they are.",
-            "Good thing to ask, because the usual explanations skip the interesting part.",
-        )
-    )
-    yield f"{opener} {topic.definition}"
-    yield f"{topic.analogy} {rng.choice(EMOJI)}"
-    points = rng.sample(topic.points, k=len(topic.points))
-    for point in points[:3]:
-        yield f"**{point.title}.** {point.text} {point.detail}"
-    yield from _code_of(topic)
-    yield "Three things that trip people up:"
-    yield numbered(topic.pitfalls)
-    yield from (f"**{point.title}.** {point.text} {point.detail}" for point in points[3:])
-    yield proverb_block(rng.choice(proverbs()))
-
-
-def _academic(topic: Topic, rng: random.Random) -> Iterator[str]:
-    yield f"**Definition.** {topic.definition}"
-    if topic.formula:
-        yield topic.formula
-    points = rng.sample(topic.points, k=len(topic.points))
-    for number, point in enumerate(points[:3], 1):
-        yield f"### {number}. {point.title}"
-        yield f"{point.text} {point.detail}"
-    yield "\n".join(f"> {line}" for line in (f"**Remark.** {topic.pitfalls[0]}", "", topic.pitfalls[-1]))
-    yield table(topic.table, topic.rows)
-    yield from _code_of(topic)
-    for number, point in enumerate(points[3:], 4):
-        yield f"### {number}. {point.title}"
-        yield f"{point.text} {point.detail}"
-    yield f"**Intuition.** {topic.analogy}"
-
-
-def _tabular(topic: Topic, rng: random.Random) -> Iterator[str]:
-    yield topic.definition
-    yield table(topic.table, topic.rows)
-    points = rng.sample(topic.points, k=len(topic.points))
-    yield "**Key points**"
-    yield bullets(f"*{point.title}*: {point.text}" for point in points)
-    if topic.formula:
-        yield topic.formula
-    yield "| Pitfall |\n| :-- |\n" + "\n".join(f"| {text} |" for text in topic.pitfalls)
-    yield from _code_of(topic)
-    yield bullets(point.detail for point in points)
-
-
-def _code_of(topic: Topic) -> Iterator[str]:
-    if topic.code:
-        yield f"```{topic.example}\n{topic.code.strip()}\n```"
-
-
 # --- other kinds
 
 
 def _code(question: Question, known: Topic | None, style: Style, rng: random.Random) -> Iterator[str]:
     if known is not None and known.code:
         yield known.definition
-        yield from _code_of(known)
+        yield code_of(known)
         yield "### Edge cases" if style is Style.STRUCTURED else "Three things to keep in mind:"
         yield bullets(known.pitfalls)
         yield from (f"**{point.title}.** {point.text}" for point in rng.sample(known.points, k=3))
@@ -264,7 +152,9 @@ def _made_up_code(question: Question, rng: random.Random) -> Iterator[str]:
     words = re.findall(r"[a-z0-9]+", question.subject.lower())[:3] or ["answer"]
     name = "_".join(words)
     kind = "".join(word.capitalize() for word in words)
-    yield f"Here is a small, complete starting point for {question.subject}. It keeps the decision apart from the doing."
+    yield (
+        f"Here is a small, complete starting point for {question.subject}. It keeps the decision apart from the doing."
+    )
     yield f'''```python
 from __future__ import annotations
 
@@ -295,12 +185,12 @@ if __name__ == "__main__":
         print(f"{{result.score:.2f}}  {{result.value}}{{'' if result.is_good else '  (weak)'}}")
 ```'''
     yield "A test says what it should do:"
-    yield f'''```python
+    yield f"""```python
 def test_{name}_puts_the_best_first() -> None:
     results = list({name}(["three", "one", ""]))
 
     assert [result.value for result in results] == ["one", "three"]
-```'''
+```"""
     yield "Replace the score with your own rule; nothing else has to change."
 
 
@@ -333,16 +223,16 @@ def _comparison(question: Question, known: Topic | None, style: Style, rng: rand
     if known is not None:
         yield from (f"**{point.title}.** {point.text} {point.detail}" for point in rng.sample(known.points, k=3))
     yield f"**Choose {first} when**"
-    yield bullets(("the work is well understood and should stay that way", "several people have to agree on how it is done"))
+    yield bullets(
+        ("the work is well understood and should stay that way", "several people have to agree on how it is done")
+    )
     yield f"**Choose {second} when**"
     yield bullets(("requirements will change before the year is out", "one person can own it from end to end"))
     if style not in (Style.TABULAR, Style.TERSE):
         yield verdict
 
 
-def _numbered(
-    question: Question, topic: Topic, style: Style, rng: random.Random, *, is_known: bool
-) -> Iterator[str]:
+def _numbered(question: Question, topic: Topic, style: Style, rng: random.Random, *, is_known: bool) -> Iterator[str]:
     count = question.count or (4 if style is Style.TERSE else 5)
     ordered = topic.points if question.kind is Kind.STEPS else rng.sample(topic.points, k=len(topic.points))
     points = [*ordered, *_further_points(topic, rng)]
@@ -350,7 +240,8 @@ def _numbered(
         yield topic.definition
     if question.kind is Kind.STEPS:
         yield "\n".join(
-            f"{number}. **{point.title}.** {point.text}\n   - {point.detail}" for number, point in enumerate(points[:count], 1)
+            f"{number}. **{point.title}.** {point.text}\n   - {point.detail}"
+            for number, point in enumerate(points[:count], 1)
         )
         if is_known:
             yield "What goes wrong most often:"
@@ -361,7 +252,8 @@ def _numbered(
             yield "\n".join(f"- [{'x' if done else ' '}] {text}" for done, text in CHECKLIST)
     else:
         yield numbered(
-            f"**{point.title}**" + ("" if style is Style.TERSE else f": {point.text} {point.detail}") for point in points[:count]
+            f"**{point.title}**" + ("" if style is Style.TERSE else f": {point.text} {point.detail}")
+            for point in points[:count]
         )
 
 
@@ -375,11 +267,19 @@ def _further_points(topic: Topic, rng: random.Random) -> list[Point]:
 
 def _translation(question: Question, style: Style, rng: random.Random) -> Iterator[str]:
     phrase = phrase_in(question.text)
-    asked = [name for name in (phrase or {}) if re.search(rf"\b{name}\b", question.text, re.I) and name != "English"]
+    asked = [
+        name for name in (phrase or {}) if re.search(rf"\b{name}\b", question.text, re.IGNORECASE) and name != "English"
+    ]
     if phrase is None:
         proverb = rng.choice(proverbs())
-        yield f"A faithful translation of “{question.subject}” depends on who says it to whom, so take this as a starting point."
-        yield f"In {proverb.language} there is a saying that comes close: **{proverb.text}** ({proverb.meaning.rstrip('.')})"
+        yield (
+            f"A faithful translation of “{question.subject}” depends on who says it to whom, so take this as "
+            "a starting point."
+        )
+        yield (
+            f"In {proverb.language} there is a saying that comes close: **{proverb.text}** "
+            f"({proverb.meaning.rstrip('.')})"
+        )
         return
     if asked and (style is Style.TERSE or len(asked) == 1):
         yield "\n".join(f"**{phrase[name]}**" + ("" if style is Style.TERSE else f" ({name})") for name in asked)
@@ -402,7 +302,7 @@ def _creative(question: Question, topic: Topic, rng: random.Random) -> Iterator[
         f"It only smiled. The way with {subject}",
         "is finding out that it was there.",
     )
-    if re.search(r"haiku", question.text, re.I):
+    if re.search(r"haiku", question.text, re.IGNORECASE):
         first, second, third = rng.choice(
             (
                 ("Morning on the roof", f"{capitalised(subject)}, and one small bird", "neither in a hurry"),
@@ -411,15 +311,30 @@ def _creative(question: Question, topic: Topic, rng: random.Random) -> Iterator[
         )
         yield f"*{first}*  \n*{second}*  \n*{third}*"
         return
-    if re.search(r"joke|limerick", question.text, re.I):
-        yield f"Why did {subject} never finish on time? Because every time it looked at the clock, it wanted a second opinion. 🥁"
+    if re.search(r"joke|limerick", question.text, re.IGNORECASE):
+        yield (
+            f"Why did {subject} never finish on time? Because every time it looked at the clock, it wanted a "
+            "second opinion. 🥁"
+        )
         return
-    if re.search(r"story|tale", question.text, re.I):
+    if re.search(r"story|tale", question.text, re.IGNORECASE):
         yield f"# The Keeper of {capitalised(subject)}"
-        yield f"In a town at the end of a railway line there lived a woman who knew everything about {subject} and told nobody."
-        yield f"People came with questions. She gave them tea, and they went home with answers that they believed to be their own. {topic.analogy}"
-        yield "One winter a boy asked her why she never wrote any of it down. “Because then,” she said, “you would have read it instead of finding it.”"
-        yield "He thought about this all the way home. Then he turned round, because he had forgotten his hat, and found the house dark and the door open, and on the table a notebook with his name on it."
+        yield (
+            f"In a town at the end of a railway line there lived a woman who knew everything about {subject} "
+            "and told nobody."
+        )
+        yield (
+            "People came with questions. She gave them tea, and they went home with answers that they "
+            f"believed to be their own. {topic.analogy}"
+        )
+        yield (
+            "One winter a boy asked her why she never wrote any of it down. “Because then,” she said, “you "
+            "would have read it instead of finding it.”"
+        )
+        yield (
+            "He thought about this all the way home. Then he turned round, because he had forgotten his hat, "
+            "and found the house dark and the door open, and on the table a notebook with his name on it."
+        )
         return
     yield f"### {capitalised(subject)}"
     yield "\n".join(f"{line}  " if line else "" for line in lines)
@@ -447,7 +362,14 @@ def _more(subject: str, style: Style, rng: random.Random) -> Iterator[str]:
     """As long as anybody wants."""
     sentences = observations(subject, rng)
     section = 0
-    titles = ("A closer look", "Seen from the other side", "Some experience", "Open questions", "In passing", "What follows")
+    titles = (
+        "A closer look",
+        "Seen from the other side",
+        "Some experience",
+        "Open questions",
+        "In passing",
+        "What follows",
+    )
     while True:
         section += 1
         if style in (Style.STRUCTURED, Style.ACADEMIC):
@@ -472,7 +394,10 @@ def _closing(subject: str, style: Style, rng: random.Random) -> str:
         case Style.WARM:
             return rng.choice(
                 (
-                    f"Shall I go deeper into any part of this, or turn it into a plan for your own case? {rng.choice(EMOJI)}",
+                    (
+                        "Shall I go deeper into any part of this, or turn it into a plan for your own case? "
+                        f"{rng.choice(EMOJI)}"
+                    ),
                     "If you tell me a little about your situation, I can make this much more specific. 😊",
                 )
             )
@@ -480,25 +405,3 @@ def _closing(subject: str, style: Style, rng: random.Random) -> str:
             return "The argument above is a sketch; each step deserves to be checked against your own case."
         case _:
             return ""
-
-
-# --- Markdown
-
-
-def bullets(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def numbered(items: Iterable[str]) -> str:
-    return "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1))
-
-
-def table(head: list[str], rows: Iterable[list[str]]) -> str:
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cells) + " |"
-
-    return "\n".join([line(head), line(":--" for _ in head), *(line(row) for row in rows)])
-
-
-def proverb_block(proverb: Proverb) -> str:
-    return f"> {proverb.text}  \n> *{proverb.language}: {proverb.meaning}*"

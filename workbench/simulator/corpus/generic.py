@@ -20,8 +20,14 @@ _DEFINITIONS = (
 )
 _ANALOGIES = (
     "It is a little like learning to sail: the theory fits on one page, and the wind does the teaching.",
-    "Think of it as a garden rather than a building: it is never finished, and small regular care beats a heroic weekend.",
-    "A good picture is a toolbox: the question is never which tool is best, but which one is within reach when it is needed.",
+    (
+        "Think of it as a garden rather than a building: it is never finished, and small regular care "
+        "beats a heroic weekend."
+    ),
+    (
+        "A good picture is a toolbox: the question is never which tool is best, but which one is within "
+        "reach when it is needed."
+    ),
     "It behaves like compound interest: barely visible in the first weeks, decisive after a year.",
 )
 _POINTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

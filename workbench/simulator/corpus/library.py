@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-T = TypeVar("T")
-
 
 class Point(msgspec.Struct, frozen=True):
     title: str
@@ -44,6 +42,9 @@ class Task(msgspec.Struct, frozen=True):
     cost: str
     edges: list[str]
     code: dict[str, str]
+
+
+M = TypeVar("M", Topic, Task)
 
 
 class Proverb(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ def phrases() -> tuple[tuple[tuple[str, ...], dict[str, str]], ...]:
 
 @cache
 def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words), re.I)
+    return re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words), re.IGNORECASE)
 
 
 def best_topic(text: str) -> Topic | None:
@@ -92,8 +93,8 @@ def best_task(text: str) -> Task | None:
     return _best(text, tasks(), least=1)
 
 
-def _best(text: str, candidates: tuple[T, ...], least: int) -> T | None:
-    scored = [(sum(len(hit) for hit in set(_pattern(tuple(c.match)).findall(text.lower()))), c) for c in candidates]  # type: ignore[attr-defined]  # both kinds have it
+def _best(text: str, candidates: tuple[M, ...], least: int) -> M | None:
+    scored = [(sum(len(hit) for hit in set(_pattern(tuple(c.match)).findall(text.lower()))), c) for c in candidates]
     score, best = max(scored, key=lambda pair: pair[0])
     return best if score >= least else None
 

@@ -12,7 +12,8 @@ from fractions import Fraction
 
 _EXPRESSION = re.compile(r"[\d(][\d\s.,()+\-*/×÷^%]*[\d)]")
 _QUADRATIC = re.compile(
-    r"(?P<a>[+-]?\s*\d*)\s*\*?\s*x\s*(?:\^|\*\*)?\s*[2²]\s*(?P<b>[+-]\s*\d*)\s*\*?\s*x\s*(?P<c>[+-]\s*\d+)?\s*=\s*0", re.I
+    r"(?P<a>[+-]?\s*\d*)\s*\*?\s*x\s*(?:\^|\*\*)?\s*[2²]\s*(?P<b>[+-]\s*\d*)\s*\*?\s*x\s*(?P<c>[+-]\s*\d+)?\s*=\s*0",
+    re.IGNORECASE,
 )
 _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
@@ -29,7 +30,14 @@ def solve(text: str, rng: random.Random) -> list[str] | None:
 
 
 def _letters(text: str) -> list[str] | None:
-    match = re.search(r"how many (?:letters? )?[\"'“‘]?([a-z])[\"'”’]?(?:['’]?s)?\s+(?:are there |are )?in (?:the word )?[\"'“‘]?([a-z]{3,})", text, re.I)
+    match = re.search(
+        (
+            r"how many (?:letters? )?[\"'“‘]?([a-z])[\"'”’]?(?:['’]?s)?\s+(?:are there |are )?in (?:the word "
+            r")?[\"'“‘]?([a-z]{3,})"
+        ),
+        text,
+        re.IGNORECASE,
+    )
     if match is None:
         return None
     letter, word = match[1].lower(), match[2]
@@ -113,15 +121,29 @@ def _quadratic(text: str) -> list[str] | None:
     blocks = [
         "Use the quadratic formula:",
         r"$$ x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a} $$",
-        f"Here $a = {a}$, $b = {b}$ and $c = {c}$, so the discriminant is $({b})^2 - 4 \\cdot {a} \\cdot {c} = {under}$.",
+        (
+            f"Here $a = {a}$, $b = {b}$ and $c = {c}$, so the discriminant is $({b})^2 - 4 \\cdot {a} \\cdot "
+            f"{c} = {under}$."
+        ),
     ]
     if under < 0:
-        return [*blocks, f"It is negative: there are no real solutions, but two complex ones, ${_complex(a, b, under)}$."]
+        return [
+            *blocks,
+            f"It is negative: there are no real solutions, but two complex ones, ${_complex(a, b, under)}$.",
+        ]
     root = math.isqrt(under)
     if root * root == under:
         first, second = Fraction(-b + root, 2 * a), Fraction(-b - root, 2 * a)
-        found = f"**$x = {_shown(first)}$**" if root == 0 else f"**$x_1 = {_shown(first)}$** and **$x_2 = {_shown(second)}$**"
-        return [*blocks, f"Its root is ${root}$, which gives {found}.", "Putting them back into the equation gives $0$. ✓"]
+        found = (
+            f"**$x = {_shown(first)}$**"
+            if root == 0
+            else f"**$x_1 = {_shown(first)}$** and **$x_2 = {_shown(second)}$**"
+        )
+        return [
+            *blocks,
+            f"Its root is ${root}$, which gives {found}.",
+            "Putting them back into the equation gives $0$. ✓",
+        ]
     low, high = sorted(((-b - math.sqrt(under)) / (2 * a), (-b + math.sqrt(under)) / (2 * a)))
     return [*blocks, f"It is no perfect square, so $x \\approx {low:.4f}$ or $x \\approx {high:.4f}$."]
 

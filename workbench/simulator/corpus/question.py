@@ -1,4 +1,4 @@
-"""What kind of question is being asked, and about what. Pattern matching, no more: the answers only have to look alive."""
+"""What kind of question is being asked, and about what. Pattern matching, no more: answers only have to look alive."""
 
 from __future__ import annotations
 
@@ -41,20 +41,27 @@ class Question:
 
 _STOP = frozenset(
     """
-    a about again all also am an and any anybody are as asked at be because been best between both briefly but by can
-    compare could describe detail detailed did difference differences do does doing each easily every explain few five
-    for four from get give good great had has have help her him his how i if in into is it its just know let like list
-    make many me might mine more most much my need nine of on one only or our out over please possible really same seven
-    shall she short should show simple simply six so some such summarise summarize tell ten than that the their them then
-    there these they thing things think this those three through to top two under up us use used using versus very vs
-    want always better cons discuss draft ever find generate grow happen help imagine important only outline plan please pros
-    recommend should solve suggest translate understand want was way ways we well were what whats when where which while who why will with without word words works
-    essay haiku joke letter limerick poem slogan song story tagline tale worse faster
-    would write you your code function program script example examples paragraph paragraphs sentence sentences
-    """.split()
+    a about again all also always am an and any anybody are as asked at be because been best better between both
+    briefly but by can code compare cons could describe detail detailed did difference differences discuss do does
+    doing draft each easily essay ever every example examples explain faster few find five for four from function
+    generate get give good great grow had haiku happen has have help her him his how i if imagine important in into
+    is it its joke just know let letter like limerick list make many me might mine more most much my need nine of on
+    one only or our out outline over paragraph paragraphs plan please poem possible program pros really recommend
+    same script sentence sentences seven shall she short should show simple simply six slogan so solve some song
+    story such suggest summarise summarize tagline tale tell ten than that the their them then there these they
+    thing things think this those three through to top translate two under understand up us use used using versus
+    very vs want was way ways we well were what whats when where which while who why will with without word words
+    works worse would write you your
+    """.split()  # noqa: SIM905 - a block of words reads better than a column of them
 )
 _WORD = re.compile(r"[^\W_][\w'’+#.-]*[\w+#]|[^\W_]")
-_NUMBERS = dict(zip("one two three four five six seven eight nine ten twelve".split(), (*range(1, 11), 12), strict=True))
+_NUMBERS = dict(
+    zip(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve"],
+        (*range(1, 11), 12),
+        strict=True,
+    )
+)
 _LANGUAGES = {
     "python": ("python", "asyncio", "django", "pandas", "numpy"),
     "rust": ("rust", "cargo", "tokio"),
@@ -67,37 +74,52 @@ _LANGUAGES = {
     "haskell": ("haskell",),
 }
 _CODE = re.compile(
-    r"\b(code|function|program|script|implement|snippet|regex|algorithm in|class that|unit tests?|refactor|debug|bug in)\b"
+    r"\b(code|function|program|script|implement|snippet|regex|algorithm in|class that|unit "
+    r"tests?|refactor|debug|bug in)\b"
     r"|```|\bin (python|rust|go|golang|typescript|javascript|sql|bash|java|haskell|c)\b",
-    re.I,
+    re.IGNORECASE,
 )
 _COMPARE = re.compile(
-    r"\b(compare|comparison|versus|vs\.?|differences? between|differs?|pros and cons|trade-?offs?)\b|\bbetter\b.*\b(or|than)\b",
-    re.I,
+    (
+        r"\b(compare|comparison|versus|vs\.?|differences? between|differs?|pros and "
+        r"cons|trade-?offs?)\b|\bbetter\b.*\b(or|than)\b"
+    ),
+    re.IGNORECASE,
 )
 _SEPARATORS = (
-    re.compile(r"\s+(?:vs\.?|versus)\s+", re.I),
-    re.compile(r"(?<=\w)\s+(?:or|than)\s+", re.I),
-    re.compile(r"(?<=\w)\s+(?:and|with|to)\s+", re.I),
+    re.compile(r"\s+(?:vs\.?|versus)\s+", re.IGNORECASE),
+    re.compile(r"(?<=\w)\s+(?:or|than)\s+", re.IGNORECASE),
+    re.compile(r"(?<=\w)\s+(?:and|with|to)\s+", re.IGNORECASE),
 )
-_LIST = re.compile(r"\b(list|ideas|examples|reasons|ways|tips|benefits|advantages|name (?:some|\w+)|top \w+|which)\b", re.I)
-_STEPS = re.compile(r"\b(how (?:do|can|should|to)|steps?|guide|recipe|plan|tutorial|walk me|set ?up|checklist)\b", re.I)
+_LIST = re.compile(
+    r"\b(list|ideas|examples|reasons|ways|tips|benefits|advantages|name (?:some|\w+)|top \w+|which)\b", re.IGNORECASE
+)
+_STEPS = re.compile(
+    r"\b(how (?:do|can|should|to)|steps?|guide|recipe|plan|tutorial|walk me|set ?up|checklist)\b", re.IGNORECASE
+)
 _MATHS = re.compile(
     r"\d\s*[-+*/×÷^]\s*\d|\b(solve|derivative|integral|integrate|equation|calculate|compute|prove|theorem|probability|"
     r"square root|factorial|how many|percent)\b|\bx\^?2\b|²",
-    re.I,
+    re.IGNORECASE,
 )
-_TRANSLATE = re.compile(r"\b(translate|translation|how do you say|say .{1,40} in)\b", re.I)
-_CREATIVE = re.compile(r"\b(poem|haiku|story|song|limerick|joke|tagline|slogan|letter|essay|dialogue|tale|lyrics)\b", re.I)
-_SUMMARY = re.compile(r"\b(summari[sz]e|summary|tl;?dr|key points|shorten|abstract)\b", re.I)
-_GREETING = re.compile(r"^\W*(hi|hello|hey|good (?:morning|evening|day)|thanks|thank you|ping|test)\b[\s\W\w]{0,20}$", re.I)
+_TRANSLATE = re.compile(r"\b(translate|translation|how do you say|say .{1,40} in)\b", re.IGNORECASE)
+_CREATIVE = re.compile(
+    r"\b(poem|haiku|story|song|limerick|joke|tagline|slogan|letter|essay|dialogue|tale|lyrics)\b", re.IGNORECASE
+)
+_SUMMARY = re.compile(r"\b(summari[sz]e|summary|tl;?dr|key points|shorten|abstract)\b", re.IGNORECASE)
+_GREETING = re.compile(
+    r"^\W*(hi|hello|hey|good (?:morning|evening|day)|thanks|thank you|ping|test)\b[\s\W\w]{0,20}$", re.IGNORECASE
+)
 _BRIEF = re.compile(
-    r"\b(briefly|brief|one sentence|a sentence|one word|single word|in short|concise(?:ly)?|tersely|one line|one paragraph|"
+    r"\b(briefly|brief|one sentence|a sentence|one word|single word|in "
+    r"short|concise(?:ly)?|tersely|one line|one paragraph|"
     r"yes or no|tl;?dr|just the answer|short answer)\b",
-    re.I,
+    re.IGNORECASE,
 )
 _MARK = re.compile(r"\[sim:[^\]]*\]")
-_LENGTH = re.compile(r"(?:\b(?:in|of|about|around|least|exactly|under)\s+)?\b([\d][\d,. ]*)[\s-]*(words?|tokens?)\b", re.I)
+_LENGTH = re.compile(
+    r"(?:\b(?:in|of|about|around|least|exactly|under)\s+)?\b([\d][\d,. ]*)[\s-]*(words?|tokens?)\b", re.IGNORECASE
+)
 
 
 def words_of(text: str) -> list[str]:
@@ -199,7 +221,9 @@ def _edge(tokens: Iterable[str]) -> list[str]:
 
 
 def _count(text: str) -> int:
-    match = re.search(r"\b(\d{1,2}|" + "|".join(_NUMBERS) + r")\s+(?!words?\b|tokens?\b|sentences?\b)[a-z-]+", text, re.I)
+    match = re.search(
+        r"\b(\d{1,2}|" + "|".join(_NUMBERS) + r")\s+(?!words?\b|tokens?\b|sentences?\b)[a-z-]+", text, re.IGNORECASE
+    )
     if not match:
         return 0
     number = match[1].lower()
@@ -208,7 +232,7 @@ def _count(text: str) -> int:
 
 def _language(text: str) -> str:
     words = {word.lower() for word in re.findall(r"[A-Za-z+#]+", text)}
-    if re.search(r"\bin go\b|\bgo (?:code|function|program)\b", text, re.I):
+    if re.search(r"\bin go\b|\bgo (?:code|function|program)\b", text, re.IGNORECASE):
         return "go"
     return next((name for name, hints in _LANGUAGES.items() if _any_of(words, hints)), "")
 

@@ -11,8 +11,8 @@ from workbench.simulator.tokens import count_tokens
 
 _HEADINGS = (
     "Understanding the question", "Looking for the core", "Weighing the options", "Checking the details",
-    "Considering what could go wrong", "Choosing a structure", "Looking at it from the other side", "Settling the scope",
-    "Testing with an example", "Preparing the answer",
+    "Considering what could go wrong", "Choosing a structure", "Looking at it from the other side",
+    "Settling the scope",     "Testing with an example", "Preparing the answer",
 )  # fmt: skip
 _OPENERS = {
     Kind.CODE: "They want working code for {s}, so correctness at the edges comes before cleverness.",
