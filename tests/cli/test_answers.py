@@ -61,7 +61,6 @@ def test_a_failure_tells_apart_what_came_and_what_did_not() -> None:
         "hint": "Wait.",
         "status": 429,
         "code": "",
-        "provider": "openai",
         "request_id": None,
         "retry_after_s": 2.0,
     }

@@ -92,7 +92,6 @@ def error_as_json(error: WorkbenchError) -> dict[str, Json]:
         shown |= {
             "status": error.status,
             "code": redact(error.code),
-            "provider": error.provider,
             "request_id": error.request_id,
             "retry_after_s": error.retry_after_s,
         }
