@@ -50,9 +50,8 @@ def check_sampling(body: Mapping[str, Any], model: ModelProfile) -> None:
         if not low <= value <= high:
             raise Refusal(
                 Reason.BAD_VALUE,
-                f"Invalid '{name}': decimal {'below minimum' if value < low else 'above maximum'} value. Expected "
-                "a value "
-                f"{'>= ' + format(low, 'g') if value < low else '<= ' + format(high, 'g')}, but got {value} instead.",
+                f"Invalid '{name}': decimal {'below minimum' if value < low else 'above maximum'} value. Expected a "
+                f"value {f'>= {low:g}' if value < low else f'<= {high:g}'}, but got {value} instead.",
                 parameter=name,
             )
     if model.fixed_sampling:
@@ -148,9 +147,8 @@ def messages_of(body: Mapping[str, Any]) -> tuple[str, tuple[Turn, ...]]:
         if role not in ROLES:
             raise Refusal(
                 Reason.BAD_VALUE,
-                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'function', "
-                "'tool', and "
-                "'developer'.",
+                f"Invalid value: '{role}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', "
+                "and 'developer'.",
                 parameter=f"messages[{index}].role",
             )
         text = text_of(message.get("content"), f"messages[{index}].content")

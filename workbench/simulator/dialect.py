@@ -94,13 +94,14 @@ class Dialect(ABC):
         status = refusal.status or status
         exchange.entry.status = status
         exchange.entry.reason = refusal.reason
-        headers = [*self.common_headers(exchange), *self.limit_headers(exchange.snapshot()), *self._hints(refusal)]
+        headers = [*self.common_headers(exchange), *self.limit_headers(exchange.snapshot()), *self.hints(refusal)]
         exchange.close(Ending.REFUSED)
         response = Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
         response.raw_headers.extend(headers)
         return response
 
-    def _hints(self, refusal: Refusal) -> Headers:
+    def hints(self, refusal: Refusal) -> Headers:
+        """When to come back, as headers."""
         return [] if refusal.hint is RetryHint.NATIVE and not self.sends_retry_after else hint_headers(refusal)
 
     def plain(self, exchange: Exchange, body: object, status: int = 200) -> Response:

@@ -6,6 +6,7 @@ ends the request early is a `Refusal`; the dialect that owns the endpoint puts i
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
@@ -93,6 +94,7 @@ class Exchange:
         self._quota: Quota | None = None
         self._grant: Grant | None = None
         self._identified = False
+        self._slots: asyncio.Semaphore | None = None
         self._charged_input = 0
 
     # --- who
@@ -179,6 +181,12 @@ class Exchange:
             )
         output = (prompt.max_tokens or min(self.model.max_output_tokens, 4_096)) * count
         self.charge(max(0, prompt.tokens - cached_tokens), output)
+
+    async def take_turn(self, slots: asyncio.Semaphore) -> None:
+        """Wait for a place on a server that queues. It is given back when the exchange is closed."""
+        await slots.acquire()
+        self._slots = slots
+        self.pacer.restart()
 
     def charge(self, input_tokens: int, max_output_tokens: int) -> None:
         simulation = self.simulation
@@ -312,6 +320,9 @@ class Exchange:
         if self._grant is not None and self._quota is not None:
             self._quota.settle(self._grant, simulation.now_s(), self._charged_input, self.entry.output_tokens)
             self._grant = None
+        if self._slots is not None:
+            self._slots.release()
+            self._slots = None
         self.identify()
         simulation.release(self.pacer)
         simulation.journal.close(self.entry, ending, simulation.now_s())

@@ -42,8 +42,8 @@ def _words(refusal: Refusal) -> tuple[int, str, str, list[dict[str, object]]]:
                 403,
                 "PERMISSION_DENIED",
                 (
-                    "Method doesn't allow unregistered callers (callers without established identity). Please use API Key "
-                    "or other form of API consumer identity to call this API."
+                    "Method doesn't allow unregistered callers (callers without established identity). Please use API "
+                    "Key or other form of API consumer identity to call this API."
                 ),
                 [],
             )

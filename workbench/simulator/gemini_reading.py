@@ -124,9 +124,8 @@ def _limit(value: object, model: ModelProfile) -> int | None:
         raise invalid("max_output_tokens must be positive.")
     if value > model.max_output_tokens:
         raise invalid(
-            f"Unable to submit request because it has a maxOutputTokens value of {value} but the supported "
-            "range is from "
-            f"1 (inclusive) to {model.max_output_tokens + 1} (exclusive)."
+            f"Unable to submit request because it has a maxOutputTokens value of {value} but the supported range is "
+            f"from 1 (inclusive) to {model.max_output_tokens + 1} (exclusive)."
         )
     return value
 

@@ -71,6 +71,9 @@ class LocalDialect(ChatDialect):
                 beside = [self.route("/api/v1/models", self.studio_models, "GET")]
         return [Mount(f"{prefix}/v1", routes=self.routes()), Mount(prefix or "/", routes=beside)]
 
+    async def wait_turn(self, exchange: Exchange) -> None:
+        await exchange.take_turn(self.simulation.local_slots)
+
     def usage(self, call: ChatCall, exchange: Exchange) -> dict[str, object]:
         usage = super().usage(call, exchange)
         if self.flavour is Flavour.OLLAMA:
@@ -85,6 +88,7 @@ class LocalDialect(ChatDialect):
         prompt = read_chat(_as_chat(body, options), model, strict=False)
         exchange.read_marks(prompt.question)
         exchange.admit(prompt)
+        await self.wait_turn(exchange)
         ((answer, timing),) = exchange.answers(prompt)
         counts = clipped(
             {"prompt_tokens": prompt.tokens, "completion_tokens": answer.output_tokens, "total_tokens": 0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -30,7 +31,7 @@ from workbench.simulator.openai_chat import (
 )
 from workbench.simulator.openai_responses import ResponseWriter
 from workbench.simulator.prompt import Turn, tokens_in
-from workbench.simulator.refusal import Reason, Refusal
+from workbench.simulator.refusal import Reason, Refusal, RetryHint
 from workbench.simulator.responses_reading import read_response
 from workbench.simulator.simulation import Simulation
 from workbench.simulator.stream import Headers, Step
@@ -92,6 +93,9 @@ class ChatDialect(Dialect):
     def decorate(self, steps: Iterable[Step], call: ChatCall) -> Iterable[Step]:
         return steps
 
+    async def wait_turn(self, exchange: Exchange) -> None:
+        """Queue, where that is what a full server does."""
+
     def opens_at(self, call: ChatCall) -> float:
         """When headers leave."""
         return min(timing.open_s for _, timing in call.answers)
@@ -100,6 +104,7 @@ class ChatDialect(Dialect):
         body = await exchange.read_json()
         self.prepare(exchange, body)
         call = accept(exchange, body, strict=self.strict)
+        await self.wait_turn(exchange)
         traits = replace(self.traits, chunk_extra=self.chunk_extra(exchange))
         completion_id = identifier(self.id_prefix, exchange)
         usage = self.usage(call, exchange)
@@ -256,6 +261,14 @@ class OpenAIDialect(ChatDialect):
         if name not in self._stored:
             raise Refusal(Reason.UNKNOWN_ROUTE, f"Response with id '{name}' not found.")
         return self.plain(exchange, self._stored[name][1])
+
+    def hints(self, refusal: Refusal) -> Headers:
+        """Milliseconds beside the whole seconds."""
+        headers = super().hints(refusal)
+        if refusal.hint is RetryHint.NATIVE and refusal.retry_after_s is not None:
+            wait_s = refusal.wait_s if refusal.wait_s is not None else refusal.retry_after_s
+            headers.append(header("retry-after-ms", math.ceil(wait_s * 1000)))
+        return headers
 
     def common_headers(self, exchange: Exchange) -> Headers:
         took_ms = round((self.simulation.now_s() - exchange.entry.at_s) * 1000)

@@ -175,8 +175,8 @@ class OpenRouterDialect(ChatDialect):
                 error = body["error"]
                 return status, str(error["message"]) if isinstance(error, dict) else "", {}
 
-    def _hints(self, refusal: Refusal) -> Headers:
-        headers = super()._hints(refusal)
+    def hints(self, refusal: Refusal) -> Headers:
+        headers = super().hints(refusal)
         if refusal.reason.is_rate:
             headers += [
                 header("x-ratelimit-limit", refusal.limit or 0),

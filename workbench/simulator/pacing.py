@@ -56,9 +56,9 @@ class Pacer:
             self._waiter = None
         return not self._stopped
 
-    def delay(self, seconds: float) -> None:
-        """Move everything that has not been sent yet by so many simulated seconds."""
-        self._start += seconds * self._scale
+    def restart(self) -> None:
+        """Count from now: the request has waited for its turn until this moment."""
+        self._start = self._loop.time()
 
     def stop(self) -> None:
         self._stopped = True

@@ -33,6 +33,8 @@ class ServerProfile:
     faults: tuple[FaultRule, ...] = ()
     varies_repeats: bool = False
     """The same question asked again gets another answer, as with a temperature above 0."""
+    local_slots: int = 4
+    """How many requests a local server works on at once; the others wait, as long as it takes."""
     answer_scale: float = 1.0
     reasoning_scale: float = 1.0
 
@@ -86,6 +88,7 @@ FAST = ServerProfile(
     quotas=_ROOMY,
     paces=(("*", Pace(0.0, 0.0, 0.0, 0.0)),),
     tokens_per_event=1,
+    local_slots=100_000,
 )
 
 STEADY = ServerProfile(
@@ -94,6 +97,7 @@ STEADY = ServerProfile(
     quotas=_ROOMY,
     paces=(("*", Pace(0.2, 0.0, 0.01, 0.0)),),
     tokens_per_event=1,
+    local_slots=100_000,
 )
 
 SATURATED = ServerProfile(
@@ -107,9 +111,9 @@ SATURATED = ServerProfile(
         QuotaRule(Provider.SAMBANOVA, "*", QuotaSpec(rpm=10, rpd=300)),
         QuotaRule(Provider.OPENROUTER, "*", QuotaSpec(rpm=20)),
         QuotaRule(Provider.LITELLM, "*", QuotaSpec(rpm=20, tpm=12_000)),
-        QuotaRule(Provider.LOCAL, "*", QuotaSpec(max_in_flight=4)),
     ),
     varies_repeats=True,
+    local_slots=1,
 )
 
 CHAOS = ServerProfile(

@@ -61,8 +61,7 @@ def read_response(body: Mapping[str, Any], model: ModelProfile, earlier: tuple[T
         raise Refusal(
             Reason.BAD_VALUE,
             f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= {MIN_OUTPUT}, but "
-            f"got {limit} "
-            "instead.",
+            f"got {limit} instead.",
             parameter="max_output_tokens",
         )
     system, turns = _input(body)

@@ -29,12 +29,15 @@ from workbench.simulator.certificate import Certificate, temporary_certificate
 from workbench.simulator.compat import LiteLLMDialect, SambaNovaDialect, TogetherDialect
 from workbench.simulator.dialect import Dialect
 from workbench.simulator.edge import EdgeStatistics, Manners, edge_listening
+from workbench.simulator.faults import FaultRule
 from workbench.simulator.gemini import GeminiDialect
+from workbench.simulator.journal import Entry, Tally
 from workbench.simulator.local import Flavour, LocalDialect
 from workbench.simulator.models import Provider
 from workbench.simulator.openai import OpenAIDialect
 from workbench.simulator.openrouter import OpenRouterDialect
 from workbench.simulator.profiles import PROFILES, ServerProfile
+from workbench.simulator.quota import QuotaSpec
 from workbench.simulator.simulation import Simulation
 from workbench.simulator.stream import break_connection
 
@@ -267,6 +270,24 @@ class SimulatorThread:
             return function(self.simulation)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def requests(self) -> list[Entry]:
+        """What was asked so far, oldest first."""
+        return self.call(lambda simulation: simulation.journal.entries())
+
+    def tally(self) -> Tally:
+        return self.call(lambda simulation: simulation.journal.tally())
+
+    def set_quota(self, spec: QuotaSpec, *, provider: str = "*", model: str = "*", key: str = "*") -> None:
+        """Limits from now on for what matches the globs; `key` may name an organisation."""
+        self.call(lambda simulation: simulation.accounts.set_spec(provider, model, key, spec, simulation.now_s()))
+
+    def set_faults(self, *rules: FaultRule) -> None:
+        """Replaces the rules in force."""
+        self.call(lambda simulation: simulation.faults.set_rules(rules))
+
+    def reset(self) -> None:
+        self.call(lambda simulation: simulation.reset())
 
     def _run(self) -> None:
         try:

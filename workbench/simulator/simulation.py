@@ -41,6 +41,7 @@ class Simulation:
         self.faults = FaultBook(seed)
         self.prompt_cache = PromptCache()
         self.journal = Journal()
+        self.local_slots = asyncio.Semaphore(profile.local_slots)
         self.rate_headers = True
         """False hides every limit header, whatever the quotas say."""
         self._asked: Counter[bytes] = Counter()
