@@ -113,7 +113,7 @@ class Comparison:
         """Ask every lane that is not still answering; each goes on with its own conversation. Returns those asked."""
         asked = [lane for lane in self.lanes if not lane.state.is_running]
         for lane in asked:
-            lane.begin(draft.prompt, draft.system, self._clock.monotonic_ns())
+            lane.begin(draft.prompt, draft.system, self._clock.monotonic_ns(), sample=self._sample(lane))
             self._start(lane)
         return asked
 
@@ -192,6 +192,12 @@ class Comparison:
             cost_usd=sum(costs) if costs else None,
             cost_is_partial=len(costs) < len(numbers),
         )
+
+    def _sample(self, lane: Lane) -> int:
+        """How many equal targets stand before this one: they are samples of one question, not one shared answer."""
+        asked = (lane.target.model, lane.target.params)
+        before = self.lanes[: self.lanes.index(lane)]
+        return sum((other.target.model, other.target.params) == asked for other in before)
 
     # One lane's request
 

@@ -102,7 +102,7 @@ class Lane:
     def state(self) -> LaneState:
         return self.turns[-1].state if self.turns else LaneState.READY
 
-    def begin(self, prompt: str, system: str, at_ns: int) -> Turn:
+    def begin(self, prompt: str, system: str, at_ns: int, *, sample: int = 0) -> Turn:
         """Ask the next question of this conversation."""
         if self.state.is_running:
             raise RuntimeError(f"{self.target.name} is still answering")
@@ -110,6 +110,7 @@ class Lane:
             self.target.model,
             (*self.conversation(system), Message.user(prompt)),
             self.target.params,
+            sample=sample,
         )
         return self._open(Turn(prompt, request, self._meter(at_ns)))
 
