@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
-
-from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.tui.markdown.maths import readable
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 SAFE_SCHEMES = ("http://", "https://", "mailto:", "ftp://")
 """Targets that become links. A terminal opens what it is given, so nothing that could run or read a file."""
@@ -68,8 +69,15 @@ def normalise_label(label: str) -> str:
     return " ".join(label.split()).lower().upper()
 
 
+def warm() -> None:
+    """Import and build the parser, for a thread to do before the first answer comes: it takes 100 ms."""
+    _markdown().inline.parse("*warm*", _markdown(), {}, [])
+
+
 @lru_cache(maxsize=1)
 def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
     markdown = MarkdownIt("commonmark", {"html": True, "linkify": True}).enable(["strikethrough", "linkify"])
     markdown.inline.ruler.before("escape", "maths", _maths_rule)
     return markdown
@@ -153,17 +161,17 @@ class _Aligner:
         opening = fence.search(self._content, self._at)
         closing = opening and fence.search(self._content, opening.end())
         if opening is None or closing is None:
-            yield self._run(token.content, token.content, "code")
+            yield self._run(token.content, token.content, "code-inline")
             return
         raw = self._content[opening.end() : closing.start()]
         self._at = opening.end() + (len(raw) != len(token.content))
         done = 0
         for line in self._content[self._at : self._at + len(token.content)].split("\n"):
             if done:
-                yield self._run(" ", "\n", "code")
+                yield self._run(" ", "\n", "code-inline")
                 done += 1
             if line:
-                yield self._run(line, line, "code")
+                yield self._run(line, line, "code-inline")
             done += len(line)
         self._at = closing.end()
 

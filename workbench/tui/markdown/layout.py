@@ -98,6 +98,12 @@ def lay_out(
     return rows
 
 
+def table_columns(block: Block, text: str, setting: Setting) -> tuple[int, ...]:
+    """The column widths that fit this part of a table; empty if it is shown as records."""
+    used = _prefixes(block, setting.glyphs, "")[2]
+    return column_widths(read_table(block, text, partial(_cell, text, setting)), max(NARROWEST, setting.width - used))
+
+
 def estimated_height(block: Block, width: int, *, is_first: bool) -> int:
     """About how many rows `lay_out` will make, without looking at the text."""
     width = max(NARROWEST, width - 2 * len(block.containers))
@@ -245,7 +251,7 @@ def _cell(text: str, setting: Setting, start: int, end: int, role: str) -> list[
     pieces = _pieces(setting.parse(text[start:end]), (Line(0, start, end),), roles)
     # Inside a code span of a table, and only there, "\|" is still escaped after the inline rules.
     return [
-        piece._replace(text=piece.text.replace("\\|", "|")) if "code" in piece.roles and "\\|" in piece.text else piece
+        piece._replace(text=piece.text.replace("\\|", "|")) if "code-inline" in piece.roles else piece
         for piece in pieces
     ]
 

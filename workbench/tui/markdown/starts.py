@@ -7,10 +7,8 @@ when to ask them, they only answer.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
-
-from markdown_it.common.html_blocks import block_names
-from markdown_it.common.html_re import HTML_OPEN_CLOSE_TAG_STR
 
 _ATX = re.compile(r"(#{1,6})(?:[ \t]+|$)")
 _ATX_CLOSE = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
@@ -24,20 +22,31 @@ _DEFINITION = re.compile(
 )
 
 _BLANK = re.compile(r"^\s*$")
-HTML_STARTS: tuple[tuple[re.Pattern[str], re.Pattern[str], bool], ...] = (
-    # Start, end, and whether it may interrupt a paragraph: the seven conditions of CommonMark 4.6.
-    (
-        re.compile(r"<(?:script|pre|style|textarea)(?=\s|>|$)", re.IGNORECASE),
-        re.compile(r"</(?:script|pre|style|textarea)>", re.IGNORECASE),
-        True,
-    ),
-    (re.compile(r"<!--"), re.compile(r"-->"), True),
-    (re.compile(r"<\?"), re.compile(r"\?>"), True),
-    (re.compile(r"<![A-Za-z]"), re.compile(r">"), True),
-    (re.compile(r"<!\[CDATA\["), re.compile(r"\]\]>"), True),
-    (re.compile(rf"</?(?:{'|'.join(block_names)})(?=\s|/?>|$)", re.IGNORECASE), _BLANK, True),
-    (re.compile(HTML_OPEN_CLOSE_TAG_STR + r"\s*$"), _BLANK, False),
-)
+
+
+@lru_cache(maxsize=1)
+def _html_starts() -> tuple[tuple[re.Pattern[str], re.Pattern[str], bool], ...]:
+    """Start, end, and whether it may interrupt a paragraph: the seven conditions of CommonMark 4.6.
+
+    Made when first needed: importing markdown-it takes 100 ms, which a first paint does not have.
+    """
+    from markdown_it.common.html_blocks import block_names
+    from markdown_it.common.html_re import HTML_OPEN_CLOSE_TAG_STR
+
+    verbatim = "script|pre|style|textarea"
+    return (
+        (
+            re.compile(rf"<(?:{verbatim})(?=\s|>|$)", re.IGNORECASE),
+            re.compile(rf"</(?:{verbatim})>", re.IGNORECASE),
+            True,
+        ),
+        (re.compile(r"<!--"), re.compile(r"-->"), True),
+        (re.compile(r"<\?"), re.compile(r"\?>"), True),
+        (re.compile(r"<![A-Za-z]"), re.compile(r">"), True),
+        (re.compile(r"<!\[CDATA\["), re.compile(r"\]\]>"), True),
+        (re.compile(rf"</?(?:{'|'.join(block_names)})(?=\s|/?>|$)", re.IGNORECASE), _BLANK, True),
+        (re.compile(HTML_OPEN_CLOSE_TAG_STR + r"\s*$"), _BLANK, False),
+    )
 
 
 class Heading(NamedTuple):
@@ -107,7 +116,7 @@ def marker(line: str) -> Marker | None:
 
 def html_end(line: str, in_paragraph: bool) -> re.Pattern[str] | None:
     """The pattern whose line ends the HTML block that this line begins; None if it begins none."""
-    for start, end, interrupts in HTML_STARTS:
+    for start, end, interrupts in _html_starts():
         if start.match(line):
             return end if interrupts or not in_paragraph else None
     return None

@@ -1,35 +1,43 @@
 """A streaming answer: takes text at any rate, draws it in frames, keeps the source beside what is drawn.
 
 `append` only stores; `flush`, called by a `FrameClock`, draws. What is copied, searched and selected is always the
-source text (minus control codes), never what the terminal shows.
+source text (minus control codes), never what the terminal shows. Positions of a selection are offsets into that source,
+so it survives streaming, resizing and folding.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
+from rich.style import Style
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.types import Channel
+from workbench.tui.markdown.answer import ANSWER, REASONING, TOOL, Answer, CodeBlock
+from workbench.tui.markdown.inline import warm
+from workbench.tui.markdown.painter import Mark, Painter, with_cursor
+from workbench.tui.markdown.rows import ASCII, UNICODE, Roles, Row
+from workbench.tui.markdown.search import Match, Matches
+from workbench.tui.markdown.sheet import BLANK, Spot
+from workbench.tui.widgets.stream_view_styles import CSS, ROLES
 
+FIRST_FRAME_S = 0.025
+"""What the first frame of a new text may take: a person waits for it."""
 
-@dataclass(frozen=True, slots=True)
-class CodeBlock:
-    """One fenced or indented block of an answer."""
-
-    language: str
-    """First word of the fence's info string; empty when there is none."""
-    text: str
-    """The code exactly as it stands in the source, without fences and container prefixes."""
+_BASE: dict[int, Roles] = {REASONING: ("reasoning",), ANSWER: (), TOOL: ("code",)}
+_PREFIX = "stream-view--"
 
 
 class StreamView(ScrollView, can_focus=True):
@@ -37,10 +45,39 @@ class StreamView(ScrollView, can_focus=True):
 
     | call | cost |
     |---|---|
-    | `append`, `add_note`, `finish` | stores and wakes the frame clock; nothing is drawn |
-    | `flush` | draws what changed, for at most the given time |
+    | `append`, `finish` | stores and wakes the frame clock; nothing is drawn |
+    | `flush` | draws what changed, for about the given time |
     | `set_text` | draws what is visible in the next frame, the rest over later ones |
     """
+
+    HELP = """
+    # An answer
+
+    The end stays in view until you scroll up, and again when you come back to it (`G`). Copying, searching and
+    selecting with the mouse work on the text as the model wrote it.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {_PREFIX + role for role in ROLES}
+    """
+    | Class | Styles |
+    |---|---|
+    | `stream-view--heading-1` to `…-6` | headings by level |
+    | `stream-view--em`, `…-strong`, `…-strike` | emphasis |
+    | `stream-view--code-inline`, `…-maths`, `…-html` | what is not prose |
+    | `stream-view--link`, `…-image`, `…-definition` | links, alternative texts, reference definitions |
+    | `stream-view--code`, `…-code-bar` | lines of a code block, and the bar beside them |
+    | `stream-view--code-header`, `…-code-language`, `…-code-button` | the line above them |
+    | `stream-view--code-comment`, `…-keyword`, `…-string`, and so on | tokens |
+    | `stream-view--quote`, `…-quote-bar` | quoted text, and the bar beside it |
+    | `stream-view--list-marker` | bullets, numbers, task boxes |
+    | `stream-view--rule`, `…-table-rule`, `…-table-header` | rules and tables |
+    | `stream-view--headline`, `…-reasoning` | the line that reasoning folds into, and its text |
+    | `stream-view--note` | remarks of our own between the lines |
+    | `stream-view--cursor` | the mark at the end of what has arrived |
+    | `stream-view--match`, `…-match-current`, `…-selection` | occurrences of a search, selected text |
+    """
+
+    DEFAULT_CSS = CSS
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "toggle_reasoning", "Thinking", id="answer.reasoning", tooltip="Fold or open the reasoning"),
@@ -50,13 +87,13 @@ class StreamView(ScrollView, can_focus=True):
         Binding("K", "previous_block", "Previous block", id="answer.previous-block", show=False),
     ]
 
-    follow: reactive[bool] = reactive(True)
+    follow: reactive[bool] = reactive(True, init=False)
     """Whether new text keeps the end in view. A person scrolling up clears it, coming back to the end sets it."""
 
-    raw: reactive[bool] = reactive(False)
+    raw: reactive[bool] = reactive(False, init=False)
     """Source text instead of Markdown."""
 
-    reasoning_open: reactive[bool] = reactive(False)
+    reasoning_open: reactive[bool] = reactive(False, init=False)
     """Whether the reasoning is unfolded."""
 
     @dataclass
@@ -98,69 +135,86 @@ class StreamView(ScrollView, can_focus=True):
         """
         super().__init__(id=id, classes=classes)
         self._clock = clock or SystemClock()
-        self._ascii = ascii_only
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._rows: list[str] = []
+        self._glyphs = ASCII if ascii_only else UNICODE
         self._wake: Callable[[], None] | None = None
-        self._streaming = False
-        self._dirty = False
+        self._painter = Painter(self._style_of)
+        self._painting = False
+        self._own_scroll = False
+        self._hidden = False
+        self._dirty = True
+        self._laid_size = Size(0, 0)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """As before the first piece."""
+        self._answer = Answer(self._glyphs, self._spawn, self._clock, raw=self.raw, is_open=self.reasoning_open)
+        self._answer.set_width(max(1, self._laid_size.width))
+        self._spot: Spot | None = None
+        """What is in the first row, while the end is not followed."""
+        self._matches = Matches()
+        self._query = ""
+        self._copied = -1
+        self._is_new = True
+        self._changed()
 
     # -- taking text -------------------------------------------------------------------------------------------------
 
     def append(self, channel: Channel, text: str) -> None:
         """Take a piece as it arrived, cut anywhere. Stores it and wakes the clock; draws nothing."""
-        (self._reasoning if channel is Channel.REASONING else self._text).append(text)
-        self._streaming = True
-        self._changed()
+        if text:
+            self._answer.append(channel, text)
+            self._changed()
 
     def finish(self) -> None:
         """No more is coming: the cursor goes, half-received sequences are settled."""
-        self._streaming = False
+        self._answer.finish()
         self._changed()
+        self.refresh()
 
     def clear(self) -> None:
         """Forget everything, as for the next question."""
-        self._text.clear()
-        self._reasoning.clear()
-        self._streaming = False
+        self._start_over()
         self.follow = True
-        self._changed()
 
     def set_text(self, text: str, reasoning: str = "", *, at_end: bool = False) -> None:
         """Show a finished answer from its beginning (or its end). Long ones are drawn where one looks first."""
-        self.clear()
-        self._text.append(text)
-        self._reasoning.append(reasoning)
+        self._start_over()
+        self._answer.load(text, reasoning)
         self.follow = at_end
-        self._changed()
+        if not at_end:
+            self._scroll(0)
 
     def add_note(self, text: str) -> None:
         """Put a remark of our own, as `stall 1.2s`, on a line by itself after the text so far. Not part of the text."""
+        self._answer.add_note(text)
+        self._changed()
 
     def set_reasoning_facts(self, *, seconds: float | None = None, tokens: int | None = None) -> None:
-        """What the provider says about the reasoning; until then the header shows our own clock and an estimate (~)."""
+        """What the provider says about the reasoning; without it, our own time and an estimate (~) are shown."""
+        self._answer.thinking.seconds, self._answer.thinking.tokens = seconds, tokens
+        self._answer.refresh_headlines()
+        self._changed()
 
     # -- what is there -----------------------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:
         """The answer's source so far, without control codes: what is copied."""
-        return "".join(self._text)
+        return self._answer.source(ANSWER)
 
     @property
     def reasoning(self) -> str:
         """The reasoning so far, without control codes."""
-        return "".join(self._reasoning)
+        return self._answer.source(REASONING)
 
     @property
     def is_streaming(self) -> bool:
         """Between the first `append` and `finish`."""
-        return self._streaming
+        return self._answer.is_streaming
 
     def code_blocks(self) -> tuple[CodeBlock, ...]:
         """The answer's code blocks in order, an unfinished one included."""
-        return ()
+        return self._answer.code_blocks()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -178,24 +232,74 @@ class StreamView(ScrollView, can_focus=True):
         Returns:
             How many there are. An empty query clears the marks.
         """
-        return 0
+        self._query = query
+        self._matches = Matches(self._answer.search(query))
+        section, row = self._row_at(self.scroll_offset.y)
+        self._go_to(self._matches.go_below(section, row.start))
+        self.refresh()
+        return len(self._matches)
 
     def find_next(self) -> tuple[int, int]:
         """Go to the next occurrence, around the end. Returns (which, of how many), from 1; (0, 0) when none."""
-        return 0, 0
+        return self._find_step(1)
 
     def find_previous(self) -> tuple[int, int]:
         """Like `find_next`, backwards."""
-        return 0, 0
+        return self._find_step(-1)
 
     def next_block(self) -> None:
         """Scroll so that the next block is at the top."""
+        below = [y for y in self._answer.block_tops() if y > self.scroll_offset.y]
+        if below:
+            self.scroll_to(y=below[0], animate=False)
 
     def previous_block(self) -> None:
         """Scroll so that the previous block is at the top."""
+        above = [y for y in self._answer.block_tops() if y < self.scroll_offset.y]
+        self.scroll_to(y=above[-1] if above else 0, animate=False)
 
     def copy_code(self) -> None:
         """Ask for the next code block to be copied, starting with the first one in view; repeated calls go on."""
+        blocks = self.code_blocks()
+        if not blocks:
+            return
+        if self._copied < 0:
+            section, row = self._row_at(self.scroll_offset.y)
+            offset = row.start if section == ANSWER else 0 if section < ANSWER else len(self.text)
+            in_view = (i for i, block in enumerate(blocks) if block.start + len(block.text) >= offset)
+            self._copied = next(in_view, 0)
+        else:
+            self._copied = (self._copied + 1) % len(blocks)
+        self._ask_copy(blocks[self._copied])
+
+    def _ask_copy(self, block: CodeBlock) -> None:
+        lines = block.text.count("\n") + 1
+        what = f"{block.language or 'code'}, {lines} {'line' if lines == 1 else 'lines'}"
+        self.post_message(self.CopyRequested(self, block.text, what))
+
+    def _find_step(self, by: int) -> tuple[int, int]:
+        current = self._matches.current
+        # More may have arrived since.
+        self._matches.found = self._answer.search(self._query)
+        if current is not None and current in self._matches.found:
+            self._matches.at = self._matches.found.index(current)
+        self._go_to(self._matches.step(by))
+        self.refresh()
+        return self._matches.position
+
+    def _go_to(self, match: Match | None) -> None:
+        """Bring an occurrence into view, a third from the top if it is not there yet."""
+        if match is None:
+            return
+        if match.section == REASONING:
+            self.reasoning_open = True
+        self._settle()
+        sheet = self._answer.sheet
+        y = sheet.top(match.section) + sheet.sections[match.section].document.find_source(match.start)
+        top, height = self.scroll_offset.y, self._laid_size.height
+        if not top <= y < top + height:
+            self._set_virtual_height()
+            self.scroll_to(y=max(0, y - height // 3), animate=False)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -204,34 +308,214 @@ class StreamView(ScrollView, can_focus=True):
         self._wake = wake
 
     def flush(self, budget_s: float) -> bool:
-        """Draw what has changed, for at most about `budget_s` seconds. True if there is more to do later."""
-        if not self._dirty:
+        """Draw what has changed, for about `budget_s` seconds. True if there is more to do later.
+
+        A view that is not displayed keeps its text and does nothing else.
+        """
+        if self._hidden or not self._laid_size.width:
             return False
-        self._dirty = False
-        width = max(1, self.scrollable_content_region.width)
-        lines = self.text.split("\n")
-        self._rows = [line[i : i + width] for line in lines for i in range(0, len(line) or 1, width)]
-        self.virtual_size = Size(width, len(self._rows))
+        answer = self._answer
+        now = time.perf_counter()
+        deadline = now + (max(budget_s, FIRST_FRAME_S) if self._is_new else budget_s)
+        if self._dirty or answer.has_more:
+            self._dirty = self._is_new = False
+            self._settle(answer.update(deadline))
+        if answer.wants_colours and answer.colour(deadline):
+            self.refresh()
+        filling = answer.sheet.fill(deadline)
+        self._settle(answer.sheet.height)
+        return filling or answer.has_more or answer.wants_colours
+
+    def _settle(self, changed: int = 0) -> None:
+        """Keep the end or the reading place where it is, and have the rows from `changed` on drawn again."""
+        sheet, height = self._answer.sheet, self._laid_size.height
         if self.follow:
-            self.scroll_end(animate=False, immediate=True)
-        self.refresh()
-        return False
+            sheet.lay_out_end(height)
+            top = max(0, sheet.height - height)
+        else:
+            top = sheet.position(self._spot) if self._spot is not None else 0
+            sheet.lay_out_rows(top, top + height)
+            top = min(top, max(0, sheet.height - height))
+        self._set_virtual_height()
+        if top != self.scroll_offset.y:
+            self._scroll(top)
+        elif changed < top + height:
+            first = max(0, changed - top)
+            self.refresh(Region(0, first, self.size.width, height - first))
+        self._remember_place()
 
-    def render_line(self, y: int) -> Strip:
-        row = y + self.scroll_offset.y
-        style = self.rich_style
-        width = self.size.width
-        if row >= len(self._rows):
-            return Strip.blank(width, style)
-        return Strip([Segment(self._rows[row], style)]).adjust_cell_length(width, style)
+    def _set_virtual_height(self) -> None:
+        size = Size(self._laid_size.width, self._answer.sheet.height)
+        if size != self.virtual_size:
+            self.virtual_size = size
 
-    def on_resize(self) -> None:
-        self._changed()
+    def _scroll(self, y: int) -> None:
+        """Scroll without it counting as a person's doing."""
+        self._own_scroll = True
+        self.scroll_target_y = self.scroll_y = y
+        self._own_scroll = False
+
+    def _remember_place(self) -> None:
+        sheet = self._answer.sheet
+        self._spot = sheet.spot(self.scroll_offset.y) if sheet.height else None
 
     def _changed(self) -> None:
         self._dirty = True
         if self._wake is not None:
             self._wake()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._painting = True
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._painting = False
+
+    def render_line(self, y: int) -> Strip:
+        """A row of the screen. Asked for by the mouse instead of the compositor, it says what source it stands for."""
+        width = self.size.width
+        at = y + self.scroll_offset.y
+        section, row = self._row_at(at)
+        if not self._painting:
+            return self._painter.target_strip(row, width, section)
+        if self._answer.is_streaming and at == self._cursor_row() and row.cells < width:
+            row = with_cursor(row, self._glyphs.cursor)
+        marks = self._marks(section, row)
+        if marks:
+            return self._painter.marked_strip(row, _BASE[section], width, marks)
+        return self._painter.strip(row, _BASE[section], width)
+
+    def _row_at(self, y: int) -> tuple[int, Row]:
+        sheet = self._answer.sheet
+        if y < sheet.height:
+            return sheet.row(y)
+        return ANSWER, BLANK._replace(start=len(self._answer.sheet.sections[ANSWER].document.text))
+
+    def _cursor_row(self) -> int:
+        sheet, active = self._answer.sheet, self._answer.active
+        return max(0, sheet.top(active) + sheet.sections[active].body - 1)
+
+    def _marks(self, section: int, row: Row) -> list[Mark]:
+        marks: list[Mark] = []
+        if not row.pieces:
+            return marks
+        if len(self._matches):
+            end = max(piece.start + piece.length for piece in row.pieces)
+            current = self._matches.current
+            for match in self._matches.within(section, row.pieces[0].start, end):
+                role = "match-current" if match == current else "match"
+                marks.append(Mark(match.start, match.end, (role,)))
+        if (selection := self.text_selection) is not None and (span := _selected_span(selection, section)) is not None:
+            marks.append(Mark(*span, ("selection",)))
+        return marks
+
+    def _style_of(self, roles: Roles) -> Style:
+        names = [_PREFIX + role for role in roles if _PREFIX + role in self.COMPONENT_CLASSES]
+        return self.get_visual_style(*names).rich_style
+
+    def _spawn(self, function: Callable[[], None]) -> None:
+        """Run a function in a thread and draw again after it."""
+
+        async def run() -> None:
+            await asyncio.to_thread(function)
+            self._changed()
+
+        self.run_worker(run(), group="colours", exit_on_error=True)
+
+    # -- Textual's side ----------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self._spawn(warm)
+
+    def on_resize(self) -> None:
+        size = self.scrollable_content_region.size
+        if size == self._laid_size or not size.width:
+            return
+        place = None
+        if self._spot is not None and size.width != self._laid_size.width and not self.follow:
+            place = self._reading_place()
+        self._laid_size = size
+        self._answer.set_width(size.width)
+        if place is not None:
+            self._go_back(place)
+        self._settle()
+        self._changed()
+
+    def on_show(self) -> None:
+        self._hidden = False
+        self._changed()
+
+    def on_hide(self) -> None:
+        self._hidden = True
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._painter.reset()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if self._own_scroll or self.scrollable_content_region.size != self._laid_size:
+            return
+        self._copied = -1
+        top, height = round(new_value), self._laid_size.height
+        self._answer.sheet.lay_out_rows(top, top + height)
+        self._remember_place()
+        self.follow = top >= self.max_scroll_y
+        self._changed()
+
+    def watch_follow(self, follow: bool) -> None:
+        self.post_message(self.FollowChanged(self, follow))
+        self._changed()
+
+    def watch_raw(self, raw: bool) -> None:
+        place = self._reading_place()
+        self._answer.set_raw(raw)
+        self._answer.update(time.perf_counter() + FIRST_FRAME_S)
+        self._go_back(place)
+        self._settle()
+        self._changed()
+
+    def watch_reasoning_open(self, is_open: bool) -> None:
+        sheet = self._answer.sheet
+        self._remember_place()
+        sheet.sections[REASONING].is_open = is_open
+        self._answer.refresh_headlines()
+        self._answer.update(time.perf_counter() + FIRST_FRAME_S)
+        self._settle()
+        self._changed()
+
+    def _reading_place(self) -> tuple[int, int]:
+        """Section and source offset of the first row in view."""
+        section, row = self._row_at(self.scroll_offset.y)
+        return section, row.start
+
+    def _go_back(self, place: tuple[int, int]) -> None:
+        """Make the row that shows this source the first one in view."""
+        sheet = self._answer.sheet
+        section, offset = place
+        if sheet.sections[section].body:
+            self._spot = sheet.spot(sheet.top(section) + sheet.sections[section].document.find_source(offset))
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        start = None if selection.start is None else selection.start.transpose
+        end = None if selection.end is None else selection.end.transpose
+        return self._answer.selected(start, end), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """On the headline: fold or open the reasoning. On `[c] copy`: ask for that block to be copied."""
+        if (offset := event.get_content_offset(self)) is None:
+            return
+        y = offset.y + self.scroll_offset.y
+        section, row = self._row_at(y)
+        if section == REASONING and row is self._answer.sheet.sections[REASONING].headline:
+            self.toggle_reasoning()
+            event.stop()
+        elif row.code >= 0 and _is_on_button(row, offset.x):
+            self._ask_copy(next(block for block in self.code_blocks() if block.start == row.code))
+            event.stop()
 
     def action_toggle_reasoning(self) -> None:
         self.toggle_reasoning()
@@ -247,3 +531,26 @@ class StreamView(ScrollView, can_focus=True):
 
     def action_previous_block(self) -> None:
         self.previous_block()
+
+
+def _selected_span(selection: Selection, section: int) -> tuple[int, int] | None:
+    """The part of a section's source that is selected; offsets are (position, section)."""
+    start, end = 0, 1 << 60
+    if selection.start is not None:
+        if section < selection.start.y:
+            return None
+        start = selection.start.x if section == selection.start.y else 0
+    if selection.end is not None:
+        if section > selection.end.y:
+            return None
+        end = selection.end.x if section == selection.end.y else end
+    return start, end
+
+
+def _is_on_button(row: Row, x: int) -> bool:
+    at = 0
+    for piece in row.pieces:
+        if "code-button" in piece.roles:
+            return at <= x < at + len(piece.text)
+        at += len(piece.text)
+    return False

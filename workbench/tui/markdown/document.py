@@ -1,0 +1,456 @@
+"""A growing Markdown text with its rows: which row is where, what of it is laid out, what changed.
+
+Blocks that closed keep their rows; only the open end is laid out again. A block that nobody has looked at has an
+estimated height, which becomes exact when it is laid out: because it came into view, or in idle time (`fill`). So the
+cost of a change follows what is visible, not what is there.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from workbench.tui.markdown.blocks import Block, Container, Kind
+from workbench.tui.markdown.code_colours import CodeColours, Spawn, Tokens
+from workbench.tui.markdown.heights import Heights
+from workbench.tui.markdown.inline import InlineParser, normalise_label
+from workbench.tui.markdown.layout import Setting, estimated_height, lay_out, table_columns
+from workbench.tui.markdown.rows import Glyphs, Piece, Row
+from workbench.tui.markdown.source import SourceSplitter
+from workbench.tui.markdown.splitter import BlockSplitter
+from workbench.tui.markdown.starts import definition
+
+KEPT_BLOCKS = 400
+"""Blocks whose rows stay in memory: several screens of the smallest ones. Heights of all others are kept."""
+
+SETTLED_LINES = 5
+"""Lines of a growing table, delimiter row included, after which its columns keep their widths."""
+
+FEED = 4096
+"""Characters split between two looks at the clock: about a millisecond."""
+
+_UNDECIDED = re.compile(
+    r"[ >]*(?:[-=*_+#`~]{1,3}|\d{1,9}[.)]?|\|[ \t:|-]*|[-*+]\s\[[ xX]?|\$\$?|\\\[?|<[/!]?\w{0,10})\Z"
+)
+"""The beginning of a line that may still become something else: `-` a list, an underline or a rule."""
+
+
+class Place(NamedTuple):
+    """A row that stays the same one while heights elsewhere change. The open end counts as one block."""
+
+    block: int
+    row: int
+
+
+class Document:
+    """Text in, rows out. Rows are numbered from 0 at the top, offsets are into `text`."""
+
+    def __init__(self, glyphs: Glyphs, spawn: Spawn, *, raw: bool = False) -> None:
+        """
+        Args:
+            spawn: See `CodeColours`.
+            raw: Show the source as it is.
+        """
+        self.text = ""
+        self._splitter: BlockSplitter | SourceSplitter = SourceSplitter() if raw else BlockSplitter()
+        self._unfed = ""
+        self._finished = False
+        self._references: dict[str, tuple[str, str]] = {}
+        self._setting = Setting(80, InlineParser().parse, glyphs)
+        self._starts: list[int] = []
+        self._heights = Heights()
+        self._exact: list[bool] = []
+        self._next_inexact = 0
+        self._rows: OrderedDict[int, list[Row]] = OrderedDict()
+        self._tail: list[Row] = []
+        self._tail_blocks: list[Block] = []
+        self._tail_rows: dict[Block, list[Row]] = {}
+        self._columns: dict[int, tuple[int, ...]] = {}
+        self._open_columns: dict[int, tuple[int, ...]] = {}
+        self._notes: list[tuple[int, str]] = []
+        self._colours = CodeColours(spawn)
+        self._code: dict[int, list[int]] = {}
+        """Block numbers of each code block's parts, by its start."""
+        self._uncoloured: set[int] = set()
+        self._lines_above: dict[int, int] = {}
+        """Lines of a code block in the parts before this block number."""
+
+    # -- text --------------------------------------------------------------------------------------------------------
+
+    def append(self, piece: str) -> None:
+        """Take more text; `update` makes it visible."""
+        self.text += piece
+        self._unfed += piece
+
+    def finish(self) -> None:
+        """No more text: nothing is held back any longer."""
+        self._finished = True
+
+    def add_note(self, note: str) -> None:
+        """Put a row with a remark below the row that the text has reached."""
+        self._notes.append((len(self.text), note))
+        index = bisect_left(self._starts, len(self.text)) - 1
+        if index == len(self._starts) - 1 and not self._tail_blocks:
+            self._forget(max(0, index))
+
+    def take_over(self, other: Document) -> None:
+        """Show the text and notes of another document, from the beginning."""
+        self.append(other.text)
+        self._notes = other._notes.copy()
+        self._finished = other._finished
+
+    @property
+    def has_unfed(self) -> bool:
+        return bool(self._unfed)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        return self._heights.total + len(self._tail)
+
+    def row(self, y: int) -> Row:
+        """Row `y`, laid out now if it has to be."""
+        if (below := y - self._heights.total) >= 0:
+            return self._tail[below]
+        index, row = self._heights.find(y)
+        rows = self._rows_of(index)
+        return rows[min(row, len(rows) - 1)]
+
+    def set_width(self, width: int) -> None:
+        """Everything is laid out anew, when it is looked at."""
+        if width == self._setting.width:
+            return
+        self._setting = Setting(width, self._setting.parse, self._setting.glyphs)
+        self._rows.clear()
+        self._columns.clear()
+        self._open_columns.clear()
+        self._tail_rows.clear()
+        self._heights = Heights()
+        for index, block in enumerate(self._splitter.blocks[: len(self._starts)]):
+            self._heights.append(estimated_height(block, width, is_first=index == 0))
+        self._exact = [False] * len(self._starts)
+        self._next_inexact = 0
+        self._lay_out_tail()
+
+    def update(self, deadline_s: float) -> int:
+        """Split what has been appended, until the deadline; lay out the open end. The first row that changed."""
+        self._feed(deadline_s)
+        top, before = self._heights.total, self._tail
+        now: list[Row] = []
+        comparable = True
+        for index in range(len(self._starts), len(self._splitter.blocks)):
+            rows = self._close(index)
+            comparable = comparable and rows is not None
+            if comparable and rows is not None:
+                now += rows
+        self._lay_out_tail()
+        self._colour_finished_code()
+        if comparable:
+            now += self._tail
+        same = 0
+        for old, new in zip(before, now, strict=False):
+            if old is not new and old != new:
+                break
+            same += 1
+        return top + same
+
+    def lay_out_rows(self, top: int, bottom: int) -> None:
+        """Make the heights of the blocks between these rows exact."""
+        if top >= self._heights.total:
+            return
+        index, row = self._heights.find(max(0, top))
+        y = top - row
+        while index < len(self._heights) and y < bottom:
+            self._make_exact(index)
+            y += self._heights[index]
+            index += 1
+
+    def lay_out_end(self, rows: int) -> None:
+        """Make the heights of the last blocks exact, as many as fill so many rows."""
+        rows -= len(self._tail)
+        index = len(self._heights) - 1
+        while rows > 0 and index >= 0:
+            self._make_exact(index)
+            rows -= self._heights[index]
+            index -= 1
+
+    def fill(self, deadline_s: float) -> bool:
+        """Make heights exact from the top on, until the deadline. True while some are not."""
+        count = len(self._heights)
+        while self._next_inexact < count:
+            if time.perf_counter() >= deadline_s:
+                return True
+            self._make_exact(self._next_inexact)
+            self._next_inexact += 1
+        return False
+
+    @property
+    def wants_colours(self) -> bool:
+        return self._colours.is_busy
+
+    def colour(self, deadline_s: float) -> bool:
+        """Go on colouring code until the deadline. True when rows have changed."""
+        done = self._colours.step(deadline_s)
+        for first in done:
+            for index in self._code.get(first, ()):
+                self._rows.pop(index, None)
+        return bool(done)
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    def place(self, y: int) -> Place:
+        total = self._heights.total
+        return Place(len(self._heights), y - total) if y >= total else Place(*self._heights.find(y))
+
+    def position(self, place: Place) -> int:
+        """Where that row is now."""
+        block = min(place.block, len(self._heights))
+        return min(self._heights.top(block) + place.row, max(0, self.height - 1))
+
+    def source_at(self, y: int) -> int:
+        """Offset of the text that row `y` begins with."""
+        return self.row(y).start if 0 <= y < self.height else 0
+
+    def find_source(self, offset: int) -> int:
+        """The row that shows the character at `offset`; its block is laid out for that."""
+        index = bisect_right(self._starts, offset) - 1
+        tail_start = self._tail_blocks[0].start if self._tail_blocks else len(self.text) + 1
+        if offset >= tail_start or index < 0:
+            top, rows = self._heights.total, self._tail
+        else:
+            self._make_exact(index)
+            top, rows = self._heights.top(index), self._rows_of(index)
+        best = 0
+        for number, row in enumerate(rows):
+            if row.pieces and any(piece.length for piece in row.pieces) and row.start <= offset:
+                best = number
+        return top + best
+
+    def block_tops(self) -> list[int]:
+        """First content row of every block that is not a further part of one, blank rows above not counted."""
+        tops = []
+        for index, block in enumerate(self._splitter.blocks[: len(self._starts)]):
+            if not block.is_part and block.kind is not Kind.RAW:
+                tops.append(self._heights.top(index) + _gap(block, index == 0))
+        y = self._heights.total
+        for block in self._tail_blocks:
+            if not block.is_part:
+                tops.append(y + _gap(block, not self._starts and block is self._tail_blocks[0]))
+            y += len(self._tail_rows.get(block, ()))
+        return tops
+
+    def code_blocks(self) -> Iterator[tuple[int, str, str]]:
+        """Start, language and code of each code block, an unfinished one included."""
+        first, language, parts = -1, "", list[str]()
+        for block in self._all_blocks():
+            if block.kind is not Kind.CODE:
+                continue
+            if block.first != first:
+                if first >= 0:
+                    yield first, language, "\n".join(parts)
+                first, language, parts = block.first, _language(block), []
+            if block.lines:
+                parts.append(block.content(self.text))
+        if first >= 0:
+            yield first, language, "\n".join(parts)
+
+    # -- blocks ------------------------------------------------------------------------------------------------------
+
+    def _all_blocks(self) -> list[Block]:
+        self._feed(float("inf"))
+        return self._splitter.blocks + self._splitter.tail()
+
+    def _feed(self, deadline_s: float) -> None:
+        if not self._unfed:
+            if self._finished and self._splitter.unfinished:
+                self._splitter.finish()
+            return
+        at = 0
+        while at < len(self._unfed):
+            self._splitter.feed(self._unfed[at : at + FEED])
+            at += FEED
+            if time.perf_counter() >= deadline_s:
+                break
+        self._unfed = self._unfed[at:]
+        if not self._unfed and self._finished:
+            self._splitter.finish()
+
+    def _block(self, index: int) -> Block:
+        return self._splitter.blocks[index]
+
+    def _above(self, index: int) -> tuple[Container, ...] | None:
+        return self._block(index - 1).containers if index else None
+
+    def _close(self, index: int) -> list[Row] | None:
+        """Take block `index` among the closed ones. Its rows, if they are what the open end showed."""
+        block = self._block(index)
+        if index and self._notes and self._notes[-1][0] > block.start:
+            self._forget(index - 1)
+        rows = self._tail_rows.get(block) if block.kind is not Kind.TABLE else None
+        self._starts.append(block.start)
+        if block.kind is Kind.CODE:
+            parts = self._code.setdefault(block.first, [])
+            above = parts[-1] if parts else -1
+            self._lines_above[index] = self._lines_above[above] + len(self._block(above).lines) if parts else 0
+            parts.append(index)
+            self._uncoloured.add(block.first)
+        elif block.kind is Kind.DEFINITION:
+            self._define(block)
+        if rows is None:
+            self._heights.append(estimated_height(block, self._setting.width, is_first=index == 0))
+            self._exact.append(False)
+            return None
+        rows = self._with_notes(rows, block.start, self._start_after(index))
+        self._heights.append(len(rows))
+        self._exact.append(True)
+        self._keep(index, rows)
+        return rows
+
+    def _start_after(self, index: int) -> int:
+        """Where the block after this one starts; far beyond the end, when there is none yet."""
+        if index + 1 < len(self._splitter.blocks):
+            return self._block(index + 1).start
+        return self._tail_blocks[0].start if self._tail_blocks else len(self.text) + 1
+
+    def _lay_out_tail(self) -> None:
+        held = 0
+        unfinished = self._splitter.unfinished
+        if not self._finished and len(unfinished) < 40 and _UNDECIDED.match(unfinished):
+            held = len(unfinished)
+        blocks = self._splitter.tail(held)
+        above = self._above(len(self._splitter.blocks))
+        known, self._tail_rows = self._tail_rows, {}
+        self._tail_blocks = blocks
+        self._tail = []
+        for number, block in enumerate(blocks):
+            rows = known.get(block)
+            if rows is None:
+                rows = self._lay_out(block, above, None, self._growing_columns(block))
+            self._tail_rows[block] = rows
+            above = block.containers
+            if self._notes:
+                after = blocks[number + 1].start if number + 1 < len(blocks) else len(self.text) + 1
+                rows = self._with_notes(rows, block.start, after)
+            self._tail += rows
+        if not blocks and not self._splitter.blocks:
+            self._tail = [self._note_row(text, 0) for _, text in self._notes]
+
+    def _lay_out(
+        self, block: Block, above: tuple[Container, ...] | None, index: int | None, widths: tuple[int, ...] | None
+    ) -> list[Row]:
+        tokens = self._colours.tokens(block.first) if index is not None and block.kind is Kind.CODE else None
+        skipped = self._lines_above[index] if tokens is not None and index is not None else 0
+
+        def colours(line: int) -> Tokens | None:
+            number = skipped + line
+            return tokens[number] if tokens is not None and number < len(tokens) else None
+
+        return lay_out(block, self.text, self._setting, above, colours=colours, widths=widths)
+
+    def _rows_of(self, index: int) -> list[Row]:
+        if (rows := self._rows.get(index)) is not None:
+            self._rows.move_to_end(index)
+            return rows
+        block = self._block(index)
+        widths = self._settled_columns(block) if block.kind is Kind.TABLE and block.is_part else None
+        rows = self._lay_out(block, self._above(index), index, widths)
+        rows = self._with_notes(rows, block.start, self._start_after(index))
+        self._keep(index, rows)
+        return rows
+
+    def _keep(self, index: int, rows: list[Row]) -> None:
+        self._rows[index] = rows
+        if len(self._rows) > KEPT_BLOCKS:
+            self._rows.popitem(last=False)
+
+    def _forget(self, index: int) -> None:
+        """Lay this block out anew when it is next looked at."""
+        self._rows.pop(index, None)
+        if index < len(self._exact):
+            self._exact[index] = False
+            self._next_inexact = min(self._next_inexact, index)
+
+    def _make_exact(self, index: int) -> None:
+        if not self._exact[index]:
+            self._heights[index] = len(self._rows_of(index))
+            self._exact[index] = True
+
+    # -- what rows depend on beyond their block ----------------------------------------------------------------------
+
+    def _growing_columns(self, block: Block) -> tuple[int, ...] | None:
+        """Widths for a table at the open end: kept once it has a few rows, so that they do not jump."""
+        if block.kind is not Kind.TABLE:
+            return None
+        if block.is_part:
+            return self._settled_columns(block)
+        if len(block.lines) < SETTLED_LINES:
+            return None
+        if block.first not in self._open_columns:
+            self._open_columns[block.first] = table_columns(block, self.text, self._setting)
+        return self._open_columns[block.first]
+
+    def _settled_columns(self, part: Block) -> tuple[int, ...]:
+        """Widths for a further part of a table: those of its first part."""
+        if part.first not in self._columns:
+            index = bisect_left(self._starts, part.first)
+            self._columns[part.first] = table_columns(self._block(index), self.text, self._setting)
+        return self._columns[part.first]
+
+    def _define(self, block: Block) -> None:
+        """Learn link references; blocks that were waiting for them are laid out again."""
+        labels = []
+        for line in block.lines:
+            if (found := definition(self.text[line.start : line.end])) is not None:
+                label = normalise_label(found.label)
+                if label not in self._references:
+                    self._references[label] = (found.target, found.title)
+                    labels.append(re.escape(found.label))
+        if not labels:
+            return
+        parse = InlineParser(self._references).parse
+        self._setting = Setting(self._setting.width, parse, self._setting.glyphs)
+        self._tail_rows.clear()
+        for use in re.finditer(rf"\[(?:{'|'.join(labels)})\](?!:)", self.text, re.IGNORECASE):
+            self._forget(max(0, bisect_right(self._starts, use.start()) - 1))
+
+    def _colour_finished_code(self) -> None:
+        """Hand code blocks over to be coloured, once no further part of them can come."""
+        if not self._uncoloured or self._unfed:
+            return
+        growing = self._tail_blocks[0].first if self._tail_blocks else -1
+        for first in sorted(self._uncoloured - {growing}):
+            self._uncoloured.discard(first)
+            blocks = [self._block(index) for index in self._code[first]]
+            code = "\n".join([block.content(self.text) for block in blocks if block.lines])
+            self._colours.add(first, _language(blocks[0]), code)
+
+    def _with_notes(self, rows: list[Row], start: int, after: int) -> list[Row]:
+        """The rows with notes below those that the text had reached when they were added."""
+        notes = [note for note in self._notes if start < note[0] <= after or (note[0] == 0 and not start)]
+        if not notes:
+            return rows
+        rows = rows.copy()
+        for offset, text in notes:
+            place = len(rows)
+            while place > 0 and rows[place - 1].start >= max(1, offset):
+                place -= 1
+            rows.insert(place, self._note_row(text, offset))
+        return rows
+
+    def _note_row(self, text: str, offset: int) -> Row:
+        mark = self._setting.glyphs.note
+        piece = Piece(f"{mark} {text} {mark}", ("note",), offset, 0)
+        return Row((piece,), len(piece.text), offset)
+
+
+def _language(block: Block) -> str:
+    return block.info.split(maxsplit=1)[0] if block.info.strip() else ""
+
+
+def _gap(block: Block, is_first: bool) -> int:
+    return int(block.blank_before and not is_first)
