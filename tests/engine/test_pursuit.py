@@ -372,7 +372,7 @@ def test_a_cancelled_caller_leaves_nothing_behind_wherever_it_stands() -> None:
                     await caller
 
                 assert (admission.waiting, admission.unsettled, adapter.book.open_now) == (0, 0, 0)
-                assert len(engine._flights) == 0
+                assert engine._intake.under_way == 0
 
     virtually(main)
 

@@ -132,7 +132,7 @@ def test_a_caller_who_leaves_at_any_moment_leaves_nothing_behind(
             await asyncio.sleep(stop_after_s)
             caller.cancel()
             await asyncio.wait({caller})
-            assert len(engine._flights) == 0
+            assert engine._intake.under_way == 0
             traffic = engine.statistics().traffic
             assert (traffic.queued, traffic.in_flight, traffic.backing_off) == (0, 0, 0)
             assert traffic.answered + traffic.failed + traffic.incomplete + traffic.cancelled == traffic.requests

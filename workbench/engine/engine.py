@@ -7,7 +7,6 @@ generator they iterate. Composition only: what happens to a request is in `pursu
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -22,26 +21,26 @@ from workbench.core.events import Failed, Finished, StreamEvent
 from workbench.core.paths import Paths
 from workbench.core.pricing import Price, PriceTable, cost_usd
 from workbench.core.settings import Settings
-from workbench.core.types import CacheMode, FinishReason, Request, Result, Route, Timing, Usage
+from workbench.core.stats import Percentiles
+from workbench.core.types import Request, Result, Route, Usage
 from workbench.engine.admission import Admission
 from workbench.engine.breaker import CircuitStats
-from workbench.engine.cache import CacheStats, ResponseCache, cache_key
-from workbench.engine.flight import Flight, FlightBoard, Reader, follow
+from workbench.engine.cache import CacheStats, ResponseCache
 from workbench.engine.gate import Gate
+from workbench.engine.intake import Intake
 from workbench.engine.keyring import Keyring, read_system_keyring
 from workbench.engine.lane_values import Change
 from workbench.engine.limiter import Limiter, LimiterOptions
+from workbench.engine.limiter_stats import LimiterStats
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice, NoticeBoard
-from workbench.engine.observation import Observation
-from workbench.engine.pursuit import Pursuit
-from workbench.engine.records import Population, RequestRecord, Traffic
+from workbench.engine.poll_watch import PollWatch
+from workbench.engine.records import RequestRecord, Traffic
 from workbench.engine.router import Router, Target
-from workbench.engine.services import Order, Services
+from workbench.engine.services import Services
 from workbench.engine.wires import Wires
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
 from workbench.providers.capabilities import ParameterMemory
-from workbench.providers.fitting import fit
 from workbench.providers.http import PoolStatistics
 
 
@@ -55,6 +54,10 @@ class EngineStatistics:
     """None when the cache is turned off in the settings."""
     pools: tuple[PoolStatistics, ...]
     notices: tuple[Notice, ...]
+    limits: LimiterStats | None
+    """None with another limiter than the built-in one, and while the engine is closed."""
+    stamp_error_s: Percentiles
+    """How long the loop went without looking at its sockets, over the last minute: how late stamps may be."""
 
 
 class Engine:
@@ -95,7 +98,8 @@ class Engine:
         self._notices = NoticeBoard(self._clock, on_notice)
         self._hub = MetricsHub(on_record)
         self._gate = Gate(self._clock)
-        self._flights = FlightBoard()
+        self._intake = Intake(self._router, self._hub, self._clock)
+        self._watch = PollWatch(self._clock.monotonic_ns)
         self._memory = ParameterMemory()
         self._given_adapters = adapters
         self._given_admission = admission
@@ -105,6 +109,7 @@ class Engine:
         self._price_table: PriceTable | None = None
         self._cache: ResponseCache | None = None
         self._wires: Wires | None = None
+        self._limiter: Limiter | None = None
         self._services: Services | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warming: asyncio.Task[None] | None = None
@@ -118,21 +123,25 @@ class Engine:
         self._price_table = PriceTable.load(self._settings, self._paths.prices_file)
         self._loop = asyncio.get_running_loop()
         self._notices.bind(self._loop)
+        self._watch.install(self._loop)
         if self._settings.cache.enabled:
             self._cache = ResponseCache(self._paths.responses, self._settings.cache, self._clock, self._notices.tell)
         self._wires = Wires(self._environ, self._clock, self._memory, self._given_adapters)
+        admission = self._given_admission
+        if admission is None:
+            admission = self._limiter = self._open_limiter()
         self._services = Services(
             settings=self._settings,
             clock=self._clock,
             rng=self._rng,
             adapter_for=self._wires.adapter_for,
-            admission=self._given_admission or self._limiter(),
+            admission=admission,
             gate=self._gate,
             memory=self._memory,
             cache=self._cache,
             hub=self._hub,
             cost_of=self._cost_of,
-            stamp_error_ns=lambda _: 0,
+            stamp_error_ns=self._watch.worst_ns,
             budgets={},
         )
         self._warming = asyncio.create_task(asyncio.to_thread(self._price_table.warm), name="read prices")
@@ -145,14 +154,15 @@ class Engine:
         if services is None or self._wires is None or self._warming is None:
             return
         # From the callers inwards: requests end first, then what they stood on.
-        await self._flights.aclose()
+        await self._intake.aclose()
         await services.admission.aclose()
         await self._wires.aclose()
         if self._cache is not None:
             await self._cache.aclose()
         await asyncio.wait({self._warming})
+        self._watch.remove()
 
-    def _limiter(self) -> Limiter:
+    def _open_limiter(self) -> Limiter:
         limits = self._settings.limits
         return Limiter(
             keys=lambda spec: self.keyring(spec).keys,
@@ -200,66 +210,7 @@ class Engine:
         raise AssertionError("a stream ends with a terminal event")
 
     def _events(self, request: Request, *, stream: bool, quiet: bool) -> AsyncGenerator[StreamEvent, None]:
-        submitted_ns = 0
-
-        def begin() -> Reader:
-            nonlocal submitted_ns
-            services = self._check_open()
-            submitted_ns = self._clock.monotonic_ns()
-            return self._begin(services, request, submitted_ns, stream=stream, quiet=quiet)
-
-        return follow(self._flights, begin, lambda ending: self._record_spare(request, submitted_ns, ending))
-
-    def _begin(self, services: Services, request: Request, submitted_ns: int, *, stream: bool, quiet: bool) -> Reader:
-        try:
-            targets = self._router.route(request.model)
-            keys = self._cache_keys(request, targets)
-        except WorkbenchError as error:
-            refused = error
-
-            async def refuse(flight: Flight) -> None:
-                self._refuse(flight, request, submitted_ns, refused)
-
-            return self._flights.launch(None, submitted_ns, refuse, quiet=quiet)
-        key = _flight_key(request, keys, stream=stream)
-        if key is not None and (joined := self._flights.join(key, quiet=quiet)) is not None:
-            return joined
-        order = Order(request, targets, keys, submitted_ns, stream)
-        return self._flights.launch(
-            key, submitted_ns, lambda flight: Pursuit(services, order, flight).run(), quiet=quiet
-        )
-
-    def _cache_keys(self, request: Request, targets: tuple[Target, ...]) -> tuple[str, ...]:
-        if self._cache is None or request.cache is CacheMode.OFF:
-            return ()
-        keys = []
-        for target in targets:
-            # Without what this run has learnt to leave out: the same question finds its answer in the next run too.
-            fitted = fit(target.spec, target.route.wire_model, request.params)
-            keys.append(
-                cache_key(target.route, request.messages, fitted.body, request.sample, family=fitted.family.value)
-            )
-        return tuple(keys)
-
-    def _refuse(self, flight: Flight, request: Request, submitted_ns: int, error: WorkbenchError) -> None:
-        """End a request that has nowhere to go."""
-        now_ns = self._clock.monotonic_ns()
-        partial = _nothing(request, submitted_ns, now_ns, FinishReason.INCOMPLETE)
-        Observation(self._hub, request, submitted_ns).finish(Population.FAILED, partial, error)
-        flight.emit(Failed(now_ns, error, partial))
-
-    def _record_spare(self, request: Request, submitted_ns: int, ending: Finished | Failed | None) -> None:
-        """A caller who shared another's call, or left one that goes on, is a request too."""
-        now_ns = self._clock.monotonic_ns()
-        observation = Observation(self._hub, request, submitted_ns)
-        match ending:
-            case Finished(result=result):
-                observation.finish(Population.SHARED, result)
-            case Failed(error=error, partial=partial):
-                observation.finish(Population.FAILED, partial, error)
-            case None:
-                left = _nothing(request, submitted_ns, now_ns, FinishReason.CANCELLED)
-                observation.finish(Population.CANCELLED, left)
+        return self._intake.events(self._check_open, request, stream=stream, quiet=quiet)
 
     def _check_open(self) -> Services:
         if self._services is None:
@@ -285,9 +236,9 @@ class Engine:
         return self._router.rows
 
     @property
-    def admission(self) -> Admission:
-        """The limiter: its lanes, keys and history. Raises EngineClosed."""
-        return self._check_open().admission
+    def limiter(self) -> Limiter | None:
+        """For whoever looks at limits or sets them by hand; None with another limiter, or before it is open."""
+        return self._limiter
 
     @property
     def records(self) -> tuple[RequestRecord, ...]:
@@ -336,12 +287,15 @@ class Engine:
         return await self._wires.warm(targets, requests)
 
     def statistics(self) -> EngineStatistics:
+        now_ns = self._clock.monotonic_ns()
         return EngineStatistics(
-            traffic=self._hub.statistics(self._clock.monotonic_ns()),
+            traffic=self._hub.statistics(now_ns),
             circuits=self._gate.statistics(),
             cache=None if self._cache is None else self._cache.statistics(),
             pools=() if self._wires is None else self._wires.statistics(),
             notices=self._notices.all(),
+            limits=self._limiter.statistics() if self._limiter is not None else None,
+            stamp_error_s=self._watch.percentiles(now_ns),
         )
 
     def reset_circuit_breakers(self) -> int:
@@ -358,31 +312,3 @@ class Engine:
         if route not in self._prices:
             self._prices[route] = self._price_table.price_of(route)
         return cost_usd(usage, self._prices[route])
-
-
-def _flight_key(request: Request, cache_keys: tuple[str, ...], *, stream: bool) -> str | None:
-    """Requests with equal keys may share a call: same targets and words, same patience, same use of the cache."""
-    if not cache_keys:
-        return None
-    parts = (
-        *cache_keys,
-        request.cache.value,
-        int(request.priority),
-        request.deadline_s,
-        request.max_retries,
-        stream,
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _nothing(request: Request, submitted_ns: int, now_ns: int, reason: FinishReason) -> Result:
-    return Result(
-        text="",
-        reasoning="",
-        finish_reason=reason,
-        usage=None,
-        cost_usd=None,
-        timing=Timing(submitted_ns, done_ns=now_ns),
-        route=Route(spec=request.model, provider="", wire_model=request.model, base_url=""),
-        attempts=0,
-    )
