@@ -1,8 +1,8 @@
 """Everything that has no adapter of its own, through litellm: slow, large, and it knows a hundred providers.
 
 Imported on first use, in a worker thread (4–5 s), and told beforehand to fetch nothing and to read no `.env`. Its
-retries, caches, callbacks and logs are off. It reports "stop" for a stream that broke off, and counts tokens that
-nobody stated: both are told apart here from what the provider really said.
+retries, caches, callbacks, logs and token counters are off. It reports "stop" for a stream that broke off, and usage
+that nobody stated: both are told apart here from what the provider really said.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from workbench.core.clock import Clock
-from workbench.core.errors import ProviderError, UnsupportedParameter
+from workbench.core.errors import ConnectionFailed, ProviderError, TimedOut, TimeoutKind, UnsupportedParameter
 from workbench.core.events import Delta, UsageReport
-from workbench.core.types import Channel, FinishReason, Usage, UsageSource
+from workbench.core.types import Channel, FinishReason, Usage
 from workbench.providers.base import Call, WireAlive, WireEnd, WireEvent, WireOpened
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.chat_decoder import FINISH_REASONS
@@ -58,6 +58,9 @@ def import_litellm() -> Any:
     litellm.num_retries = 0
     litellm.cache = None
     litellm.drop_params = False
+    # It would count what nobody stated, with tokenizers that it downloads while the event loop stands still.
+    litellm.disable_token_counter = True
+    litellm.disable_hf_tokenizer_download = True
     for name in (
         "callbacks",
         "success_callback",
@@ -116,14 +119,14 @@ class LiteLLMAdapter:
         if close is not None:
             await close()
 
-    async def _wait(self, watch: Watch, awaitable: Awaitable[T], witness: Witness) -> T:
+    async def _wait(self, watch: Watch, awaitable: Awaitable[T], witness: Witness, *, reading: bool = False) -> T:
         try:
             return await watch.wait(awaitable)
         except StopAsyncIteration:
             raise
         except Exception as exc:
             # litellm raises its own, its SDKs' and its HTTP clients' classes alike: everything is translated here.
-            raise litellm_error(exc, witness, self._clock) from exc
+            raise litellm_error(exc, witness, self._clock, reading=reading) from exc
 
     async def _streamed(
         self, answer: Any, watch: Watch, witness: Witness, headers: Headers
@@ -135,7 +138,7 @@ class LiteLLMAdapter:
         tools: set[int] = set()
         while True:
             try:
-                chunk = await self._wait(watch, anext(chunks), witness)
+                chunk = await self._wait(watch, anext(chunks), witness, reading=True)
             except StopAsyncIteration:
                 break
             at_ns = self._clock.monotonic_ns()
@@ -151,8 +154,9 @@ class LiteLLMAdapter:
                 yield WireAlive(at_ns)
             raw = getattr(choice, "finish_reason", None) or raw
         at_ns = self._clock.monotonic_ns()
-        if usage is not None:
-            yield UsageReport(at_ns, _usage(usage, stated=_was_stated(answer)))
+        # With its token counters off, usage that nobody stated comes as zeros.
+        if usage is not None and (counted := _usage(usage)).total:
+            yield UsageReport(at_ns, counted)
         if not raw or _made_up_its_end(answer):
             raise witness.cut_off(headers, nothing=False, began=began)
         yield _end(raw, at_ns)
@@ -211,7 +215,7 @@ def _whole(answer: Any, at_ns: int) -> list[WireEvent]:
     choice = answer.choices[0]
     out: list[WireEvent] = list(_deltas(choice.message, at_ns, set()))
     if (usage := getattr(answer, "usage", None)) is not None:
-        out.append(UsageReport(at_ns, _usage(usage, stated=True)))
+        out.append(UsageReport(at_ns, _usage(usage)))
     out.append(_end(choice.finish_reason or "", at_ns))
     return out
 
@@ -220,7 +224,7 @@ def _end(raw: str, at_ns: int) -> WireEnd:
     return WireEnd(at_ns, FINISH_REASONS.get(raw.lower(), FinishReason.STOP), raw)
 
 
-def _usage(usage: Any, *, stated: bool) -> Usage:
+def _usage(usage: Any) -> Usage:
     before = getattr(usage, "prompt_tokens_details", None)
     after = getattr(usage, "completion_tokens_details", None)
     written = getattr(usage, "cache_creation_input_tokens", None) or getattr(before, "cache_creation_tokens", None)
@@ -230,14 +234,7 @@ def _usage(usage: Any, *, stated: bool) -> Usage:
         cache_write=written or 0,
         output=usage.completion_tokens or 0,
         reasoning=getattr(after, "reasoning_tokens", None) or 0,
-        source=UsageSource.PROVIDER if stated else UsageSource.ESTIMATED,
     )
-
-
-def _was_stated(answer: Any) -> bool:
-    """False when no chunk carried usage, so that litellm counted by itself."""
-    chunks = getattr(answer, "chunks", None)
-    return chunks is None or any(getattr(chunk, "usage", None) is not None for chunk in chunks)
 
 
 def _made_up_its_end(answer: Any) -> bool:
@@ -256,23 +253,26 @@ _JSON_INSIDE: Final = re.compile(r"\{.*\}", re.DOTALL)
 _NOISE: Final = re.compile(r"^(?:litellm\.\w+: |\w+Exception - |\w+Error: |Error code: \d+ - )+")
 
 
-def litellm_error(exc: BaseException, witness: Witness, clock: Clock) -> ProviderError:
+def litellm_error(exc: BaseException, witness: Witness, clock: Clock, *, reading: bool = False) -> ProviderError:
     """What litellm raised, by its status and its words; its classes are looked at by name only."""
     name = type(exc).__name__
     status = getattr(exc, "status_code", None)
-    if not isinstance(status, int) or name in ("APIConnectionError", "Timeout") or status >= 500:
+    said = witness.clean(str(exc))
+    if not isinstance(status, int) or status >= 500 or name in ("APIConnectionError", "Timeout"):
         # A connection that failed comes as one of these, with the failure itself as its cause.
-        translation = translate(exc, witness.place)
+        translation = translate(exc, witness.place, reading=reading)
         if isinstance(translation, ProviderError):
             return translation
+    match name:
+        case "APIConnectionError":
+            return ConnectionFailed(f"Cannot reach {witness.place.host}: {said}", **witness.details())
+        case "Timeout":
+            return TimedOut(f"{witness.place.host} took too long.", kind=TimeoutKind.TOTAL, **witness.details())
+        case "UnsupportedParamsError" if refused := _refused_parameter(str(exc)):
+            details = witness.details(hint=f"Leave out {refused}.")
+            return UnsupportedParameter(f"litellm: {said}", parameter=refused, **details)
     body = _body(str(getattr(exc, "message", None) or exc), name, getattr(exc, "code", None))
-    if name == "UnsupportedParamsError" and (refused := _refused_parameter(str(exc))):
-        return UnsupportedParameter(
-            f"litellm: {witness.clean(str(exc))}", parameter=refused, **witness.details(hint=f"Leave out {refused}.")
-        )
-    if not isinstance(status, int):
-        status = 500
-    return witness.refused(status, _error_headers(exc), body, clock.wall())
+    return witness.refused(status if isinstance(status, int) else 500, _error_headers(exc), body, clock.wall())
 
 
 def _body(message: str, name: str, code: Any) -> bytes:
