@@ -24,7 +24,9 @@ from typing import NamedTuple
 import h2.config
 import h2.connection
 import h2.events
+from h2.settings import SettingCodes
 
+from workbench.providers.h2_frames import DEFAULT_MAX_FRAME, DEFAULT_WINDOW, FrameType, frame
 from workbench.simulator.certificate import temporary_certificate
 
 WORDS = (" lorem", " ipsum")
@@ -149,35 +151,53 @@ class _Http1(asyncio.Protocol):
 
 
 class _Http2(asyncio.Protocol):
+    """h2 keeps the state; data goes past it in frames of our own, or this server would be the slowest part."""
+
     def __init__(self, pacer: Pacer) -> None:
         self._pacer = pacer
         self._connection = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding=None, validate_inbound_headers=False)
         )
         self._tasks: dict[int, Task] = {}
-        self._waiting: dict[int, deque[tuple[bytes, bool]]] = {}
+        self._window = DEFAULT_WINDOW
+        self._stream_window = DEFAULT_WINDOW
+        self._windows: dict[int, int] = {}
+        self._waiting: dict[int, deque[bytes]] = {}
+        """What each stream has yet to send; its last piece ends it."""
+        self._over: set[int] = set()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._connection.initiate_connection()
-        self._flush()
+        transport.write(self._connection.data_to_send())
 
     def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
         for received in self._connection.receive_data(data):
             match received:
                 case h2.events.RequestReceived(stream_id=int(stream_id)):
                     path = next(bytes(value) for name, value in received.headers if name == b":path")
                     self._tasks[stream_id] = Task.of(path.decode())
+                    self._windows[stream_id] = self._stream_window
+                case h2.events.RemoteSettingsChanged(changed_settings=changed):
+                    if (window := changed.get(SettingCodes.INITIAL_WINDOW_SIZE)) is not None:
+                        self._stream_window = window.new_value
                 case h2.events.DataReceived(stream_id=int(stream_id)):
                     self._connection.acknowledge_received_data(received.flow_controlled_length, stream_id)
                 case h2.events.StreamEnded(stream_id=int(stream_id)):
                     self._answer(stream_id, self._tasks.pop(stream_id))
-                case h2.events.WindowUpdated():
-                    for stream_id in list(self._waiting):
-                        self._drain(stream_id)
-        self._flush()
+                case h2.events.WindowUpdated(stream_id=stream_id, delta=int(delta)):
+                    if not stream_id:
+                        self._window += delta
+                    elif stream_id in self._windows:
+                        self._windows[stream_id] += delta
+                    for waiting in list(self._waiting):
+                        self._drain(waiting)
+                case h2.events.StreamReset(stream_id=int(stream_id)):
+                    self._waiting.pop(stream_id, None)
+        self._transport.write(self._connection.data_to_send())
 
     def _answer(self, stream_id: int, task: Task) -> None:
         kind = "application/json" if task.mode == "whole" else "text/event-stream; charset=utf-8"
@@ -186,34 +206,39 @@ class _Http2(asyncio.Protocol):
         if task.mode == "paced":
             self._pacer.add(events(task.chunks), lambda data, last: self._send(stream_id, data, last), task.rate)
             return
-        pieces = [whole(task.chunks)] if task.mode == "whole" else events(task.chunks)
-        self._waiting[stream_id].extend((piece, piece is pieces[-1]) for piece in pieces)
+        answer = [whole(task.chunks)] if task.mode == "whole" else events(task.chunks)
+        self._waiting[stream_id].extend(
+            piece[start : start + DEFAULT_MAX_FRAME]
+            for piece in answer
+            for start in range(0, len(piece), DEFAULT_MAX_FRAME)
+        )
+        self._over.add(stream_id)
         self._drain(stream_id)
 
     def _send(self, stream_id: int, data: bytes, last: bool) -> None:
-        self._waiting[stream_id].append((data, last))
-        self._drain(stream_id)
-        self._flush()
+        if stream_id in self._waiting:
+            self._waiting[stream_id].append(data)
+            if last:
+                self._over.add(stream_id)
+            self._drain(stream_id)
 
     def _drain(self, stream_id: int) -> None:
-        waiting = self._waiting[stream_id]
-        while waiting:
-            data, last = waiting[0]
-            room = min(self._connection.local_flow_control_window(stream_id), self._connection.max_outbound_frame_size)
-            if room < len(data) and room < 1024:
-                return
-            waiting.popleft()
-            if room < len(data):
-                waiting.appendleft((data[room:], last))
-                data, last = data[:room], False
-            self._connection.send_data(stream_id, data, end_stream=last)
-            if last:
-                del self._waiting[stream_id]
-                return
-
-    def _flush(self) -> None:
         assert self._transport is not None
-        self._transport.write(self._connection.data_to_send())
+        waiting = self._waiting[stream_id]
+        # The response's head, if it has not gone yet, before its data.
+        out = [self._connection.data_to_send()]
+        while waiting and len(waiting[0]) <= min(self._window, self._windows[stream_id]):
+            data = waiting.popleft()
+            self._window -= len(data)
+            self._windows[stream_id] -= len(data)
+            if waiting or stream_id not in self._over:
+                out.append(frame(FrameType.DATA, 0, stream_id, data))
+            else:
+                self._connection.send_data(stream_id, data, end_stream=True)
+                out.append(self._connection.data_to_send())
+                del self._waiting[stream_id], self._windows[stream_id]
+                self._over.discard(stream_id)
+        self._transport.write(b"".join(out))
 
 
 class _Either(asyncio.Protocol):

@@ -250,18 +250,15 @@ class Ours:
 class OpenAISDK:
     """The openai SDK with its own stream objects: one client, no retries, as llm-provider uses it."""
 
-    def __init__(self, *, http2: bool, ca_file: str) -> None:
-        self._http = httpx_client(http2=http2, ca_file=ca_file)
-        self._clients: dict[str, Any] = {}
-
-    def _client(self, base_url: str) -> Any:
+    def __init__(self, http: Any = None) -> None:
+        """`http` None is the SDK's own choice of HTTP client."""
         import openai
 
-        if base_url not in self._clients:
-            self._clients[base_url] = openai.AsyncOpenAI(
-                api_key=KEY, base_url=base_url, max_retries=0, http_client=self._http
-            )
-        return self._clients[base_url]
+        self._sdk = openai.AsyncOpenAI(api_key=KEY, base_url="http://bench.invalid", max_retries=0, http_client=http)
+
+    def _client(self, base_url: str) -> Any:
+        # Shares the connections of the first.
+        return self._sdk.with_options(base_url=base_url)
 
     async def stream(self, base_url: str, prompt: str) -> tuple[int, float]:
         characters, first_s = 0, 0.0
@@ -281,7 +278,7 @@ class OpenAISDK:
         return len(answer.choices[0].message.content)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._sdk.close()
 
 
 class LiteLLM:
@@ -336,8 +333,8 @@ MAKERS: dict[str, Callable[[str], Client]] = {
     "ours-http1": lambda ca_file: Ours(Transport.HTTP1, ca_file),
     "ours-http2": lambda ca_file: Ours(Transport.HTTP2, ca_file),
     "ours-aiohttp": lambda ca_file: Ours(Transport.AIOHTTP, ca_file),
-    "openai": lambda ca_file: OpenAISDK(http2=False, ca_file=ca_file),
-    "openai-h2": lambda ca_file: OpenAISDK(http2=True, ca_file=ca_file),
+    "openai": lambda _: OpenAISDK(),
+    "openai-h2": lambda ca_file: OpenAISDK(httpx_client(http2=True, ca_file=ca_file)),
     "litellm": lambda _: LiteLLM(),
 }
 
