@@ -45,7 +45,7 @@ class ProviderSpec:
     base_url_variables: tuple[str, ...]
     key_variables: tuple[str, ...]
     """First the single-key or comma-list form, then the list form: `OPENAI_API_KEY`, `OPENAI_KEYS`."""
-    transport: Transport = Transport.HTTP1
+    transport: Transport = Transport.AIOHTTP
     needs_key: bool = True
     bare_patterns: tuple[str, ...] = ()
     """Globs of model names that go here without a prefix, such as `gpt-*`; a `!` in front excludes."""

@@ -35,6 +35,7 @@ GEMINI = ProviderSpec(
     base_url="https://generativelanguage.googleapis.com",
     base_url_variables=("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
     key_variables=("GEMINI_API_KEY", "GEMINI_KEYS", "GOOGLE_API_KEY"),
+    transport=Transport.HTTP2,
     title="Google Gemini",
 )
 ANTHROPIC = ProviderSpec(
@@ -44,6 +45,7 @@ ANTHROPIC = ProviderSpec(
     base_url="https://api.anthropic.com",
     base_url_variables=("ANTHROPIC_BASE_URL",),
     key_variables=("ANTHROPIC_API_KEY", "ANTHROPIC_KEYS"),
+    transport=Transport.HTTP2,
     title="Anthropic",
 )
 TOGETHER = ProviderSpec(
