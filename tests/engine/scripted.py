@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import ProviderError, TimedOut, TimeoutKind, WorkbenchError
-from workbench.core.events import Delta, Queued, StreamEvent, UsageReport, WaitReason
+from workbench.core.events import Delta, Failed, Queued, StreamEvent, UsageReport, WaitReason, check_stream
 from workbench.core.settings import CacheSettings, ProviderSettings, RetrySettings, Settings
 from workbench.core.types import Channel, FinishReason, KeyAlias, Message, Request, Route, Usage
-from workbench.engine.admission import Lease, Outcome, Ticket
+from workbench.engine.admission import Lease, Outcome, Ticket, Waiter
 from workbench.engine.engine import Engine
 from workbench.providers.base import Adapter, Call, WireAlive, WireEnd, WireEvent, WireFamily, WireOpened
 
@@ -212,7 +212,7 @@ class ScriptedAdmission:
     def unsettled(self) -> int:
         return sum(lease.settled != 1 for lease in self.leases)
 
-    def enqueue(self, ticket: Ticket) -> _ScriptedWaiter:
+    def enqueue(self, ticket: Ticket) -> Waiter:
         self.tickets.append(ticket)
         return _ScriptedWaiter(self, ticket)
 
@@ -301,3 +301,26 @@ async def listen(engine: Engine, request: Request) -> list[StreamEvent]:
 
 def kinds(events: Iterable[StreamEvent]) -> list[str]:
     return [type(event).__name__ for event in events]
+
+
+def run(
+    adapter: ScriptedAdapter,
+    admission: ScriptedAdmission | None = None,
+    request: Request | None = None,
+    **options: Any,
+) -> list[StreamEvent]:
+    """Everything that happens to one request, in virtual time."""
+
+    async def main() -> list[StreamEvent]:
+        async with make_engine(adapter, admission, **options) as engine:
+            return await listen(engine, request or ask())
+
+    return virtually(main)
+
+
+def failure(events: list[StreamEvent]) -> WorkbenchError:
+    """The error of a stream that keeps the contract and failed."""
+    check_stream(events)
+    last = events[-1]
+    assert isinstance(last, Failed), last
+    return last.error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ask, kinds, listen
+from scripted import ask, failure, kinds, listen
 
 from workbench.core.errors import (
     ConnectionFailed,
@@ -28,7 +28,7 @@ from workbench.core.errors import (
     WorkbenchError,
     WrongContentType,
 )
-from workbench.core.events import Delta, Failed, Retrying, StreamEvent, check_stream
+from workbench.core.events import Delta, Retrying, check_stream
 from workbench.core.settings import CacheSettings, ProviderSettings, RetrySettings, Settings, TimeoutSettings
 from workbench.core.types import FinishReason, Params
 from workbench.engine.engine import Engine
@@ -102,13 +102,6 @@ class Stage:
 def stage(running: SimulatorThread, tmp_path: Path) -> Stage:
     running.call(lambda simulation: simulation.reset())
     return Stage(running, tmp_path)
-
-
-def failure(events: list[StreamEvent]) -> WorkbenchError:
-    check_stream(events)
-    last = events[-1]
-    assert isinstance(last, Failed), last
-    return last.error
 
 
 @every_family
