@@ -11,7 +11,6 @@ import click
 from workbench import __version__
 from workbench.cli.lazy import LazyGroup
 from workbench.cli.options import Invocation, config_option
-from workbench.core.errors import ConfigError, MissingKey, UsageError, WorkbenchError
 
 COMMANDS = {
     "run": ("workbench.cli.run", "Ask one or many models from the shell; text or JSON lines."),
@@ -86,18 +85,23 @@ def run(args: Sequence[str]) -> int:
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
-    except WorkbenchError as exc:
-        click.echo(f"llm-workbench: {exc.message}", err=True)
-        if exc.hint:
-            click.echo(exc.hint, err=True)
-        return 2 if isinstance(exc, ConfigError | UsageError | MissingKey) else 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough: 1, as click has it. Python would complain again as it flushes at exit.
+        # Whoever read our output has seen enough: 1, as click has it. Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as exc:  # the program's own boundary; what is not ours goes on up as a traceback
+        # Imported here: with the types it names, the error tree is a fifth of what `--help` takes.
+        from workbench.core.errors import ConfigError, MissingKey, UsageError, WorkbenchError
+
+        if not isinstance(exc, WorkbenchError):
+            raise
+        click.echo(f"llm-workbench: {exc.message}", err=True)
+        if exc.hint:
+            click.echo(exc.hint, err=True)
+        return 2 if isinstance(exc, ConfigError | UsageError | MissingKey) else 1
     return code if isinstance(code, int) else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -21,6 +20,8 @@ class HelpfulGroup(click.Group):
 
     def suggestion(self, ctx: click.Context, word: str) -> str:
         """` Did you mean x?`, or empty."""
+        from difflib import get_close_matches
+
         close = get_close_matches(word, self.list_commands(ctx), n=1, cutoff=0.7)
         return f" Did you mean {close[0]}?" if close else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import stat
@@ -88,6 +87,8 @@ def models_option(command: CommandT) -> CommandT:
 
 def parse_params(pairs: Sequence[str]) -> dict[str, Json]:
     """`key=value` pairs; a value that is JSON counts as such, anything else is text."""
+    import json
+
     values: dict[str, Json] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
