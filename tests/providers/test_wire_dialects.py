@@ -250,9 +250,9 @@ CUTS = ("crlf", "cr", "split", "whole", "comments", "pings", "blank-data", "no-f
 @rows
 async def test_however_the_bytes_are_cut_the_answer_is_the_same(wire: Wire, row: Row) -> None:
     prompt = "Rivières, 川, 🌊 please."
-    plain = await wire.ask(f"{row.model}!length;after=25", prompt)
+    plain = await wire.ask(f"{row.model}!length;after=10", prompt)
 
-    odd = {cut: await wire.ask(f"{row.model}!length;after=25,{cut}", prompt) for cut in CUTS}
+    odd = {cut: await wire.ask(f"{row.model}!length;after=10,{cut}", prompt) for cut in CUTS}
 
     assert {cut: (heard.text, heard.reasoning) for cut, heard in odd.items()} == dict.fromkeys(
         CUTS, (plain.text, plain.reasoning)
@@ -264,9 +264,9 @@ RIDES = ("usage-on-last", "usage-on-every", "usage-twice", "empty-choices", "mis
 
 @rows
 async def test_wherever_usage_rides_it_is_counted_once(wire: Wire, row: Row) -> None:
-    plain = await wire.ask(f"{row.model}!length;after=25")
+    plain = await wire.ask(f"{row.model}!length;after=10")
 
-    odd = {ride: await wire.ask(f"{row.model}!length;after=25,{ride}") for ride in RIDES}
+    odd = {ride: await wire.ask(f"{row.model}!length;after=10,{ride}") for ride in RIDES}
 
     assert {ride: (heard.text, heard.usage) for ride, heard in odd.items()} == dict.fromkeys(
         RIDES, (plain.text, plain.usage)

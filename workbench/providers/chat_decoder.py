@@ -227,7 +227,8 @@ class ChatDecoder:
                 continue
             thinking = part.get("thinking")
             if isinstance(thinking, list):
-                inner = "".join(text for piece in thinking if isinstance(text := piece.get("text"), str))
+                pieces = [piece.get("text") for piece in thinking if isinstance(piece, dict)]
+                inner = "".join(text for text in pieces if isinstance(text, str))
                 if inner:
                     out.append(Delta(at_ns, Channel.REASONING, inner))
             elif isinstance(text := part.get("text"), str) and text:

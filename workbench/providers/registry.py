@@ -12,12 +12,13 @@ from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import Connections
 from workbench.providers.openai_sdk import OpenAISDK
 
-_SDKS: Final = {
-    WireFamily.OPENAI_CHAT: ("openai", "openai.resources.chat"),
-    WireFamily.OPENAI_RESPONSES: ("openai", "openai.resources.responses"),
-    WireFamily.GEMINI: ("google.genai", "google.genai.types"),
-    WireFamily.ANTHROPIC: ("httpx",),
+_NEEDED: Final = {
+    WireFamily.OPENAI_CHAT: ("openai", "workbench.providers.openai_chat"),
+    WireFamily.OPENAI_RESPONSES: ("openai", "workbench.providers.openai_responses"),
+    WireFamily.GEMINI: ("google.genai", "google.genai.types", "workbench.providers.gemini"),
+    WireFamily.ANTHROPIC: ("httpx", "workbench.providers.anthropic"),
 }
+"""What the first call would otherwise import on the event loop."""
 
 
 class Adapters(Mapping[WireFamily, Adapter]):
@@ -90,5 +91,5 @@ def warm(families: Iterable[WireFamily]) -> None:
             from workbench.providers.litellm_fallback import import_litellm
 
             import_litellm()
-        for module in _SDKS.get(family, ()):
+        for module in _NEEDED.get(family, ()):
             importlib.import_module(module)
