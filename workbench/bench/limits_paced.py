@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -12,8 +13,10 @@ from workbench.core.types import Priority, Route, Usage
 from workbench.engine.admission import Outcome, Ticket, TokenCost
 from workbench.engine.dispatcher import Dispatcher, PendingClaim
 from workbench.engine.keyring import Keyring
-from workbench.engine.lane_board import LaneBoard
-from workbench.engine.lane_values import Flight, History
+from workbench.engine.lane import Lane
+from workbench.engine.lane_board import LaneBoard, LaneName
+from workbench.engine.lane_file import LaneFile
+from workbench.engine.lane_values import History
 from workbench.engine.window import Window
 from workbench.providers.base import ProviderSpec, WireFamily
 from workbench.simulator.quota import Dimension, DimensionState
@@ -46,8 +49,8 @@ class _Claim(PendingClaim):
         self.work = work
         self.policy = policy
 
-    def granted(self, flight: Flight) -> None:
-        self.policy.send(self, flight)
+    def granted(self) -> None:
+        self.policy.send(self)
 
     def failed(self, error: WorkbenchError) -> None:
         self.policy.lose(self)
@@ -58,14 +61,26 @@ class Paced:
 
     name = "paced"
 
-    def __init__(self, keys: Sequence[int], *, seed: int = 0, sender: int = 0, whole_backlog: bool = False) -> None:
+    def __init__(
+        self,
+        keys: Sequence[int],
+        *,
+        seed: int = 0,
+        sender: int = 0,
+        whole_backlog: bool = False,
+        lanes_dir: Path | None = None,
+    ) -> None:
         self._sender = sender
         self._whole_backlog = whole_backlog
         self._random = Random(seed + 1000 * sender)
         self._by_alias = {f"bench#{n + 1}": key for n, key in enumerate(keys)}
         ring = Keyring.from_sources(SPEC, {"BENCH_KEYS": ",".join(f"key-{key}" for key in keys)})
         self.history = History(4096)
-        self.board = LaneBoard(lambda spec: ring.keys, lambda spec: Window(8, 512), self._random, self.history.add)
+        self._lanes_dir = lanes_dir
+        self._files: list[LaneFile] = []
+        self.board = LaneBoard(
+            lambda spec: ring.keys, lambda spec: Window(8, 512), self._random, self.history.add, self._share
+        )
         self.dispatcher = Dispatcher(self.board, family=lambda t: t.route.wire_model, wall_s=lambda: 0.0)
         self.errors: list[WorkbenchError] = []
         self._wake_s = float("inf")
@@ -74,6 +89,16 @@ class Paced:
         self._world = world
         self._refill()
 
+    def _share(self, name: LaneName, lane: Lane) -> None:
+        if self._lanes_dir is not None:
+            path = self._lanes_dir / f"{name[2]}.lane"
+            now_s = lambda: self._world.now_s  # noqa: E731 - one clock for both
+            self._files.append(LaneFile(path, lane, now_s, now_s))
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
     def arrive(self, work: Work) -> None:
         self._enqueue(work)
         self._rearm()
@@ -81,9 +106,9 @@ class Paced:
     def lose(self, claim: _Claim) -> None:
         self._world.lost += 1
 
-    def send(self, claim: _Claim, flight: Flight) -> None:
-        assert flight.key.key is not None
-        key = self._by_alias[flight.key.key.alias]
+    def send(self, claim: _Claim) -> None:
+        assert claim.flight is not None
+        key = self._by_alias[claim.flight.key.label]
         self._world.send(
             key, claim.work, lambda reply: self._headers(claim, reply), lambda reply: self._end(claim, reply)
         )

@@ -10,10 +10,11 @@ Pure: every method takes `now_s`, seconds on any monotonic scale. `Lane` guarant
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from enum import IntEnum
+from typing import Final, Protocol
 
 from workbench.core.errors import LimitKind
+from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
 
 KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS, LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS)
@@ -38,36 +39,54 @@ GROWTH_S: Final = 60.0
 EPSILON: Final = 1e-6
 
 
-class ServerType(StrEnum):
+class ServerType(IntEnum):
     """How the server refills, read off its reset times."""
 
-    UNKNOWN = "unknown"
-    BUCKET = "bucket"
+    UNKNOWN = 0
+    BUCKET = 1
     """Refills evenly: the whole remainder may be spent in one burst."""
-    WINDOW = "window"
+    WINDOW = 2
     """Refills in steps, or holds only seconds' worth: send at an even pace."""
 
 
-class AdmittedLog:
+class Cells(Protocol):
+    def __getitem__(self, index: int, /) -> Costs: ...
+    def __setitem__(self, index: int, totals: Costs, /) -> None: ...
+
+
+class AdmittedLog(Stateful):
     """Units admitted by one lane in the last two minutes, one cell per second."""
 
-    __slots__ = ("_cells", "_second", "_started_s", "input", "output", "requests")
+    __slots__ = ("_cells", "input", "output", "requests", "second", "started_s")
+    FLOATS = ("requests", "input", "output", "started_s")
+    COUNTS = ("second",)
     SPAN_S: Final = 120
+    CELLS: Final = 128
 
     def __init__(self) -> None:
         self.requests = 0.0
         self.input = 0.0
         self.output = 0.0
-        self._cells: list[Costs] = [(0.0, 0.0, 0.0, 0.0)] * 128
-        self._second = 0
-        self._started_s: float | None = None
+        self.started_s: float | None = None
+        self.second = 0
+        """The second whose cell was written last."""
+        self._cells: Cells = [(0.0, 0.0, 0.0, 0.0)] * self.CELLS
+
+    def keep_in(self, cells: Cells) -> None:
+        """Keep the cells there from now on. The log must be new, or what it holds must be there already."""
+        self._cells = cells
+
+    def restart(self) -> None:
+        self.requests = self.input = self.output = 0.0
+        self.started_s = None
 
     def add(self, now_s: float, requests: float, input_tokens: float, output_tokens: float) -> None:
-        if self._started_s is None:
-            self._started_s = now_s
-            self._second = int(now_s)
-            self._cells = [self.totals()] * 128
-        elif int(now_s) > self._second:
+        if self.started_s is None:
+            self.started_s = now_s
+            self.second = int(now_s)
+            for index in range(self.CELLS):
+                self._cells[index] = self.totals()
+        elif int(now_s) > self.second:
             self._roll(int(now_s))
         self.requests += requests
         self.input += input_tokens
@@ -78,19 +97,20 @@ class AdmittedLog:
 
     def since(self, now_s: float, start_s: float, index: int) -> tuple[float, float]:
         """Units of dimension `index` admitted since `start_s`, at most two minutes back, and the seconds they took."""
-        if self._started_s is None:
+        if self.started_s is None:
             return 0.0, 0.0
         self._roll(int(now_s))
-        start_s = max(start_s, now_s - self.SPAN_S, self._started_s)
+        start_s = max(start_s, now_s - self.SPAN_S, self.started_s)
         cell_s = int(start_s)
-        return self.totals()[index] - self._cells[cell_s % 128][index], now_s - max(float(cell_s), self._started_s)
+        then = self._cells[cell_s % self.CELLS]
+        return self.totals()[index] - then[index], now_s - max(float(cell_s), self.started_s)
 
     def _roll(self, second: int) -> None:
         """Each cell holds the totals at the beginning of its second; cells that were skipped hold the same."""
         totals = self.totals()
-        for passed in range(max(self._second + 1, second - 127), second + 1):
-            self._cells[passed % 128] = totals
-        self._second = max(self._second, second)
+        for passed in range(max(self.second + 1, second - self.CELLS + 1), second + 1):
+            self._cells[passed % self.CELLS] = totals
+        self.second = max(self.second, second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +121,23 @@ class Mark:
     corrections: float
 
 
-class Bucket:
+class Bucket(Stateful):
     __slots__ = (
         "_compared_with",
-        "_day_votes",
-        "_even_since_s",
-        "_floor_from_s",
-        "_floor_rate",
-        "_grown_s",
-        "_held_s",
         "_log",
-        "_votes",
-        "_window_pace",
-        "_window_since_s",
         "at_s",
         "blocked_s",
         "ceiling",
         "compared",
         "corrections",
         "cut_s",
+        "day_votes",
         "depth",
+        "even_since_s",
+        "floor_from_s",
+        "floor_rate",
+        "grown_s",
+        "held_s",
         "index",
         "kind",
         "largest",
@@ -131,7 +148,32 @@ class Bucket:
         "rate",
         "server",
         "unexplained",
+        "votes",
+        "window_pace",
+        "window_since_s",
     )
+
+    FLOATS = (
+        "limit",
+        "period_s",
+        "rate",
+        "level",
+        "depth",
+        "at_s",
+        "ceiling",
+        "cut_s",
+        "blocked_s",
+        "corrections",
+        "largest",
+        "even_since_s",
+        "floor_from_s",
+        "floor_rate",
+        "grown_s",
+        "held_s",
+        "window_pace",
+        "window_since_s",
+    )
+    COUNTS = ("server", "votes", "day_votes")
 
     def __init__(self, kind: LimitKind, log: AdmittedLog) -> None:
         self.kind = kind
@@ -162,15 +204,15 @@ class Bucket:
         """Units that we admitted over the same stretches."""
         self._compared_with: tuple[float, float, float] | None = None
         self._log = log
-        self._votes = 0
-        self._day_votes = 0
-        self._window_pace = WINDOW_PACE
-        self._window_since_s = float("-inf")
-        self._even_since_s: float | None = None
-        self._held_s = 0.0
-        self._grown_s = 0.0
-        self._floor_from_s = float("-inf")
-        self._floor_rate = 0.0
+        self.votes = 0
+        self.day_votes = 0
+        self.window_pace = WINDOW_PACE
+        self.window_since_s = float("-inf")
+        self.even_since_s: float | None = None
+        self.held_s = 0.0
+        self.grown_s = 0.0
+        self.floor_from_s = float("-inf")
+        self.floor_rate = 0.0
 
     # -- spending -------------------------------------------------------------------------------------------------
 
@@ -182,7 +224,7 @@ class Bucket:
     def pace(self) -> float:
         """The rate that the stated limit allows."""
         assert self.limit is not None
-        return self.limit / self.period_s * (self._window_pace if self.server is ServerType.WINDOW else 1.0)
+        return self.limit / self.period_s * (self.window_pace if self.server == ServerType.WINDOW else 1.0)
 
     def wait_s(self, now_s: float, cost: float, reserve: float) -> float:
         """Seconds until `cost` fits while the fraction `reserve` stays untouched; 0.0 if it does now."""
@@ -191,7 +233,7 @@ class Bucket:
             return 0.0
         self.refill(now_s)
         spare = reserve
-        if self.ceiling is None and self.limit is not None and self.server is not ServerType.WINDOW:
+        if self.ceiling is None and self.limit is not None and self.server != ServerType.WINDOW:
             spare += MARGIN
         missing = min(cost + spare * self.depth, self.depth) - self.level
         if missing <= EPSILON:
@@ -243,7 +285,7 @@ class Bucket:
         Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate.
         """
         if self._filled_its_window(now_s):
-            self._window_pace = max(SLOWEST_WINDOW_PACE, self._window_pace - WINDOW_STEP)
+            self.window_pace = max(SLOWEST_WINDOW_PACE, self.window_pace - WINDOW_STEP)
             self.rate = self.pace
             self.level = min(self.level, 0.0)
             return True
@@ -255,19 +297,19 @@ class Bucket:
             ceiling = FIRST_CUT * admitted
         else:
             ceiling = min(self.rate, max(admitted, 0.5 * self.rate)) if elapsed_s >= 1.0 else 0.7 * self.rate
-            if now_s - self._floor_from_s > 60.0:
-                self._floor_from_s, self._floor_rate = now_s, self.rate
+            if now_s - self.floor_from_s > 60.0:
+                self.floor_from_s, self.floor_rate = now_s, self.rate
             # A server whose window is used up refuses everything for the rest of it: that says nothing about its rate.
-            ceiling = max(ceiling, 0.4 * self._floor_rate)
+            ceiling = max(ceiling, 0.4 * self.floor_rate)
         self.learn(now_s, max(ceiling, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
         return True
 
     def _filled_its_window(self, now_s: float) -> bool:
         """Refused at the very end of a window that we filled ourselves: what calls in flight hold in reserve did not
         fit on top. A little slower is enough, since nobody else is spending this account."""
-        if self.limit is None or self.server is not ServerType.WINDOW or self.ceiling is not None:
+        if self.limit is None or self.server != ServerType.WINDOW or self.ceiling is not None:
             return False
-        if now_s - self._window_since_s < self.period_s:
+        if now_s - self.window_since_s < self.period_s:
             return False
         units, elapsed_s = self._log.since(now_s, now_s - self.period_s, self.index)
         return elapsed_s > 0.9 * self.period_s and units > SLOWEST_WINDOW_PACE * self.limit
@@ -275,24 +317,24 @@ class Bucket:
     def learn(self, now_s: float, ceiling: float) -> None:
         """Pace below `ceiling` from now on, and creep up to it and beyond."""
         if self.rate is None:
-            self._floor_from_s, self._floor_rate = now_s, ceiling
+            self.floor_from_s, self.floor_rate = now_s, ceiling
         self.ceiling = ceiling
         self.rate = ceiling * BETA
-        self.cut_s = self._grown_s = self.at_s = now_s
-        self._held_s = 0.0
+        self.cut_s = self.grown_s = self.at_s = now_s
+        self.held_s = 0.0
         self.level = min(self.level, 0.0)
         self._set_depth()
 
     def _grow(self, now_s: float) -> None:
-        if now_s - self._grown_s < 0.25:
+        if now_s - self.grown_s < 0.25:
             return
         assert self.ceiling is not None
         assert self.cut_s is not None
         assert self.rate is not None
         if now_s - self.blocked_s > 2.0:
-            self._held_s += now_s - self._grown_s  # not in use: silence is no evidence for a higher rate
-        self._grown_s = now_s
-        x = (now_s - self.cut_s - self._held_s - GROWTH_S) / GROWTH_S
+            self.held_s += now_s - self.grown_s  # not in use: silence is no evidence for a higher rate
+        self.grown_s = now_s
+        x = (now_s - self.cut_s - self.held_s - GROWTH_S) / GROWTH_S
         target = self.ceiling * (1 + GROWTH * x**3)
         if target > self.rate:
             units, elapsed_s = self._log.since(now_s, now_s - 15.0, self.index)
@@ -319,7 +361,7 @@ class Bucket:
         if mark is None or reading.remaining is None:
             return
         self.refill(now_s)
-        if self.server is ServerType.WINDOW or self.ceiling is not None:
+        if self.server == ServerType.WINDOW or self.ceiling is not None:
             self.level = min(self.level, reading.remaining)  # the level paces us; it is not a copy of the server's
             return
         error = reading.remaining - mark.level - uncharged - (self.corrections - mark.corrections)
@@ -337,7 +379,7 @@ class Bucket:
         if sent_s <= then_s:
             self._compared_with = before
             return
-        steps = self.server is ServerType.WINDOW
+        steps = self.server == ServerType.WINDOW
         if remaining >= self.limit - 1 or (steps and remaining > then_remaining):
             return
         refilled = 0.0 if steps else (sent_s - then_s) * self.limit / self.period_s
@@ -352,8 +394,8 @@ class Bucket:
         assert reading.limit is not None
         first = self.rate is None
         self.limit = reading.limit
-        self._window_pace = WINDOW_PACE
-        if self.server is ServerType.UNKNOWN:
+        self.window_pace = WINDOW_PACE
+        if self.server == ServerType.UNKNOWN:
             self.period_s = reading.period_s
             if reading.spoken:
                 self.server = ServerType.WINDOW  # no header will ever tell us the level
@@ -376,37 +418,47 @@ class Bucket:
         if self.period_s == MINUTE_S and reset_s > 2 * MINUTE_S:
             # No minute's limit needs this long: it is one per day under a name that does not say so (OpenAI's free
             # tier, Groq). One such value may be a slip; three in a row are not.
-            self._day_votes += 1
-            if self._day_votes >= 3:
+            self.day_votes += 1
+            if self.day_votes >= 3:
                 self.period_s = DAY_S
                 self._become(now_s, ServerType.BUCKET)
             return
-        self._day_votes = 0
+        self.day_votes = 0
         if used <= 0.02 * limit or self.period_s == DAY_S:
             return  # a day's limit is refilled at midnight or evenly: what is left may be spent at once either way
         expected_s = used * self.period_s / limit
         if abs(reset_s - expected_s) > max(2.0 if self.period_s >= MINUTE_S else 0.5, 0.25 * expected_s):
-            self._even_since_s = None
-            self._votes = min(8, self._votes + 1)
-            if self._votes >= 3 and self.server is not ServerType.WINDOW:
+            self.even_since_s = None
+            self.votes = min(8, self.votes + 1)
+            if self.votes >= 3 and self.server != ServerType.WINDOW:
                 self._become(now_s, ServerType.WINDOW)
             return
-        self._votes = max(-8, self._votes - 1)
+        self.votes = max(-8, self.votes - 1)
         if expected_s > 0.75 * self.period_s:
             return  # a nearly used up sliding window looks the same
-        if self._even_since_s is None:
-            self._even_since_s = now_s
+        if self.even_since_s is None:
+            self.even_since_s = now_s
         # A fixed window at an even pace looks like a bucket for a few seconds of every minute, never for two minutes.
-        if self.server is ServerType.UNKNOWN or now_s - self._even_since_s > 2.5 * MINUTE_S:
+        if self.server == ServerType.UNKNOWN or now_s - self.even_since_s > 2.5 * MINUTE_S:
             self._become(now_s, ServerType.BUCKET)
 
     def _become(self, now_s: float, server: ServerType) -> None:
         self.server = server
-        self._window_since_s = now_s
+        self.window_since_s = now_s
         if self.rate is None or self.limit is None:
             return
         self.rate = min(self.rate, self.pace) if self.ceiling is not None else self.pace
         self._set_depth()
+
+    def start_warm(self, now_s: float, part: float) -> None:
+        """Begin again, some time later, with part of what was learned. A limit that was told will be told again."""
+        learned = self.rate if self.ceiling is not None else None
+        largest, pinned = self.largest, self.pinned
+        fresh = Bucket(self.kind, self._log)
+        self.restore(fresh.export())
+        self.largest, self.pinned = largest, pinned
+        if learned is not None:
+            self.learn(now_s, part * learned)
 
     def pin(self, now_s: float, limit: float | None) -> None:
         """A person's own limit per minute; None gives the bucket back to what the provider says."""
@@ -422,7 +474,7 @@ class Bucket:
 
     def _set_depth(self) -> None:
         assert self.rate is not None
-        if self.limit is not None and self.ceiling is None and self.server is not ServerType.WINDOW:
+        if self.limit is not None and self.ceiling is None and self.server != ServerType.WINDOW:
             self.depth = self.limit
         else:
             self.depth = max(self.largest, BURST_S * self.rate)

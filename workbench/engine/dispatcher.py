@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from workbench.core.errors import (
     LimitKind,
@@ -64,6 +64,9 @@ class Slots(Protocol):
     def acquire(self) -> Slot | None:
         """A free slot, or None. Never waits."""
 
+    def idle(self) -> None:
+        """Nothing waits for a slot any more."""
+
 
 class PendingClaim(Claim):
     """A claim that knows its group, and whose owner is told what becomes of it."""
@@ -76,7 +79,8 @@ class PendingClaim(Claim):
         self.flight: Flight | None = None
         self.slot: Slot | None = None
 
-    def granted(self, flight: Flight) -> None:
+    def granted(self) -> None:
+        """`flight` says over which lane and with which key."""
         raise NotImplementedError
 
     def failed(self, error: WorkbenchError) -> None:
@@ -190,8 +194,10 @@ class Dispatcher:
             flight = self._land(claim)
             if flight is not None:
                 lane = flight.lane
-                lane.unsent(now_s, flight)
-                self._pump_lane(lane, now_s)
+                with lane.books:
+                    lane.unsent(now_s, flight)
+                assert claim.group is not None
+                self._go_on(claim.group, lane, now_s)
         elif state is ClaimState.WAITING and claim.group is not None:
             claim.group.queue.withdrawn(claim)
             self.pump(claim.group, now_s)
@@ -202,12 +208,14 @@ class Dispatcher:
         assert group is not None
         assert flight is not None
         lane = flight.lane
-        lane.accepted(flight)
         readings = parse_limit_headers(headers, self._wall_s())
+        with lane.books:
+            lane.accepted(flight)
+            if readings:
+                lane.mirror(now_s, flight, readings)
         if readings:
-            lane.mirror(now_s, flight, readings)
             self._look_for_twins(group, now_s)
-            self._pump_lane(flight.lane, now_s)
+            self._go_on(group, flight.lane, now_s)
 
     def settle(
         self,
@@ -226,6 +234,25 @@ class Dispatcher:
         if group is None or flight is None:
             raise RuntimeError("this lease was settled before")
         lane = flight.lane
+        with lane.books:
+            self._learn(group, lane, claim, flight, outcome, now_s, usage, error)
+        if outcome is Outcome.KEY_DEAD:
+            self.board.retire(flight.key, lane, error, now_s)
+            for other in self.groups.values():
+                self.pump(other, now_s)
+        self._go_on(group, lane, now_s)
+
+    def _learn(
+        self,
+        group: Group,
+        lane: Lane,
+        claim: PendingClaim,
+        flight: Flight,
+        outcome: Outcome,
+        now_s: float,
+        usage: Usage | None,
+        error: ProviderError | None,
+    ) -> None:
         match outcome:
             case Outcome.SUCCESS:
                 group.suspects.accepted(claim.ticket)
@@ -240,10 +267,10 @@ class Dispatcher:
                 lane.overloaded(now_s, flight, error.retry_after_s if error is not None else None)
             case Outcome.KEY_DEAD:
                 lane.unsent(now_s, flight)
-                self.board.retire(flight.key, lane, error, now_s)
             case Outcome.NEUTRAL:
                 lane.ended(now_s, flight, usage)
-        self._pump_lane(lane, now_s)
+            case _:
+                assert_never(outcome)
 
     def _readings(self, error: ProviderError | None) -> tuple[Reading, ...]:
         if error is None:
@@ -259,9 +286,7 @@ class Dispatcher:
             return None
         flight.settled = True
         claim.group.queue.count_ended(claim.ticket)
-        if claim.slot is not None:
-            claim.slot.release()
-            claim.slot = None
+        self._return_slot(claim)
         return flight
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -276,13 +301,16 @@ class Dispatcher:
         """Send everything that may go now; note why the next one may not."""
         group.blocked, group.wake_s = None, math.inf
         if not group.queue.size and not group.parked:
+            if group.slots is not None and not self._waiting_for(group.slots):
+                group.slots.idle()
             return
         if group.parked:
             self._unpark(group, now_s)
         while (turn := group.queue.peek(now_s)) is not None:
             claim, privileged = turn
             assert isinstance(claim, PendingClaim)
-            lane, wait_s = self._best_lane(group, claim, now_s, 0.0 if privileged else self._reserve(now_s))
+            reserve = 0.0 if privileged else self._reserve(now_s)
+            lane, wait_s = self._best_lane(group, claim, now_s, reserve)
             if lane is None:
                 self._fail_all(group)
                 return
@@ -293,25 +321,35 @@ class Dispatcher:
                     continue
                 until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
                 until = until_s if math.isfinite(until_s) else None
+                if lane.rivals:
+                    until_s = min(until_s, now_s + lane.look_again_s())
                 self._block(group, Blocked(lane.why, until, lane.describe_wait()), until_s)
                 return
             if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
                 return
-            self._send(group, lane, claim, now_s)
+            if not self._send(group, lane, claim, now_s, reserve):
+                self._return_slot(claim)
+                continue
+            claim.granted()
         if group.queue.size:
             self._block(group, Blocked(WaitReason.WINDOW, detail="the job's own cap on calls at once"), math.inf)
 
-    def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float) -> None:
-        group.queue.pop(claim, now_s)
-        group.queue.count_sent(claim.ticket)
+    def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float, reserve: float) -> bool:
+        """Commit a claim to a lane. False if another process got there first."""
         ticket = claim.ticket
-        claim.flight = lane.send(now_s, ticket.cost, lane.price(ticket.cost, ticket.job), ticket.job)
+        costs = lane.price(ticket.cost, ticket.job)
+        with lane.books:
+            if lane.rivals and lane.wait_s(now_s, costs, reserve) > 0:
+                return False
+            claim.flight = lane.send(now_s, ticket.cost, costs, ticket.job)
+        group.queue.pop(claim, now_s)
+        group.queue.count_sent(ticket)
         claim.state = ClaimState.GRANTED
         if group.told is not None:
             interval_s = now_s - group.sent_s
             group.interval_s = interval_s if group.interval_s is None else 0.9 * group.interval_s + 0.1 * interval_s
         group.sent_s = now_s
-        claim.granted(claim.flight)
+        return True
 
     def _best_lane(self, group: Group, claim: PendingClaim, now_s: float, reserve: float) -> tuple[Lane | None, float]:
         """The lane that can send this earliest, then the emptiest; None when no lane has a usable key."""
@@ -321,8 +359,9 @@ class Dispatcher:
         for lane in group.lanes:
             if not lane.usable:
                 continue
-            wait_s = lane.wait_s(now_s, lane.price(ticket.cost, ticket.job), reserve)
-            load = lane.in_flight / lane.window.allowed
+            with lane.books:
+                wait_s = lane.wait_s(now_s, lane.price(ticket.cost, ticket.job), reserve)
+            load = (lane.in_flight + lane.elsewhere) / lane.window.allowed
             if best is None or (wait_s, load) < (best_wait_s, best_load):
                 best, best_wait_s, best_load = lane, wait_s, load
         return best, best_wait_s
@@ -368,9 +407,22 @@ class Dispatcher:
             self._block(group, Blocked(WaitReason.GLOBAL_CAP), now_s + slots.retry_s)
         return claim.slot is not None
 
-    def _pump_lane(self, lane: Lane, now_s: float) -> None:
-        for group in self._groups_of.get(lane, ()):
-            self.pump(group, now_s)
+    def _return_slot(self, claim: PendingClaim) -> None:
+        if claim.slot is not None:
+            claim.slot.release()
+            claim.slot = None
+
+    def _go_on(self, group: Group, lane: Lane, now_s: float) -> None:
+        """A call of this group over this lane has ended, or told us something: see who can go now."""
+        for served in self._groups_of.get(lane, ()):
+            self.pump(served, now_s)
+        if group.slots is not None:
+            for other in self.groups.values():
+                if other.slots is group.slots and other.blocked == Blocked(WaitReason.GLOBAL_CAP):
+                    self.pump(other, now_s)
+
+    def _waiting_for(self, slots: Slots) -> bool:
+        return any(group.slots is slots and group.queue.size for group in self.groups.values())
 
     def _unpark(self, group: Group, now_s: float) -> None:
         parked = group.parked

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Final
 
@@ -19,6 +20,7 @@ from workbench.core.events import WaitReason
 from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
 from workbench.engine.bucket import KINDS, AdmittedLog, Bucket, Costs, ServerType
+from workbench.engine.lane_state import Stateful
 from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState, OutputEstimates
 from workbench.engine.limit_headers import Reading
 from workbench.engine.window import Window
@@ -31,11 +33,21 @@ GUESSES: Final = 8
 RECENT_S: Final = 2.0
 """A bucket that held something back this recently was what limited us."""
 OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
+LAG_S: Final = 2.0
+YIELD_S: Final = 0.02
+LOOK_S: Final = 0.3
+SHORTEST_LOOK_S: Final = 0.01
+LONGEST_LOOK_S: Final = 0.1
+OWN_BOOKS: Final = nullcontext()
 SHARED_RATE: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
 """What to cut when a rate was refused and nobody said which."""
 
 
-class Lane:
+class Lane(Stateful):
+    FLOATS = ("pause_until_s", "last_cut_s", "overload_floor", "now_s")
+    COUNTS = ("strikes",)
+    FLAGS = ("accepted_since_cut",)
+
     def __init__(
         self,
         name: str,
@@ -56,6 +68,20 @@ class Lane:
         self.buckets = {kind: Bucket(kind, self.log) for kind in KINDS}
         self.paced: list[Bucket] = []
         """The buckets that are not free."""
+        self.books: AbstractContextManager[None] = OWN_BOOKS
+        """Entered around everything that reads or changes this lane: other processes may be using it too."""
+        self.elsewhere = 0
+        """Calls that other processes have in flight over this lane."""
+        self.rivals = 0
+        """Processes that use it at present besides this one."""
+        self.least_served = math.inf
+        """What the rival that has been served least, of those that wait, has had; infinity when none waits."""
+        self.served = 0.0
+        """What this process has had: seconds of the account's whole allowance."""
+        self.waited_s = -math.inf
+        """When something last held us back."""
+        self.duration_s = 1.0
+        """How long a call takes; a mean that follows."""
         self.pause_until_s = -math.inf
         self.pause_why = ""
         self.held = False
@@ -67,12 +93,12 @@ class Lane:
         self.strikes = 0
         """Refusals for a rate in a row."""
         self.last_cut_s = -math.inf
-        self._accepted = True
+        self.accepted_since_cut = True
         """Something that was sent after the last cut has been accepted: the next refusal is a new episode."""
-        self._overload_floor: float | None = None
+        self.overload_floor: float | None = None
         self._charged_ahead = False
         """A stated limit covers output, so the provider reserves all that an answer may take."""
-        self._now_s = -math.inf
+        self.now_s = -math.inf
         self._rng = rng
         self._record = record
 
@@ -80,6 +106,7 @@ class Lane:
 
     @property
     def in_flight(self) -> int:
+        """Calls of this process."""
         return len(self.flights)
 
     @property
@@ -124,9 +151,9 @@ class Lane:
         allowed = window.allowed
         if reserve and allowed > 1:
             allowed -= max(1, int(reserve * allowed))
-        if len(self.flights) >= allowed:
+        if len(self.flights) + self.elsewhere >= allowed:
             window.note_blocked()
-            self.why = WaitReason.WINDOW
+            self.why, self.waited_s = WaitReason.WINDOW, now_s
             return math.inf
         longest_s = 0.0
         for bucket in self.paced:
@@ -134,13 +161,17 @@ class Lane:
             if wait_s > longest_s:
                 longest_s = wait_s
                 self.why = WaitReason.REQUESTS if bucket.kind is LimitKind.REQUESTS else WaitReason.TOKENS
+        if longest_s == 0.0 and self.served > self.least_served:
+            longest_s = YIELD_S  # whoever has had least goes first; otherwise the busiest process would take it all
+        if longest_s > 0.0:
+            self.waited_s = now_s
         return longest_s
 
     def describe_wait(self) -> str:
         """The last `wait_s`, in the words of a status line."""
         match self.why:
             case WaitReason.WINDOW:
-                return f"{self.in_flight} of {self.window.allowed} in flight"
+                return f"{len(self.flights) + self.elsewhere} of {self.window.allowed} in flight"
             case WaitReason.COOLING:
                 return self.pause_why
             case WaitReason.PAUSED:
@@ -153,10 +184,13 @@ class Lane:
         key = self._least_loaded_key()
         key.in_flight += 1
         key.sent += 1
-        in_flight = len(self.flights) + 1
+        in_flight = len(self.flights) + self.elsewhere + 1
         self.counters.sent += 1
         self.window.note_sent(in_flight)
         self.log.add(now_s, 1.0, costs[2], costs[3])
+        if self.rivals:
+            shares = [costs[bucket.index] / bucket.rate for bucket in self.paced if bucket.rate]
+            self.served += max(shares, default=1.0 / self.window.size)
         flight = Flight(
             lane=self,
             key=key,
@@ -212,6 +246,44 @@ class Lane:
             return self.keys[0]
         return min((key for key in self.keys if not key.retired), key=lambda key: (key.in_flight, key.sent))
 
+    # -- with other processes -------------------------------------------------------------------------------------
+
+    def meet(self, elsewhere: int, rivals: int, least_served: float, *, returning: bool = False) -> None:
+        """What the other processes that use this lane are doing. `returning` = this one had nothing to send before."""
+        if math.isfinite(least_served):
+            # Nobody saves up turns by having had nothing to send, or pays for long for having been alone at first.
+            served = max(self.served, least_served) if returning else self.served
+            self.served = min(served, least_served + LAG_S)
+        self.elsewhere, self.rivals, self.least_served = elsewhere, rivals, least_served
+
+    def keep_own_books(self) -> None:
+        """This process is on its own from now on."""
+        self.books = OWN_BOOKS
+        self.log.keep_in([self.log.totals()] * AdmittedLog.CELLS)
+        self.meet(0, 0, math.inf)
+
+    def refresh(self) -> None:
+        """The state was replaced from outside."""
+        self.window.refresh()
+        self._refresh_paced()
+
+    def start_warm(self, now_s: float, part: float) -> None:
+        """Begin with part of what was learned some time ago, and none of what has passed since."""
+        self.restore(Lane(self.name, (), self.window, self._rng, self._record).export())
+        self.now_s = now_s
+        self.log.restart()
+        self.window.start_warm(now_s, part)
+        for bucket in self.buckets.values():
+            bucket.start_warm(now_s, part)
+        self._refresh_paced()
+
+    def look_again_s(self) -> float:
+        """Seconds after which another process may have made room: it cannot tell us."""
+        longest_s = LOOK_S
+        if self.why is WaitReason.WINDOW:
+            longest_s = min(max(self.duration_s / 100, SHORTEST_LOOK_S), LONGEST_LOOK_S)
+        return longest_s * self._rng.uniform(0.5, 1.0)
+
     # -- by hand --------------------------------------------------------------------------------------------------
 
     def pin_window(self, size: int | None, now_s: float) -> None:
@@ -258,7 +330,7 @@ class Lane:
             changed = changed or bucket.limit != limit or bucket.rate != rate
             if bucket.limit != limit:
                 self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
-            elif bucket.server is not server and bucket.server is ServerType.WINDOW:
+            elif bucket.server != server and bucket.server == ServerType.WINDOW:
                 self._note(now_s, reading.kind, limit, limit, "refills in steps: sending at an even pace")
         if changed:
             self._refresh_paced()
@@ -266,21 +338,22 @@ class Lane:
     def accepted(self, flight: Flight) -> None:
         """The provider let this call in; it may still be running."""
         if flight.sent_s >= self.last_cut_s:
-            self._accepted = True
+            self.accepted_since_cut = True
             self.strikes = 0
             self.window.unanswered = 0
 
     def succeeded(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
         now_s = self._advance(now_s)
         self._land(flight)
+        self.duration_s += 0.1 * (now_s - flight.sent_s - self.duration_s)
         self.counters.accepted += 1
         self._correct(now_s, flight, usage)
         if usage is not None:
             self.outputs.learn(flight.job, usage.output)
         self.accepted(flight)
-        self._overload_floor = None
+        self.overload_floor = None
         before = self.window.allowed
-        self.window.succeeded(now_s, self.in_flight, flight.epoch)
+        self.window.succeeded(now_s, len(self.flights) + self.elsewhere, flight.epoch)
         if self.window.allowed != before:
             self._record(Change(now_s, self.name, "window", before, self.window.allowed, GROWING))
 
@@ -302,10 +375,10 @@ class Lane:
         self._land(flight)
         self._give_all_back(now_s, flight)
         self.counters.overloaded += 1
-        if self._overload_floor is None:
-            self._overload_floor = self.window.size / 2
+        if self.overload_floor is None:
+            self.overload_floor = self.window.size / 2
         before = self.window.allowed
-        self.window.resize(max(self._overload_floor, 0.8 * self.window.size))
+        self.window.resize(max(self.overload_floor, 0.8 * self.window.size))
         self.window.rate_cut()
         if self.window.allowed != before:
             self._record(Change(now_s, self.name, "window", before, self.window.allowed, "the provider is overloaded"))
@@ -341,7 +414,7 @@ class Lane:
         before = self.window.allowed
         self.window.refused(now_s, flight.in_flight, stale=stale)
         if not stale:
-            self.last_cut_s, self._accepted = now_s, False
+            self.last_cut_s, self.accepted_since_cut = now_s, False
             self.counters.cuts += 1
         if self.window.allowed != before:
             why = f"refused with {flight.in_flight} in flight"
@@ -356,8 +429,8 @@ class Lane:
     ) -> None:
         if not stale:
             self.strikes += 1
-            if self._accepted or self.strikes == 1:
-                self.last_cut_s, self._accepted = now_s, False
+            if self.accepted_since_cut or self.strikes == 1:
+                self.last_cut_s, self.accepted_since_cut = now_s, False
                 self.counters.cuts += 1
                 self.window.rate_cut()
                 self._cut_rates(now_s, SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,))
@@ -446,9 +519,9 @@ class Lane:
         self._record(Change(now_s, self.name, f"{kind} per minute", old, new, why))
 
     def _advance(self, now_s: float) -> float:
-        if now_s > self._now_s:
-            self._now_s = now_s
-        return self._now_s
+        if now_s > self.now_s:
+            self.now_s = now_s
+        return self.now_s
 
 
 def sensible_hint(retry_after_s: float | None) -> float | None:

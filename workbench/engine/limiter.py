@@ -7,7 +7,9 @@ or the estimate changes, at most four times a second: with 100,000 queued the ot
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +25,12 @@ from workbench.engine.dispatcher import WORTH_TELLING_S, Dispatcher, Group, Pend
 from workbench.engine.keyring import Key
 from workbench.engine.lane import Lane
 from workbench.engine.lane_board import LaneBoard, LaneName
+from workbench.engine.lane_file import LaneFile
 from workbench.engine.lane_queue import ClaimState
-from workbench.engine.lane_values import Change, Flight, History
+from workbench.engine.lane_values import Change, History
 from workbench.engine.limiter_stats import LimiterStats, snapshot
+from workbench.engine.lock_file import CannotLock
+from workbench.engine.slots import LocalSlots, SharedSlots
 from workbench.engine.window import Window
 from workbench.providers.base import ProviderSpec
 
@@ -69,13 +74,17 @@ class Limiter:
         self.options = options or LimiterOptions()
         self._clock = clock or SystemClock()
         self._history = History(self.options.history, self.options.on_change)
-        self._board = LaneBoard(keys, self._make_window, rng or Random(), self._history.add, self._prepare)
+        self._rng = rng or Random()
+        self._board = LaneBoard(keys, self._make_window, self._rng, self._history.add, self._prepare)
         self._dispatcher = Dispatcher(
             self._board,
             family=lambda ticket: self.options.families.get(ticket.route.wire_model, ticket.route.wire_model),
-            wall_s=lambda: self._clock.wall().timestamp(),
+            wall_s=self._wall_s,
+            slots=self._slots_for,
             blocked=self._tell_soon,
         )
+        self._files: list[LaneFile] = []
+        self._slots: dict[str, SharedSlots | LocalSlots] = {}
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = math.inf
@@ -105,6 +114,9 @@ class Limiter:
             for claim in self._dispatcher.drain(group):
                 claim.state = ClaimState.GONE
                 claim.failed(EngineClosed("The engine was closed while this request was waiting."))
+        for shared in (*self._files, *self._slots.values()):
+            shared.close()
+        self._files.clear()
 
     # -- looking at it, and taking it by hand ---------------------------------------------------------------------
 
@@ -215,12 +227,43 @@ class Limiter:
                 assert isinstance(claim, _Waiter)
                 claim.look_again()
 
+    def _wall_s(self) -> float:
+        return self._clock.wall().timestamp()
+
+    def _slots_for(self, provider: str) -> SharedSlots | LocalSlots | None:
+        cap = self.options.global_concurrency
+        if cap is None:
+            return None
+        if provider not in self._slots:
+            self._slots[provider] = self._open_slots(provider, cap)
+        return self._slots[provider]
+
+    def _open_slots(self, provider: str, cap: int) -> SharedSlots | LocalSlots:
+        if self.options.state_dir is None:
+            return LocalSlots(cap)
+        path = self.options.state_dir / "locks" / f"{_file_name(provider)}.slots"
+        try:
+            return SharedSlots(path, cap, self._rng)
+        except CannotLock as exc:
+            self._on_its_own(provider, exc)
+            return LocalSlots(cap)
+
+    def _on_its_own(self, what: str, reason: CannotLock) -> None:
+        self._history.add(Change(self.now_s, what, "sharing", None, None, f"only within this process: {reason}"))
+
     def _make_window(self, spec: ProviderSpec) -> Window:
         return Window(min(self.options.initial_window, self.options.max_window), self.options.max_window)
 
     def _prepare(self, name: LaneName, lane: Lane) -> None:
-        """Put a person's own limits on a new lane."""
+        """Share a new lane with other processes, and put a person's own limits on it."""
         provider, _, _, family = name
+        if self.options.state_dir is not None:
+            digest = hashlib.sha256("\0".join(name).encode()).hexdigest()[:24]
+            path = self.options.state_dir / "lanes" / f"{_file_name(provider)}-{digest}"
+            try:
+                self._files.append(LaneFile(path, lane, lambda: self.now_s, self._wall_s))
+            except CannotLock as exc:
+                self._on_its_own(lane.name, exc)
         chosen = self.options.lanes.get(f"{provider}/{family}") or self.options.lanes.get(provider)
         if chosen is None:
             return
@@ -287,7 +330,7 @@ class _Waiter(PendingClaim):
         if not self._taken and self.state is not ClaimState.GONE:
             self._limiter.withdraw(self)
 
-    def granted(self, flight: Flight) -> None:
+    def granted(self) -> None:
         self._stop_deadline()
         self._wake()
 
@@ -373,6 +416,11 @@ class _Lease:
 
     def __repr__(self) -> str:
         return f"<Lease {self.route.provider} {self.key_alias}>"
+
+
+def _file_name(provider: str) -> str:
+    """A provider's name as part of a file's: rows may be called anything."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", provider)[:40]
 
 
 def _apart_s(one_ns: int | None, other_ns: int | None) -> float:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from workbench.engine.lane_state import Stateful
+
 PROBE_EVERY_S: Final = 60.0
 PROBE_AGAIN_S: Final = 2.0
 """After a probe that nobody refused."""
@@ -16,27 +18,30 @@ SATURATED: Final = 0.8
 """A round counts as evidence for growth if the window was filled to this part of it."""
 
 
-class Window:
+class Window(Stateful):
+    FLOATS = ("size", "before_guessing", "probe_at_s", "probe_wait_s")
+    COUNTS = ("ceiling", "epoch", "unanswered", "round", "peak", "probe_step")
+    FLAGS = ("slow_start", "blocked")
     __slots__ = (
-        "_blocked",
-        "_peak",
-        "_probe_at_s",
-        "_probe_step",
-        "_probe_wait_s",
-        "_round",
-        "_size",
         "allowed",
         "before_guessing",
+        "blocked",
         "ceiling",
         "epoch",
         "largest",
+        "peak",
         "pinned",
+        "probe_at_s",
+        "probe_step",
+        "probe_wait_s",
+        "round",
+        "size",
         "slow_start",
         "unanswered",
     )
 
     def __init__(self, size: float, largest: int) -> None:
-        self._size = float(size)
+        self.size = float(size)
         self.allowed = int(size)
         """Calls that may be in flight: the window in whole calls."""
         self.largest = largest
@@ -50,16 +55,12 @@ class Window:
         """Refusals for concurrency with nothing accepted in between."""
         self.before_guessing = float(size)
         """Size before refusals that named no limit were taken for concurrency: restored if the guess was wrong."""
-        self._blocked = False
-        self._round = 0
-        self._peak = 0
-        self._probe_at_s = 0.0
-        self._probe_step = 1
-        self._probe_wait_s = PROBE_EVERY_S
-
-    @property
-    def size(self) -> float:
-        return self._size
+        self.blocked = False
+        self.round = 0
+        self.peak = 0
+        self.probe_at_s = 0.0
+        self.probe_step = 1
+        self.probe_wait_s = PROBE_EVERY_S
 
     def resize(self, size: float) -> None:
         """Never evicts: calls above a smaller window simply are not replaced."""
@@ -73,26 +74,26 @@ class Window:
             self._set(size)
 
     def note_blocked(self) -> None:
-        self._blocked = True
+        self.blocked = True
 
     def note_sent(self, in_flight: int) -> None:
-        if in_flight > self._peak:
-            self._peak = in_flight
+        if in_flight > self.peak:
+            self.peak = in_flight
 
     def succeeded(self, now_s: float, in_flight: int, epoch: int) -> None:
         """A call ended well; `in_flight` are left, `epoch` is the one in which it was sent."""
         if epoch != self.epoch or self.pinned:
             return
         if self.slow_start:
-            if self._blocked:
-                self._set(self._size + 1)
-            if in_flight < 0.5 * self._size:
-                self._blocked = False
+            if self.blocked:
+                self._set(self.size + 1)
+            if in_flight < 0.5 * self.size:
+                self.blocked = False
             return
-        self._round += 1
-        if self._round < max(4, self.allowed):
+        self.round += 1
+        if self.round < max(4, self.allowed):
             return
-        saturated = self._blocked and self._peak >= SATURATED * self._size
+        saturated = self.blocked and self.peak >= SATURATED * self.size
         self._new_round(in_flight)
         if saturated:
             self._grow(now_s)
@@ -107,12 +108,12 @@ class Window:
             self.ceiling = works
         else:
             self.ceiling = None  # refused again with nothing accepted in between: the cap itself fell; drain below it
-            self.resize(min(self._size, 0.75 * works))
+            self.resize(min(self.size, 0.75 * works))
         if not stale:
             self.unanswered += 1
         if self.ceiling is not None:
-            self.resize(min(self._size, self.ceiling))
-        self._probe_at_s, self._probe_step, self._probe_wait_s = now_s, 1, PROBE_EVERY_S
+            self.resize(min(self.size, self.ceiling))
+        self.probe_at_s, self.probe_step, self.probe_wait_s = now_s, 1, PROBE_EVERY_S
         self.epoch += 1
         self._new_round(0)
 
@@ -126,23 +127,35 @@ class Window:
         """What looked like a cap on calls in flight was something else."""
         self.unanswered = 0
         self.ceiling = None
-        self.resize(max(self._size, self.before_guessing))
+        self.resize(max(self.size, self.before_guessing))
+
+    def refresh(self) -> None:
+        """The state was replaced from outside."""
+        self._set(self.size)
+
+    def start_warm(self, now_s: float, part: float) -> None:
+        """Begin again with part of a window that was found some time ago; the ceiling is remembered whole."""
+        self.unanswered = 0
+        self.probe_at_s, self.probe_step, self.probe_wait_s = now_s, 1, PROBE_EVERY_S
+        self._new_round(0)
+        if not self.pinned:
+            self._set(part * self.size)
 
     def _grow(self, now_s: float) -> None:
-        step = max(1.0, 0.1 * self._size)
+        step = max(1.0, 0.1 * self.size)
         if self.ceiling is None:
-            self._set(self._size + step)
-        elif self._size < self.ceiling:
-            self._set(min(self._size + step, self.ceiling))
-        elif now_s - self._probe_at_s >= self._probe_wait_s:
-            self._set(self._size + self._probe_step)
-            self.ceiling, self._probe_at_s = self.allowed, now_s
-            self._probe_step = min(self._probe_step * 2, LARGEST_PROBE)
-            self._probe_wait_s = PROBE_AGAIN_S
+            self._set(self.size + step)
+        elif self.size < self.ceiling:
+            self._set(min(self.size + step, self.ceiling))
+        elif now_s - self.probe_at_s >= self.probe_wait_s:
+            self._set(self.size + self.probe_step)
+            self.ceiling, self.probe_at_s = self.allowed, now_s
+            self.probe_step = min(self.probe_step * 2, LARGEST_PROBE)
+            self.probe_wait_s = PROBE_AGAIN_S
 
     def _new_round(self, in_flight: int) -> None:
-        self._round, self._peak, self._blocked = 0, in_flight, False
+        self.round, self.peak, self.blocked = 0, in_flight, False
 
     def _set(self, size: float) -> None:
-        self._size = min(max(1.0, size), float(self.largest))
-        self.allowed = int(self._size)
+        self.size = min(max(1.0, size), float(self.largest))
+        self.allowed = int(self.size)

@@ -1,0 +1,192 @@
+"""A lane that several processes use as one: its state lives in a file, and each decides on the same state in turn.
+
+`with lane.books:` locks the file, takes over what the others have done, and writes down what was done inside: some tens
+of microseconds. How many calls each process has in flight stands in a row of its own, guarded by a lock that the
+operating system frees when the process dies; the others then cross that row out. The file outlives everybody, so that
+the next process starts near the limits that were found before.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from workbench.engine.bucket import KINDS, AdmittedLog, Bucket, Costs
+from workbench.engine.lane import Lane
+from workbench.engine.lane_state import Stateful
+from workbench.engine.lock_file import LockFile
+from workbench.engine.window import Window
+
+MEMBERS: Final = 64
+"""Processes that can use one lane together; any further one is on its own."""
+WAITS_FOR_S: Final = 0.5
+"""A process that was held back counts as waiting for this long."""
+CENSUS_EVERY_S: Final = 0.25
+"""How often rows of dead processes are looked for."""
+REMEMBERED_S: Final = 86_400.0
+WARM: Final = 0.8
+"""Part of what was found before that a new process starts with."""
+
+_FORMAT: Final = 1.0
+_HEADER: Final = struct.Struct("4d")
+"""Format, wall time and monotonic time of the last change, rows in use."""
+_STATE: Final = struct.Struct(f"{Lane.width() + Window.width() + AdmittedLog.width() + len(KINDS) * Bucket.width()}d")
+_ROW: Final = struct.Struct("3d")
+"""Of one process: calls in flight, when it last had to wait, and what it has had in all."""
+_EMPTY_ROW: Final = (0.0, float("-inf"), 0.0)
+_CELL: Final = struct.Struct("4d")
+_ROWS_AT: Final = _HEADER.size + _STATE.size
+_CELLS_AT: Final = _ROWS_AT + MEMBERS * _ROW.size
+SIZE: Final = _CELLS_AT + AdmittedLog.CELLS * _CELL.size
+_LOCKS_AT: Final = 1 << 20
+"""Locks on bytes far behind the end: none of them covers data."""
+
+
+class LaneFile:
+    """The shared books of one lane. Raises CannotLock where there can be none."""
+
+    def __init__(self, path: Path, lane: Lane, now_s: Callable[[], float], wall_s: Callable[[], float]) -> None:
+        self._lane = lane
+        self._now_s = now_s
+        self._wall_s = wall_s
+        self._file = LockFile.open(path, SIZE)
+        self._map = mmap.mmap(self._file.fd, SIZE)
+        self._row = next((n for n in range(MEMBERS) if self._file.take(_LOCKS_AT + n)), None)
+        self._rows = 0
+        self._census_s = float("-inf")
+        self._locked = False
+        self._loaded: Sequence[float] = ()
+        if self._row is not None and self._file.lock():
+            try:
+                self._join(self._row)
+            finally:
+                self._file.unlock()
+
+    def close(self) -> None:
+        """Leave; the others see at once that this process has nothing in flight."""
+        if self._row is not None:
+            self._write_row(self._row, *_EMPTY_ROW)
+            self._file.drop(_LOCKS_AT + self._row)
+        self._lane.keep_own_books()
+        self._map.close()
+        self._file.close()
+
+    def __enter__(self) -> None:
+        # Somebody may have been stopped while holding the lock: then this once everybody acts on what he knows.
+        self._locked = self._row is not None and self._file.lock()
+        if self._locked:
+            self._load()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._locked:
+            try:
+                self._store()
+            finally:
+                self._file.unlock()
+
+    # -- reading and writing, with the lock held ------------------------------------------------------------------
+
+    def _join(self, row: int) -> None:
+        """Begin with what the file says: as it stands while others use it, with a part of it after a while."""
+        layout, wall_s, then_s, rows = _HEADER.unpack_from(self._map)
+        now_s = self._now_s()
+        known = layout == _FORMAT
+        others = [n for n in self._file.held_between(_LOCKS_AT, _LOCKS_AT + MEMBERS) if n != _LOCKS_AT + row]
+        in_use = known and bool(others) and then_s <= now_s + 1.0
+        self._rows = max(row + 1, int(rows) if in_use else 0)
+        self._write_row(row, *_EMPTY_ROW)
+        if in_use:
+            self._load()
+        else:
+            for other in range(MEMBERS):
+                self._write_row(other, *_EMPTY_ROW)
+            if known and 0 <= self._wall_s() - wall_s < REMEMBERED_S:
+                self._restore()
+                self._lane.start_warm(now_s, WARM)
+        self._lane.log.keep_in(_Cells(self._map))
+        self._lane.books = self
+        self._store()
+
+    def _load(self) -> None:
+        _, _, _, rows = _HEADER.unpack_from(self._map)
+        self._rows = max(self._rows, int(rows))
+        self._restore()
+        self._count_others()
+
+    def _restore(self) -> None:
+        self._loaded = _STATE.unpack_from(self._map, _HEADER.size)
+        at = 0
+        for part in self._parts():
+            width = type(part).width()
+            if not getattr(part, "pinned", False):  # what a person fixed in this process stays as it is
+                part.restore(self._loaded[at : at + width])
+            at += width
+        self._lane.refresh()
+
+    def _store(self) -> None:
+        values: list[float] = []
+        for part in self._parts():
+            if getattr(part, "pinned", False) and self._loaded:
+                values += self._loaded[len(values) : len(values) + type(part).width()]
+            else:
+                values += part.export()
+        _STATE.pack_into(self._map, _HEADER.size, *values)
+        _HEADER.pack_into(self._map, 0, _FORMAT, self._wall_s(), self._now_s(), float(self._rows))
+        assert self._row is not None
+        self._write_row(self._row, float(len(self._lane.flights)), self._lane.waited_s, self._lane.served)
+
+    def _parts(self) -> Iterator[Stateful]:
+        yield self._lane
+        yield self._lane.window
+        yield self._lane.log
+        yield from self._lane.buckets.values()
+
+    def _count_others(self) -> None:
+        now_s = self._now_s()
+        if now_s - self._census_s > CENSUS_EVERY_S or now_s < self._census_s:
+            self._census_s = now_s
+            self._cross_out_the_dead()
+        elsewhere = rivals = 0
+        least_served = float("inf")
+        for row in range(self._rows):
+            if row == self._row:
+                continue
+            in_flight, waited_s, served = _ROW.unpack_from(self._map, _ROWS_AT + row * _ROW.size)
+            waits = 0 <= now_s - waited_s < WAITS_FOR_S
+            if in_flight or waits:
+                rivals += 1
+                elsewhere += int(in_flight)
+                if waits:
+                    least_served = min(least_served, served)
+        lane = self._lane
+        returning = not lane.flights and now_s - lane.waited_s > WAITS_FOR_S
+        lane.meet(elsewhere, rivals, least_served, returning=returning)
+
+    def _cross_out_the_dead(self) -> None:
+        alive = self._file.held_between(_LOCKS_AT, _LOCKS_AT + self._rows)
+        for row in range(self._rows):
+            if _LOCKS_AT + row not in alive:
+                self._write_row(row, *_EMPTY_ROW)
+
+    def _write_row(self, row: int, in_flight: float, waited_s: float, served: float) -> None:
+        _ROW.pack_into(self._map, _ROWS_AT + row * _ROW.size, in_flight, waited_s, served)
+
+
+class _Cells:
+    """The cells of an `AdmittedLog`, in the file."""
+
+    def __init__(self, mapped: mmap.mmap) -> None:
+        self._map = mapped
+
+    def __getitem__(self, index: int) -> Costs:
+        cell: Costs = _CELL.unpack_from(self._map, _CELLS_AT + index * _CELL.size)
+        return cell
+
+    def __setitem__(self, index: int, totals: Costs) -> None:
+        _CELL.pack_into(self._map, _CELLS_AT + index * _CELL.size, *totals)
