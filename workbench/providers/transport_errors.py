@@ -75,12 +75,17 @@ def translate(exc: BaseException, place: Place, *, reading: bool = False) -> Wor
     for link in links:
         if isinstance(link, WorkbenchError):
             return _located(link, place)
-    # The most specific rule wins over the outermost exception: httpx wraps a bad certificate in a ConnectError.
+    # The most specific rule wins, and among what it recognises the innermost: httpx wraps a bad certificate in a
+    # ConnectError, and a refused connection in "all connection attempts failed".
     for recognises, build in _RULES:
-        for link in links:
+        for link in reversed(links):
             if recognises(link):
                 return build(link, place, reading)
     return None
+
+
+_TURNS = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+"""How non-blocking sockets say "later"; in a chain only because something else happened meanwhile."""
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
@@ -90,7 +95,7 @@ def _chain(exc: BaseException) -> list[BaseException]:
         links.append(seen)
         # Also where `from None` hides it: httpcore does that to the certificate error behind its ConnectError.
         seen = seen.__cause__ or seen.__context__
-    return links
+    return [link for link in links if not isinstance(link, _TURNS)]
 
 
 def _located(error: WorkbenchError, place: Place) -> WorkbenchError:
@@ -137,7 +142,7 @@ def _is_tls(exc: BaseException) -> bool:
 def _tls(exc: BaseException, place: Place, _: bool) -> ProviderError:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return TLSFailed(
-            f"The certificate of {place.host} was not accepted: {exc.verify_message}.",
+            f"The certificate of {place.host} was not accepted: {getattr(exc, 'verify_message', '') or _reason(exc)}.",
             **place.details("Behind a company's proxy, set SSL_CERT_FILE to its certificate."),
         )
     return TLSFailed(f"No secure connection to {place.host}: {_reason(exc)}.", **place.details())
@@ -197,7 +202,7 @@ def _broken(exc: BaseException, place: Place, reading: bool) -> ProviderError:
 
 
 def _hung_up(exc: BaseException) -> bool:
-    """`RemoteProtocolError` stands both for a peer that hung up and for one that talks nonsense; so do aiohttp's two."""
+    """`RemoteProtocolError` stands both for a peer that hung up and for one that talks nonsense; so do aiohttp's."""
     text = str(exc)
     if _named("TransferEncodingError", "ContentLengthError")(exc):
         return "Not enough data" in text
