@@ -284,6 +284,16 @@ async def test_every_reader_of_a_failing_call_gets_the_error_once() -> None:
         assert isinstance(reader.result()[-1], Failed)
 
 
+async def test_a_call_that_ends_without_saying_so_leaves_nobody_waiting() -> None:
+    board = FlightBoard()
+
+    async def forgetful(flight: Flight) -> None:
+        flight.emit(Opened(1, 0, 0))
+
+    with pytest.raises(RuntimeError, match="without a terminal event"):
+        await collect(follow(board, lambda: board.launch(None, 0, forgetful), lambda _: None))
+
+
 async def test_nothing_starts_before_the_first_event_is_asked_for() -> None:
     board, script = FlightBoard(), Script()
 

@@ -327,6 +327,18 @@ def test_one_record_per_request_with_its_attempts_and_waits() -> None:
     assert (record.chunks, record.characters) == (2, 2)
 
 
+def test_a_listener_s_fault_is_told_and_costs_no_answer() -> None:
+    async def main() -> tuple[str, list[str]]:
+        def keep(_: object) -> None:
+            raise OSError("disk full")
+
+        async with make_engine(ScriptedAdapter(answer("fine")), on_record=keep) as engine:
+            text = (await engine.complete(ask())).text
+            return text, [notice.text for notice in engine.statistics().notices]
+
+    assert virtually(main) == ("fine", ["Whoever keeps the records failed: OSError: disk full."])
+
+
 def test_live_counters_follow_a_request_through_its_stations() -> None:
     adapter = ScriptedAdapter([Wait(1), ConnectionFailed("reset")], ["x" * 400, Hang()])
     admission = ScriptedAdmission(wait_s=1.0)

@@ -96,7 +96,8 @@ class Engine:
         self._rng = rng or Random()
         self._router = Router(settings, self._environ)
         self._notices = NoticeBoard(self._clock, on_notice)
-        self._hub = MetricsHub(on_record)
+        self._on_record = on_record
+        self._hub = MetricsHub(self._record)
         self._gate = Gate(self._clock)
         self._intake = Intake(self._router, self._hub, self._clock)
         self._watch = PollWatch(self._clock.monotonic_ns)
@@ -134,7 +135,7 @@ class Engine:
             settings=self._settings,
             clock=self._clock,
             rng=self._rng,
-            adapter_for=self._wires.adapter_for,
+            adapter_for=self._adapter_for,
             admission=admission,
             gate=self._gate,
             memory=self._memory,
@@ -178,10 +179,25 @@ class Engine:
             ),
         )
 
+    async def _adapter_for(self, target: Target, request: Request) -> Adapter:
+        """The adapter, with the provider's keys found: the system's keyring may take its time to answer."""
+        assert self._wires is not None, "only an open engine runs requests"
+        if self._limiter is not None and target.spec.name not in self._keyrings:
+            await asyncio.to_thread(self.keyring, target.spec)
+        return await self._wires.adapter_for(target, request)
+
     def _tell_of_keys(self, change: Change) -> None:
         """A retired key and accounts that turn out to be one concern everything that follows."""
         if change.what in ("key", "lane"):
             self._notices.tell(f"{change.what} {change.lane} {change.why}", f"{change.why}.")
+
+    def _record(self, record: RequestRecord) -> None:
+        if self._on_record is None:
+            return
+        try:
+            self._on_record(record)
+        except Exception as exc:  # the listener's own boundary: its fault must not end a request that went well
+            self._notices.tell("records", f"Whoever keeps the records failed: {type(exc).__name__}: {exc}.")
 
     # -- requests ------------------------------------------------------------------------------------------------------
 

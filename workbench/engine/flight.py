@@ -105,6 +105,12 @@ class Flight:
             self._listeners.append(reader)
         return reader
 
+    def abandon(self) -> None:
+        """The call's task is over. A flight that has not ended by then never will, and its readers must not wait."""
+        self.is_over = True
+        for reader in self._readers:
+            reader.wake()
+
     def drop(self, reader: Reader) -> bool:
         """Remove a reader; True when nobody is left and the call is still under way."""
         for readers in (self._readers, self._listeners):
@@ -138,6 +144,10 @@ class Reader:
 
     def put(self, event: StreamEvent) -> None:
         self.queue.append(event)
+        if self._wake is not None:
+            self.wake()
+
+    def wake(self) -> None:
         wake = self._wake
         if wake is not None:
             self._wake = None
@@ -145,10 +155,12 @@ class Reader:
                 wake.set_result(None)
 
     async def more(self) -> None:
-        """Wait until the queue is not empty."""
-        if not self.queue:
+        """Wait until the queue is not empty. Raises RuntimeError when nothing more can come."""
+        if not self.queue and not self._flight.is_over:
             self._wake = asyncio.get_running_loop().create_future()
             await self._wake
+        if not self.queue:
+            raise RuntimeError("the call ended without a terminal event")
 
 
 class FlightBoard:
@@ -204,6 +216,7 @@ class FlightBoard:
             await run(flight)
         finally:
             self._forget(flight)
+            flight.abandon()
 
     def _forget(self, flight: Flight) -> None:
         if flight.key is not None and self._by_key.get(flight.key) is flight:

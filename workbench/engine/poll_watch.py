@@ -24,12 +24,14 @@ WINDOW_S = 60
 class PollWatch:
     """Watches one loop, from `install` to `remove`. Reports 0 on loops without a selector of Python's own."""
 
-    __slots__ = ("_now_ns", "_polled_ns", "_selector", "_slots", "_stamps")
+    __slots__ = ("_before", "_now_ns", "_polled_ns", "_select", "_selector", "_slots", "_stamps")
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._polled_ns = 0
+        self._polled_ns: Callable[[], int] = now_ns
         self._selector: Any = None
+        self._select: Callable[[float | None], Any] | None = None
+        self._before: Callable[[float | None], Any] | None = None
         self._slots = [0] * SLOTS
         self._stamps = [-1] * SLOTS
 
@@ -41,35 +43,44 @@ class PollWatch:
         if selector is None or not hasattr(selector, "__dict__") or self._selector is not None:
             return False
         poll = selector.select
-        now_ns = self._now_ns
+        now_ns, busy = self._now_ns, self._busy
+        polled_ns, slot_ends_ns, worst_ns = now_ns(), 0, 0
 
         def select(timeout: float | None = None) -> Any:
-            self._busy(now_ns())
-            try:
-                return poll(timeout)
-            finally:
-                self._polled_ns = now_ns()
+            # Runs at every turn of the loop, so only what is new goes further than two comparisons.
+            nonlocal polled_ns, slot_ends_ns, worst_ns
+            at_ns = now_ns()
+            busy_ns = at_ns - polled_ns
+            if at_ns >= slot_ends_ns or busy_ns > worst_ns:
+                slot_ends_ns, worst_ns = busy(at_ns, busy_ns)
+            ready = poll(timeout)
+            polled_ns = now_ns()
+            return ready
 
-        self._polled_ns = now_ns()
+        self._polled_ns = lambda: polled_ns
         self._selector = selector
-        selector.select = select
+        self._before = vars(selector).get("select")
+        self._select = selector.select = select
         return True
 
     def remove(self) -> None:
-        if self._selector is not None:
-            del self._selector.select
-            self._selector = None
+        selector, self._selector = self._selector, None
+        # Another engine on this loop may have come after; its watch then keeps calling ours, which costs nothing.
+        if selector is not None and vars(selector).get("select") is self._select:
+            if self._before is None:
+                del selector.select
+            else:
+                selector.select = self._before
 
-    def _busy(self, at_ns: int) -> None:
-        """A turn of the loop is over."""
-        busy_ns = at_ns - self._polled_ns
+    def _busy(self, at_ns: int, busy_ns: int) -> tuple[int, int]:
+        """Note the longest turn of this slot; returns when the slot ends, and what a longer one has to exceed."""
         number = at_ns // SLOT_NS
         slot = number % SLOTS
         if self._stamps[slot] != number:
             self._stamps[slot] = number
-            self._slots[slot] = busy_ns
-        elif busy_ns > self._slots[slot]:
-            self._slots[slot] = busy_ns
+            self._slots[slot] = 0
+        self._slots[slot] = max(self._slots[slot], busy_ns)
+        return (number + 1) * SLOT_NS, self._slots[slot]
 
     def worst_ns(self, since_ns: int) -> int:
         """The longest time between two polls since then, the turn under way included; 0 when nothing is watched."""
@@ -77,7 +88,7 @@ class PollWatch:
             return 0
         now_ns = self._now_ns()
         first, last = since_ns // SLOT_NS, now_ns // SLOT_NS
-        worst_ns = now_ns - self._polled_ns
+        worst_ns = now_ns - self._polled_ns()
         for number in range(max(first, last - SLOTS + 1), last + 1):
             slot = number % SLOTS
             if self._stamps[slot] == number and self._slots[slot] > worst_ns:
