@@ -28,7 +28,7 @@ from workbench.core.errors import (
     WrongContentType,
 )
 from workbench.core.types import KeyAlias
-from workbench.providers.failures import LONGEST_MESSAGE, Headers, Witness
+from workbench.providers.failures import LONGEST_MESSAGE, Headers, Witness, secrets_in
 from workbench.providers.transport_errors import Place, translate
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -396,6 +396,13 @@ def test_a_message_says_where_and_what_to_do_and_hides_what_it_must() -> None:
     assert refusal.request_id == "req_9"
     assert refusal.code == "invalid_api_key"
     assert KEY not in repr(WITNESS)
+
+
+def test_secrets_among_a_rows_own_headers_are_hidden_too() -> None:
+    headers: Headers = (("X-Gateway-Token", "tok-0123456789"), ("X-Title", "llm-workbench"))
+    witness = Witness(PLACE, KEY, (), secrets_in(headers))
+
+    assert witness.clean("tok-0123456789 for llm-workbench") == "[key hidden] for llm-workbench"
 
 
 def test_a_message_is_no_novel() -> None:

@@ -54,10 +54,8 @@ class ProviderSpec:
     """True for local servers: their limiter window follows latency, not refusals."""
     body_defaults: tuple[tuple[str, object], ...] = ()
     """Put into every body unless the caller sets them, such as OpenRouter's `provider.sort`."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """Sent with every request, such as the application's name to OpenRouter. Never a key."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Sent with every request of this row; a person's own, so they may hold secrets."""
+    """Sent with every request, such as the application's name to OpenRouter. A person's own may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)

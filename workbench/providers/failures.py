@@ -7,6 +7,7 @@ connection is not here: `transport_errors` knows those.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +43,8 @@ from workbench.providers.verdict import Case
 
 Headers = tuple[tuple[str, str], ...]
 
+_SECRETIVE: Final = re.compile("auth|key|token|secret|cookie", re.IGNORECASE)
+
 LONGEST_MESSAGE: Final = 600
 """Characters of a provider's own sentence that are kept."""
 
@@ -60,6 +63,11 @@ def request_id_of(headers: Headers) -> str | None:
     return header(headers, "x-request-id", "request-id", "x-generation-id", "x-goog-request-id", "cf-ray")
 
 
+def secrets_in(headers: Headers) -> tuple[str, ...]:
+    """Values that sign a request, by the names of their headers."""
+    return tuple(value for name, value in headers if _SECRETIVE.search(name))
+
+
 def clean(text: str, secrets: Iterable[str] = ()) -> str:
     """One harmless line: no control codes, no keys, no more than `LONGEST_MESSAGE` characters."""
     line = " ".join(strip_control(redact(text, secrets)).split())
@@ -73,10 +81,12 @@ class Witness:
     place: Place
     key: str = ""
     key_variables: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Secrets among the row's own headers."""
 
     @classmethod
     def of(cls, call: Call) -> Witness:
-        return cls(Place.of(call), call.key, call.spec.key_variables)
+        return cls(Place.of(call), call.key, call.spec.key_variables, secrets_in(call.spec.headers))
 
     def refused(self, status: int, headers: Headers, body: bytes, now: datetime) -> ProviderError:
         """The error that a response with an error status stands for."""
@@ -115,7 +125,7 @@ class Witness:
         return {**self.place.details(), "headers": headers, "request_id": request_id_of(headers), "hint": hint}
 
     def clean(self, text: str) -> str:
-        return clean(text, [self.key])
+        return clean(text, [self.key, *self.others])
 
     @staticmethod
     def _is_no_api(status: int, headers: Headers, body: bytes, complaint: Complaint) -> bool:

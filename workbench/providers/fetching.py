@@ -13,7 +13,7 @@ from workbench.core.errors import MalformedResponse
 from workbench.core.types import KeyAlias
 from workbench.providers.anthropic import VERSION
 from workbench.providers.base import Deadlines, ProviderSpec, WireFamily
-from workbench.providers.failures import Headers, Witness, headers_of
+from workbench.providers.failures import Headers, Witness, headers_of, secrets_in
 from workbench.providers.http import Connections
 from workbench.providers.reading import Watch, read_body
 from workbench.providers.transport_errors import Place, translated
@@ -31,7 +31,7 @@ class Account:
     @property
     def witness(self) -> Witness:
         place = Place(self.spec.title or self.spec.name, self.spec.base_url, self.model, self.key_alias)
-        return Witness(place, self.key, self.spec.key_variables)
+        return Witness(place, self.key, self.spec.key_variables, secrets_in(self.spec.headers))
 
     @property
     def root(self) -> str:
