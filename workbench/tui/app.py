@@ -57,7 +57,7 @@ class WorkbenchApp(App[object]):
     """
 
     TITLE = "llm-workbench"
-    CSS_PATH: ClassVar[list[str]] = ["styles/compare.tcss", "styles/dialogs.tcss"]  # type: ignore[assignment]  # a wider type there
+    CSS_PATH: ClassVar[list[str]] = ["styles/compare.tcss"]  # type: ignore[assignment]  # a wider type there
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", id="app.help", tooltip="Help for what has the focus"),
@@ -80,9 +80,6 @@ class WorkbenchApp(App[object]):
         super().__init__()
         self.settings = settings
         self._environ = os.environ if environ is None else environ
-        self._prompt = prompt
-        self._models = tuple(models)
-        self._first_theme = theme
         paths = Paths.from_environment(self._environ)
         # A demo leaves nothing behind, not even a draft.
         memory = Memory(None if demo else paths.state)
@@ -102,6 +99,14 @@ class WorkbenchApp(App[object]):
             glyphs=Glyphs(settings.ui.ascii),
         )
         self._session: asyncio.Task[None] | None = None
+        self._complaints: list[tuple[str, str]] = [("Not remembered", problem) for problem in memory.problems]
+        if prompt:
+            memory.draft = Draft(prompt, memory.draft.system)
+        elif memory.draft == Draft():
+            memory.draft = Draft("", settings.defaults.system)
+        self.desk.comparison.set_line_up(self._first_line_up(tuple(models)))
+        # Here and not when mounted: a theme that is set later means reading all styles twice.
+        self.theme = self._first_theme(theme)
 
     # Starting and ending
 
@@ -115,22 +120,15 @@ class WorkbenchApp(App[object]):
         return screen
 
     def on_mount(self) -> None:
-        self._load_themes()
         self._apply_keymap()
-        memory = self.desk.memory
-        if self._prompt:
-            memory.draft = Draft(self._prompt, memory.draft.system)
-        elif memory.draft == Draft():
-            memory.draft = Draft("", self.settings.defaults.system)
-        self.desk.comparison.set_line_up(self._first_line_up())
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""
         self._session = asyncio.create_task(self.desk.engine.serve(self.desk.comparison), name="session")
         self.desk.lag.start()
-        for problem in self.desk.memory.problems:
-            self.notify(problem, title="Not remembered", severity="warning", markup=False)
+        for title, complaint in self._complaints:
+            self.notify(complaint, title=title, severity="warning", markup=False, timeout=10)
 
     async def on_unmount(self) -> None:
         self.desk.lag.stop()
@@ -140,10 +138,10 @@ class WorkbenchApp(App[object]):
             await self.desk.comparison.settle()
             await self._session
 
-    def _first_line_up(self) -> LineUp:
+    def _first_line_up(self, asked_for: Sequence[str]) -> LineUp:
         params = self.settings.defaults.as_params()
-        models = self._models or self.settings.lineups.get(self.settings.default_lineup or "", ())
-        if self.desk.engine.is_demo and not self._models:
+        models = asked_for or self.settings.lineups.get(self.settings.default_lineup or "", ())
+        if self.desk.engine.is_demo and not asked_for:
             from workbench.demo import DEMO_LINE_UP
 
             models = DEMO_LINE_UP
@@ -330,27 +328,27 @@ class WorkbenchApp(App[object]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theming.ramp_defaults(self.current_theme)
 
-    def _load_themes(self) -> None:
+    def _first_theme(self, asked_for: str | None) -> str:
+        """The theme that was asked for, by argument, settings, memory or environment; ours if there is no such one."""
         themes, problems = theming.load_themes([theming.shipped_themes(), self.desk.paths.themes])
         for theme in themes:
             self.register_theme(theme)
-        for problem in problems:
-            self.notify(str(problem), title="Theme not loaded", severity="warning", markup=False, timeout=10)
+        self._complaints += [("Theme not loaded", str(problem)) for problem in problems]
         environment = self._environ.get("TEXTUAL_THEME")
-        wanted = self._first_theme or self.settings.ui.theme or self.desk.memory.theme or environment
+        wanted = asked_for or self.settings.ui.theme or self.desk.memory.theme or environment
         if wanted and wanted not in self.available_themes:
             missing = f"There is no theme called {wanted!r}. The palette (ctrl+p) lists them under Theme."
-            self.notify(missing, title="Theme not found", severity="warning", markup=False)
+            self._complaints.append(("Theme not found", missing))
             wanted = None
-        self.theme = wanted or theming.DEFAULT_THEME
+        return wanted or theming.DEFAULT_THEME
 
     def _apply_keymap(self) -> None:
         if self.settings.ui.keymap:
             from workbench.tui.keymap import check_keymap
             from workbench.tui.screens.help import known_bindings
 
-            for problem in check_keymap(self.settings.ui.keymap, known_bindings()):
-                self.notify(problem, title="Key not changed", severity="warning", markup=False)
+            problems = check_keymap(self.settings.ui.keymap, known_bindings())
+            self._complaints += [("Key not changed", problem) for problem in problems]
             self.set_keymap(self.settings.ui.keymap)
 
     def get_key_display(self, binding: Binding) -> str:

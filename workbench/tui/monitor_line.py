@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from workbench.core.stats import Percentiles
-from workbench.engine.records import Traffic
 from workbench.session import figures
 from workbench.tui.frame import FrameStats
 from workbench.tui.glyphs import Glyphs
+
+if TYPE_CHECKING:
+    from workbench.core.stats import Percentiles
+    from workbench.engine.records import Traffic
 
 SPARK_SAMPLES = 16
 LAG_WORTH_SAYING_MS = 5.0

@@ -24,13 +24,13 @@ from workbench.tui.arrangement import PaneLayout
 from workbench.tui.desk import Desk
 from workbench.tui.monitor_line import MonitorLine
 from workbench.tui.widgets.app_bar import AppBar
-from workbench.tui.widgets.figures_table import preflight, results
 from workbench.tui.widgets.find_bar import FindBar
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.lane_pane import LanePane
 from workbench.tui.widgets.line_up_strip import LineUpStrip
 from workbench.tui.widgets.pane_deck import PaneDeck
 from workbench.tui.widgets.prompt_editor import PromptArea, PromptEditor, SendKey
+from workbench.tui.widgets.results_table import results
 from workbench.tui.widgets.start_panel import Beginning, StartPanel
 from workbench.tui.widgets.status_bar import StatusBar
 from workbench.tui.widgets.stream_view import StreamView
@@ -94,20 +94,21 @@ class CompareScreen(Screen[None]):
         self._tally = self.comparison.tally()
 
     def compose(self) -> ComposeResult:
+        self._fit_first_frame()
         yield self.app_bar
         yield self.strip
         with Container(id="body"):
             yield self.editor
             with Container(id="answers"):
                 yield self.deck
-                yield self.start_panel
-                yield self.find_bar
+                # The start panel and the search line are mounted when they are needed.
+                if not self.comparison.lanes:
+                    yield self.start_panel
         yield self.status
         yield KeyBar(self.desk.glyphs)
         yield Static("The terminal is too small: 40 by 12 cells at least.", id="too-small", markup=False)
 
     async def on_mount(self) -> None:
-        self._fit_first_frame()
         self.editor.prompt_area.earlier = self.desk.memory.history
         self.editor.load(self.desk.memory.draft)
         if (layout := self.desk.memory.layout) in set(PaneLayout):
@@ -115,15 +116,18 @@ class CompareScreen(Screen[None]):
         self.comparison.on_activity = self._activity
         await self.show_line_up()
         if not self.comparison.lanes and self.editor.draft.is_empty:
-            self.call_after_refresh(self.start_panel.focus_rows)
+            self.start_panel.focus()
         self.set_interval(BAR_PERIOD_S, self.refresh_bars, name="bars")
 
     def _fit_first_frame(self) -> None:
-        """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump."""
+        """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump.
+
+        Before there are children, since every change of a class later styles all of them again.
+        """
         width, height = self.app.size
         for breakpoints, extent in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
-            name = next(name for least, name in reversed(breakpoints) if extent >= least)
-            self.add_class(name)
+            self.add_class(next(name for least, name in reversed(breakpoints) if extent >= least))
+        self.set_class(not self.comparison.lanes, "-no-models")
 
     # What is on screen
 
@@ -131,18 +135,23 @@ class CompareScreen(Screen[None]):
         """The comparison's lanes have changed: panes, strip and estimate follow."""
         lanes = self.comparison.lanes
         self.set_class(not lanes, "-no-models")
+        if not lanes and not self.start_panel.is_attached:
+            await self.query_one("#answers").mount(self.start_panel)
         await self.deck.show_lanes(lanes)
         for pane in self.deck.panes:
             pane.ready_text = self.desk.engine.describe(pane.lane.target.model, self.desk.glyphs.dot)
-        self.show_estimate()
         self.refresh_bars()
 
     def show_estimate(self) -> None:
         """What sending the draft would take and cost; while nothing is written, how the answers compare."""
-        draft = self.editor.draft
-        summary, rows = preflight(self.comparison, draft, self.desk.engine.directory)
+        draft, summary = self.editor.draft, ""
         if draft.is_empty:
             rows = results(self.comparison, self._turn_index, self.desk.clock.monotonic_ns(), self.desk.glyphs)
+        else:
+            # With the first letter typed, not with the first paint: prices and what stands behind them take 10 ms.
+            from workbench.tui.widgets.preflight_table import preflight
+
+            summary, rows = preflight(self.comparison, draft, self.desk.engine.directory)
         self.editor.show_table(summary, rows)
 
     @property
@@ -169,7 +178,7 @@ class CompareScreen(Screen[None]):
         traffic, lag_ms = desk.engine.statistics(), desk.lag.p95_ms()
         width = self.status.size.width
         self.status.show_figures(*self._monitor.figures(traffic, desk.frames.statistics(), lag_ms, width=width))
-        if self.editor.draft.is_empty:
+        if self.desk.engine.directory is not None:
             self.show_estimate()
         if tally != self._tally:
             self._tally = tally
@@ -386,7 +395,9 @@ class CompareScreen(Screen[None]):
 
     # Searching
 
-    def action_find(self) -> None:
+    async def action_find(self) -> None:
+        if not self.find_bar.is_attached:
+            await self.query_one("#answers").mount(self.find_bar)
         self.find_bar.open()
 
     @on(FindBar.Searched)

@@ -20,6 +20,8 @@ from workbench.tui import keymap
 class HelpScreen(ModalScreen[None]):
     """Markdown about the focused widget, its containers included."""
 
+    CSS_PATH = "../styles/dialogs.tcss"
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q", "dismiss", "Close", id="help.close")]
 
     def __init__(self, text: str) -> None:
@@ -36,6 +38,8 @@ class HelpScreen(ModalScreen[None]):
 
 class CheatSheet(ModalScreen[None]):
     """All keys, by where they work; those of the focused part come first."""
+
+    CSS_PATH = "../styles/dialogs.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "dismiss", "Close", id="keys.close"),

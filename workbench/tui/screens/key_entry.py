@@ -34,6 +34,8 @@ def provider_of_key(secret: str) -> str | None:
 
 
 class KeyEntry(ModalScreen[tuple[str, str]]):
+    CSS_PATH = "../styles/dialogs.tcss"
+
     HELP = """
     # A key
 

@@ -59,6 +59,8 @@ class LineUpList(OptionList):
 class ModelPicker(ModalScreen[LineUp]):
     app: WorkbenchApp
 
+    CSS_PATH = "../styles/dialogs.tcss"
+
     HELP = """
     # Models and line-ups
 

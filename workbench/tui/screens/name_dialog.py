@@ -15,6 +15,8 @@ from textual.widgets import Input, Static
 class NameDialog(ModalScreen[str]):
     """Dismissed with what was written, or None."""
 
+    CSS_PATH = "../styles/dialogs.tcss"
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Cancel", id="name.cancel")]
 
     def __init__(self, title: str, value: str = "", *, hint: str = "enter keeps it · esc leaves it") -> None:

@@ -33,6 +33,8 @@ _FIELDS: Mapping[str, str] = {
 class ParamsDialog(ModalScreen[Params]):
     """Dismissed with the parameters, or None."""
 
+    CSS_PATH = "../styles/dialogs.tcss"
+
     HELP = """
     # Parameters
 

@@ -14,6 +14,8 @@ from textual.widgets import Static
 class QuitBar(ModalScreen[bool]):
     """Dismissed with True to stop everything and leave."""
 
+    CSS_PATH = "../styles/dialogs.tcss"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter,ctrl+q", "leave", "Stop and quit", id="quit.leave"),
         Binding("n,escape", "stay", "Stay", id="quit.stay"),

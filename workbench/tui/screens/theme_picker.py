@@ -17,6 +17,8 @@ from textual.widgets.option_list import Option
 class ThemePicker(ModalScreen[str]):
     """Dismissed with the name of the theme that was kept, or None."""
 
+    CSS_PATH = "../styles/dialogs.tcss"
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="themes.cancel")]
 
     def compose(self) -> ComposeResult:

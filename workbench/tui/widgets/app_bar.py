@@ -23,10 +23,11 @@ class AppBar(Bar):
         turn: which one is on screen, from 1, of `turns`.
         """
         narrow = self.size.width < 100
-        left = Content.styled("llm-workbench" if not narrow else "", "bold $text-primary")
+        named = self.size.width >= 80 or not question
+        left = Content.styled("llm-workbench" if named else "", "bold $text-primary")
         if question:
             first_line = " ".join(question.split())
-            mark = f"{glyphs.prompt} " if narrow else f"  {glyphs.prompt} "
+            mark = f"  {glyphs.prompt} " if named else f"{glyphs.prompt} "
             left = Content.assemble(left, (mark, "$text-accent"), first_line)
         facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$foreground-muted")]
         if turns < 2:

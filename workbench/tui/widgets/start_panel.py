@@ -1,6 +1,6 @@
 """What stands where the answers will be while there is no model to ask: four ways to begin.
 
-Nothing here swallows typing: a printable key goes on into the prompt.
+One widget, since it is part of the first paint. Nothing here swallows typing: a printable key goes on to the prompt.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
-from textual import on
-from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.style import Style
+from textual.widgets import Static
 
 from workbench.tui.glyphs import Glyphs
+
+TITLE_WIDTH = 18
 
 
 class Beginning(StrEnum):
@@ -27,7 +28,7 @@ class Beginning(StrEnum):
     FILE = "file"
 
 
-class StartPanel(Vertical):
+class StartPanel(Static, can_focus=True):
     HELP = """
     # To begin
 
@@ -37,54 +38,76 @@ class StartPanel(Vertical):
 
     DEFAULT_CSS = """
     StartPanel {
-        align: center middle;
-        height: 1fr;
-        #start-box { width: 90%; max-width: 76; height: auto; border: round $border-blurred; padding: 1 2; }
-        #start-title { text-style: bold; color: $text-primary; height: auto; margin-bottom: 1; }
-        #start-hint { color: $text-muted; height: auto; margin-top: 1; }
-        OptionList { height: auto; background: transparent; border: none; padding: 0; }
+        width: 90%;
+        max-width: 78;
+        height: auto;
+        border: round $border-blurred;
+        padding: 1 2;
+        &:focus { border: round $border; }
     }
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Choose", id="start.choose"),
+        Binding("down", "move(1)", "Next", id="start.next", show=False),
+        Binding("up", "move(-1)", "Previous", id="start.previous", show=False),
+    ]
 
     @dataclass
     class Chosen(Message):
         beginning: Beginning
 
     def __init__(self, glyphs: Glyphs) -> None:
-        super().__init__(id="start")
+        super().__init__(id="start", markup=False)
+        self.auto_links = False
         self._glyphs = glyphs
         self._found: Sequence[str] | None = None
-        self._options = OptionList(*(Option(self._row(beginning), id=beginning) for beginning in Beginning), id="ways")
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="start-box"):
-            yield Static("Compare language models, side by side", id="start-title", markup=False)
-            yield self._options
-            yield Static(
-                "enter chooses · or simply type a prompt: the demo's models answer it", id="start-hint", markup=False
-            )
+        self._index = 0
+        self.update(self._rows())
 
     def show_found(self, found: Sequence[str]) -> None:
         """What was found by looking at variables and local ports, as short phrases; none is an answer too."""
         self._found = found
-        self._options.replace_option_prompt(Beginning.FOUND, self._row(Beginning.FOUND))
+        self.update(self._rows())
 
-    def focus_rows(self) -> None:
-        self._options.focus()
+    @property
+    def plain(self) -> str:
+        return self._rows().plain
 
-    @on(OptionList.OptionSelected)
-    def _selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        self.post_message(self.Chosen(Beginning(event.option_id or "")))
+    def on_focus(self) -> None:
+        self.update(self._rows(), layout=False)
 
-    def _row(self, beginning: Beginning) -> Content:
+    def on_blur(self) -> None:
+        self.update(self._rows(), layout=False)
+
+    def action_move(self, step: int) -> None:
+        self._index = (self._index + step) % len(Beginning)
+        self.update(self._rows(), layout=False)
+
+    def action_choose(self, index: int | None = None) -> None:
+        self.post_message(self.Chosen(list(Beginning)[self._index if index is None else index]))
+
+    def _rows(self) -> Content:
+        lines = [Content.styled("Compare language models, side by side", "bold $text-primary"), Content()]
+        lines += [self._row(index, beginning) for index, beginning in enumerate(Beginning)]
+        hint = "enter chooses · or simply type a prompt: the demo's models answer it"
+        return Content("\n").join([*lines, Content(), Content.styled(hint, "$foreground-muted")])
+
+    def _row(self, index: int, beginning: Beginning) -> Content:
         title, said = {
             Beginning.DEMO: ("Watch the demo", "five simulated models, no key, no network"),
             Beginning.FOUND: ("Use what I found", self._found_words()),
             Beginning.KEY: ("Paste a key", "kept where only you can read it, tried at once"),
             Beginning.FILE: ("Open a file", "a text or Markdown file becomes the prompt"),
         }[beginning]
-        return Content.assemble((f"{title:18}", "bold"), (said, "$foreground-muted"))
+        chosen = index == self._index and self.has_focus
+        mark = self._glyphs.prompt if chosen else " "
+        row = Content.assemble(
+            (f"{mark} ", "$text-accent"),
+            (f"{title:{TITLE_WIDTH}}", "bold $text-accent" if chosen else "bold"),
+            (said, "$foreground-muted"),
+        )
+        return row.stylize(Style.from_meta({"@click": f"choose({index})"}))
 
     def _found_words(self) -> str:
         if self._found is None:
