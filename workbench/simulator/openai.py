@@ -33,12 +33,10 @@ from workbench.simulator.openai_responses import ResponseWriter
 from workbench.simulator.prompt import Turn, tokens_in
 from workbench.simulator.refusal import Reason, Refusal, RetryHint
 from workbench.simulator.responses_reading import read_response
-from workbench.simulator.simulation import Simulation
+from workbench.simulator.simulation import Simulation, StoredResponse
 from workbench.simulator.stream import Headers, Step
 
 MAX_INPUTS = 2_048
-MAX_STORED = 500
-"""Responses kept for `previous_response_id`."""
 
 
 class ChatDialect(Dialect):
@@ -216,7 +214,6 @@ class OpenAIDialect(ChatDialect):
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation, Provider.OPENAI)
-        self._stored: dict[str, tuple[tuple[Turn, ...], dict[str, object]]] = {}
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -238,9 +235,7 @@ class OpenAIDialect(ChatDialect):
         response = writer.response(answer)
         if body.get("store", True):
             turns = (*prompt.turns, Turn("assistant", "".join(answer.text)))
-            self._stored[writer.response_id] = turns, response
-            while len(self._stored) > MAX_STORED:
-                del self._stored[next(iter(self._stored))]
+            self.simulation.responses.put(writer.response_id, StoredResponse(turns, response))
         if not body.get("stream"):
             return self.whole(exchange, response, at_s=timing.end_s)
         return self.stream(
@@ -250,17 +245,19 @@ class OpenAIDialect(ChatDialect):
     def _earlier(self, name: object) -> tuple[Turn, ...]:
         if name is None:
             return ()
-        if name not in self._stored:
+        stored = self.simulation.responses.get(str(name))
+        if stored is None:
             raise Refusal(
                 Reason.BAD_VALUE, f"Previous response with id '{name}' not found.", parameter="previous_response_id"
             )
-        return self._stored[str(name)][0]
+        return stored.turns
 
     async def stored_response(self, exchange: Exchange) -> ASGIApp:
         name = exchange.request.path_params["name"]
-        if name not in self._stored:
+        stored = self.simulation.responses.get(name)
+        if stored is None:
             raise Refusal(Reason.UNKNOWN_ROUTE, f"Response with id '{name}' not found.")
-        return self.plain(exchange, self._stored[name][1])
+        return self.plain(exchange, stored.body)
 
     def hints(self, refusal: Refusal) -> Headers:
         """Milliseconds beside the whole seconds."""

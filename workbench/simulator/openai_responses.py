@@ -174,7 +174,8 @@ class ResponseWriter:
         yield Step(timing.end_s, self._event(kind, response=self.response(answer)), is_end=True)
 
     def failure(self) -> bytes:
-        """The event that ends a response which went wrong after its 200."""
+        """The event that ends a response which went wrong after its 200. Takes the number of the one it replaces."""
+        self._number -= 1
         fault = self._exchange.fault(FaultKind.ERROR_EVENT)
         message = (fault and fault.message) or "An error occurred while processing your request."
         code = "rate_limit_exceeded" if fault and fault.status == 429 else "server_error"

@@ -44,7 +44,6 @@ class OpenRouterDialect(ChatDialect):
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation, Provider.OPENROUTER)
-        self._generations: dict[str, dict[str, object]] = {}
 
     def routes(self) -> list[BaseRoute]:
         own = [
@@ -80,7 +79,7 @@ class OpenRouterDialect(ChatDialect):
     def usage(self, call: ChatCall, exchange: Exchange) -> dict[str, object]:
         usage = super().usage(call, exchange)
         cost = cost_usd(exchange.model, call)
-        self._generations[identifier(self.id_prefix, exchange)] = {
+        facts: dict[str, object] = {
             "model": exchange.model.name,
             "provider_name": exchange.model.owner,
             "total_cost": cost,
@@ -89,8 +88,7 @@ class OpenRouterDialect(ChatDialect):
             "streamed": call.streams,
             "is_byok": False,
         }
-        while len(self._generations) > 1_000:
-            del self._generations[next(iter(self._generations))]
+        self.simulation.generations.put(identifier(self.id_prefix, exchange), facts)
         return {**usage, "cost": cost, "is_byok": False, "cost_details": {"upstream_inference_cost": cost}}
 
     def decorate(self, steps: Iterable[Step], call: ChatCall) -> Iterator[Step]:
@@ -226,7 +224,7 @@ class OpenRouterDialect(ChatDialect):
 
     async def generation(self, exchange: Exchange) -> ASGIApp:
         name = exchange.request.query_params.get("id", "")
-        known = self._generations.get(name)
+        known = self.simulation.generations.get(name)
         if known is None:
             raise Refusal(Reason.UNKNOWN_ROUTE, f"Generation {name} not found.")
         return self.plain(exchange, {"data": {"id": name, **known}})

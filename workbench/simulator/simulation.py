@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from workbench.simulator.accounts import Accounts
 from workbench.simulator.faults import FaultBook, FaultRule
@@ -13,7 +14,26 @@ from workbench.simulator.journal import Journal
 from workbench.simulator.models import ModelIndex, all_models
 from workbench.simulator.pacing import Pacer
 from workbench.simulator.profiles import ServerProfile
+from workbench.simulator.prompt import Turn
 from workbench.simulator.prompt_cache import PromptCache
+
+T = TypeVar("T")
+
+
+class Shelf(dict[str, T]):
+    """Keeps the last few things that were put there."""
+
+    def put(self, name: str, thing: T, keep: int = 500) -> None:
+        self[name] = thing
+        while len(self) > keep:
+            del self[next(iter(self))]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    turns: tuple[Turn, ...]
+    """The conversation up to its answer."""
+    body: dict[str, object]
 
 
 class Simulation:
@@ -44,6 +64,10 @@ class Simulation:
         self.local_slots = asyncio.Semaphore(profile.local_slots)
         self.rate_headers = True
         """False hides every limit header, whatever the quotas say."""
+        self.responses = Shelf[StoredResponse]()
+        """For `previous_response_id`."""
+        self.generations = Shelf[dict[str, object]]()
+        """What OpenRouter answers about finished generations."""
         self._asked: Counter[bytes] = Counter()
         self._pacers: set[Pacer] = set()
         self._loop = asyncio.get_running_loop()
@@ -60,6 +84,8 @@ class Simulation:
         self.prompt_cache.clear()
         self.journal.reset()
         self._asked.clear()
+        self.responses.clear()
+        self.generations.clear()
         self.rate_headers = True
         self.faults = FaultBook(self.seed, [replace(rule) for rule in (rules or self.profile.faults)])
 
