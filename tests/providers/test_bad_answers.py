@@ -10,6 +10,7 @@ import pytest
 from provider_kit import Script, Wire, scripted, wired
 
 from workbench.core.errors import (
+    BadRequest,
     ConnectionFailed,
     EmptyStream,
     IncompleteStream,
@@ -514,6 +515,17 @@ async def test_the_base_urls_of_other_habits_work_too(simulator: SimulatorThread
     ):
         async with wired({name: urls[name] + suffix}) as wire:
             assert (await wire.ask(model)).error is None
+
+
+@models
+async def test_what_cannot_be_written_is_never_sent(model: str, wire: Wire, simulator: SimulatorThread) -> None:
+    keys = [await wire.ask(model, key=key) for key in ("sim-key-1\n", "sim-kéy-1", " sim-key-1")]
+    half = await wire.ask(model, "half a \ud83d character")
+
+    assert [type(heard.error) for heard in keys] == [KeyRejected] * 3
+    assert not any("sim-k" in str(heard.error) for heard in keys)
+    assert type(half.error) is BadRequest
+    assert simulator.call(lambda simulation: simulation.journal.tally().requests) == 0
 
 
 async def test_a_key_is_optional_where_the_row_says_so(wire: Wire, simulator: SimulatorThread) -> None:

@@ -85,8 +85,12 @@ async def converse(
     started_ns = clock.monotonic_ns()
     response = None
     try:
+        facts.witness.check_key()
         with translated(place):
-            response = await watch.wait(send())
+            try:
+                response = await watch.wait(send())
+            except UnicodeEncodeError as exc:
+                raise facts.witness.unwritable() from exc
         opened = _opened(response, started_ns, clock, notes)
         facts.headers = opened.headers
         if response.status_code >= 300:

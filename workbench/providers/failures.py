@@ -124,6 +124,23 @@ class Witness:
         """What every error about this call carries."""
         return {**self.place.details(), "headers": headers, "request_id": request_id_of(headers), "hint": hint}
 
+    def check_key(self) -> None:
+        """Raise `KeyRejected` for a key that no header can carry: usually one copied together with something else."""
+        if not (self.key.isascii() and self.key.isprintable() and self.key == self.key.strip()):
+            variables = " or ".join(self.key_variables[:2]) or "where it was set"
+            alias = self.place.key_alias or "The key"
+            raise KeyRejected(
+                f"{alias} for {self.place.provider} holds characters that no key has.",
+                **self.details(hint=f"Check {variables} for spaces, line ends and quotation marks."),
+            )
+
+    def unwritable(self) -> BadRequest:
+        """A text that UTF-8 has no bytes for."""
+        return BadRequest(
+            "The messages hold half a character (a lone surrogate), which cannot be sent.",
+            **self.details(hint="It usually comes from text that was read in a wrong encoding."),
+        )
+
     def clean(self, text: str) -> str:
         return clean(text, [self.key, *self.others])
 

@@ -64,6 +64,8 @@ class GeminiAdapter:
     async def _built(self, call: Call, config: dict[str, Json]) -> httpx.Request:
         """The signed request for this call."""
         contents, system = gemini_contents(call.messages)
+        for message in call.messages:
+            message.text.encode()  # The SDK's JSON would carry half a character as an escape, and be refused for it.
         options: Any = {
             "model": call.route.wire_model,
             "contents": contents,

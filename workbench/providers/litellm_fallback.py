@@ -85,6 +85,7 @@ class LiteLLMAdapter:
 
     async def open(self, call: Call) -> AsyncGenerator[WireEvent, None]:
         witness = Witness.of(call)
+        witness.check_key()
         fitted = fit(call.spec, call.route.wire_model, call.params, self._memory.refused(call.route))
         litellm = self._litellm = self._litellm or await asyncio.to_thread(import_litellm)
         deadlines = call.deadlines if call.stream else replace(call.deadlines, first_token_s=call.deadlines.total_s)
