@@ -55,6 +55,16 @@ def test_an_open_breaker_tells_a_person_at_once_and_counts_down() -> None:
     assert sent == 0
 
 
+def test_a_request_that_opens_the_breaker_itself_still_says_what_went_wrong() -> None:
+    adapter = ScriptedAdapter([ConnectionFailed("refused")])
+
+    error = failure(run(adapter, request=ask(max_retries=9)))
+
+    assert isinstance(error, ConnectionFailed)
+    assert "failed too often in a row" in error.hint
+    assert len(adapter.book.calls) == 5
+
+
 def test_bulk_work_waits_for_the_breaker_and_one_of_it_probes() -> None:
     adapter = ScriptedAdapter(*[[ConnectionFailed("refused")]] * 5, [Wait(1), "A", Wait(5), end()], answer("B"))
 

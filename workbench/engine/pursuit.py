@@ -10,7 +10,7 @@ import asyncio
 from typing import assert_never
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.errors import EngineClosed, ProviderError, TimedOut, TimeoutKind, WorkbenchError
+from workbench.core.errors import BreakerOpen, EngineClosed, ProviderError, TimedOut, TimeoutKind, WorkbenchError
 from workbench.core.events import Admitted, CacheHit, Delta, Failed, Finished, Queued, Retrying, WaitReason
 from workbench.core.types import Channel, FinishReason, Priority, Result, Route
 from workbench.engine.admission import Lease, Outcome, Ticket, TokenCost
@@ -105,10 +105,18 @@ class Pursuit:
         circuit = self._on.gate.circuit(route.provider, route.base_url)
         adapter = await self._on.adapter_for(target, self._request)
         state = RetryState()
+        error: ProviderError | None = None
         tries = 0
         while True:
             tries += 1
-            passage, lease = await self._admit(target, circuit, tries, until_ns, is_last=is_last)
+            try:
+                passage, lease = await self._admit(target, circuit, tries, until_ns, is_last=is_last)
+            except BreakerOpen:
+                if error is None:
+                    raise
+                # It opened over this very request: what went wrong says more than that nobody asks any more.
+                self._give_up(error, "it failed too often in a row")
+                raise error from None
             error = await self._send(target, adapter, passage, lease, until_ns)
             if error is None:
                 return
@@ -136,7 +144,7 @@ class Pursuit:
         match verdict:
             case Stop(why=why):
                 if why:
-                    error.hint = f"{error.hint} Not tried again: {why}.".strip()
+                    self._give_up(error, why)
                 raise error
             case Requeue(state=state):
                 self._emit_retrying(error, None)
@@ -154,6 +162,10 @@ class Pursuit:
             case _:
                 assert_never(verdict)
         return state
+
+    def _give_up(self, error: ProviderError, why: str) -> None:
+        sent = self._observation.attempts_sent
+        error.hint = f"{error.hint} Given up after {sent} {'try' if sent == 1 else 'tries'}: {why}.".strip()
 
     def _policy(self) -> RetryPolicy:
         chosen = self._on.settings.retry

@@ -55,7 +55,7 @@ class RetryState:
 @dataclass(frozen=True, slots=True)
 class Stop:
     why: str
-    """Completes "Not tried again: …"; empty when the error speaks for itself."""
+    """Completes "Given up: …"; empty when the error speaks for itself."""
 
 
 @dataclass(frozen=True, slots=True)
