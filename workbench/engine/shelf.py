@@ -65,12 +65,12 @@ def _bytes_disk() -> type:
         def put(self, key: object) -> Any:
             if type(key) is not str:
                 raise TypeError(f"cache keys are text, not {type(key).__name__}")
-            return super().put(key)
+            return key, True
 
         def get(self, key: object, raw: object) -> Any:
             if not raw:
                 raise OSError("refusing a pickled key")
-            return super().get(key, True)
+            return key
 
         def store(self, value: object, read: object, key: object = None) -> Any:
             if type(value) is not bytes or read:
@@ -80,7 +80,7 @@ def _bytes_disk() -> type:
         def fetch(self, mode: int, filename: str | None, value: object, read: object) -> Any:
             # OSError is what diskcache turns into a miss.
             if mode == MODE_RAW:
-                return super().fetch(mode, None, value, False)
+                return value
             if mode == MODE_BINARY and filename is not None and _stays_below(filename):
                 return super().fetch(mode, filename, None, False)
             raise OSError("refusing an entry that is neither bytes nor a file of ours")
