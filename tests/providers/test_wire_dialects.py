@@ -244,7 +244,7 @@ async def test_garbled_json_is_malformed(wire: Wire, row: Row) -> None:
     assert isinstance(heard.error, MalformedResponse)
 
 
-CUTS = ("crlf", "cr", "split", "whole", "comments", "pings", "blank-data", "no-final-newline", "split;size=1,crlf")
+CUTS = ("crlf", "cr", "split", "whole", "comments", "pings", "blank-data", "no-final-newline", "split;size=3,crlf")
 
 
 @rows
