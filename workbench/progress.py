@@ -50,17 +50,23 @@ class ProgressBar:
             self._shown = False
 
 
-def progress_line(label: str, done: int, total: int, elapsed_s: float, columns: int) -> str:
-    """`gpt-5.4  ━━━━╌╌╌╌  120/400  31/s  eta 0:09`, cut to the terminal's width."""
-    rate = done / elapsed_s if elapsed_s > 0 else 0.0
-    eta = f"eta {_clock((total - done) / rate)}" if rate else "eta —"
-    figures = f"{done}/{total}  {rate:.3g}/s  {eta}"
+def progress_line(
+    label: str, done: int, total: int, elapsed_s: float, columns: int, *, before: int = 0, after: str = ""
+) -> str:
+    """`gpt-5.4  ━━━━╌╌╌╌  120/400  31/s  eta 0:09  after`, cut to the terminal's width.
+
+    `before`: how many of `done` were so at the start, which the rate is without.
+    """
+    rate = (done - before) / elapsed_s if elapsed_s > 0 else 0.0
+    eta = f"eta {clock_time((total - done) / rate)}" if rate else "eta —"
+    figures = "  ".join(part for part in (f"{done}/{total}", f"{rate:.3g}/s", eta, after) if part)
     width = max(4, min(40, columns - len(label) - len(figures) - 4))
     filled = round(width * done / total) if total else width
     return f"{label}  {_FILL * filled}{_EMPTY * (width - filled)}  {figures}"[:columns]
 
 
-def _clock(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
+    """`0:09`, `12:40`, `3:07:00`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,14 +1,16 @@
-"""`llm-workbench run`: one prompt, one or many models, at once; text or JSON lines."""
+"""`llm-workbench run`: one prompt, one or many models, at once; text or JSON lines. With --input, a file of prompts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from workbench.cli.options import (
     Invocation,
@@ -28,6 +30,37 @@ if TYPE_CHECKING:
     from workbench.engine.engine import Engine
 
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+FILE_OPTIONS = ("output", "resume", "retry_failed", "skip_bad", "samples", "concurrency", "max_cost", "progress")
+"""Names of the options that mean something with --input only."""
+
+
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = (
+        click.option(
+            "--input", "input_", type=_FILE, metavar="FILE", help="Ask every row of a .jsonl, .csv or .txt file."
+        ),
+        click.option("--output", type=_FILE, metavar="FILE", help="Results, one JSON object per line, as rows end."),
+        click.option("--resume", is_flag=True, help="Go on with an --output that a crash or Ctrl-C left behind."),
+        click.option("--retry-failed", is_flag=True, help="Like --resume, and ask failed rows again."),
+        click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be read instead of stopping."),
+        click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Answers to each row."),
+        click.option("--concurrency", type=click.IntRange(1), help="In flight per model, at most."),
+        click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Pause, or stop, when this is spent."),
+        click.option(
+            "--progress",
+            type=click.Choice(["auto", "bar", "lines", "jsonl", "none"]),
+            default="auto",
+            show_default=True,
+            help="How to show how far it is, on standard error.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command("run")
 @click.argument("prompt", nargs=-1)
 @models_option
@@ -36,11 +69,13 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Neither look into the response cache nor write to it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per model and line, as each finishes.")
 @click.option("--plain", is_flag=True, help="Text only; what happens without --json.")
+@file_options
 @demo_option
 @config_option
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     prompt: tuple[str, ...],
     models: tuple[str, ...],
     system: str | None,
@@ -49,15 +84,22 @@ def command(
     as_json: bool,
     plain: bool,
     demo: bool,
+    **file: Any,
 ) -> None:
     """Ask one or many models and print what they answer.
 
     PROMPT may be piped in; `-` says where it goes. With one model the answer streams; with several, each is printed as
     it finishes. Exit code: 0 all answered, 1 some failed, 2 wrong usage.
+
+    With --input every row of a JSONL, CSV or text file is asked and lands in --output as it ends. PROMPT is then a
+    template with {{variables}} from the row; without one a row has its own "prompt" or "messages".
     """
     if as_json and plain:
         raise click.UsageError("--json and --plain exclude each other.", ctx)
     values = parse_params(params)
+    if file["input_"] is not None:
+        ctx.exit(_run_file(ctx, file, prompt, models, system, values, cached=not no_cache, demo=demo))
+    _refuse_file_options(ctx)
     invoked = invocation(ctx)
     # What is wrong with the settings is said before anybody has to type or pipe a prompt.
     settings = invoked.settings()
@@ -79,6 +121,59 @@ def command(
                 return await _ask_one(engine, requests[0], output)
 
     ctx.exit(0 if asyncio.run(ask()) else 1)
+
+
+def _run_file(
+    ctx: click.Context,
+    file: Mapping[str, Any],
+    prompt: Sequence[str],
+    models: Sequence[str],
+    system: str | None,
+    values: dict[str, Json],
+    *,
+    cached: bool,
+    demo: bool,
+) -> int:
+    """The exit code of a run over a file."""
+    if file["output"] is None:
+        raise click.UsageError("--input needs --output FILE, where each row goes as it ends.", ctx)
+    from workbench.cli.sweep import SweepOptions, run_sweep, sweep_from
+    from workbench.cli.sweep_progress import ProgressStyle
+    from workbench.core.params import params_from
+
+    invoked = invocation(ctx)
+    settings = invoked.settings()
+
+    async def ask() -> bool:
+        async with _world(settings, invoked, demo=demo) as world:
+            choices = world.settings
+            sweep = sweep_from(
+                file["input_"],
+                template=" ".join(prompt) or None,
+                system=choices.defaults.system if system is None else system,
+                params=params_from({**choices.defaults.params, **values}),
+                models=tuple(models) or choices.lineups.get(choices.default_lineup or "", ()),
+                samples=file["samples"],
+                cached=cached,
+                concurrency=file["concurrency"] or choices.limits.max_concurrent,
+            )
+            options = SweepOptions(
+                output=file["output"],
+                resume=file["resume"],
+                retry_failed=file["retry_failed"],
+                skip_bad=file["skip_bad"],
+                max_cost_usd=file["max_cost"],
+                progress=ProgressStyle(file["progress"]),
+            )
+            return await run_sweep(world, sweep, options)
+
+    return 0 if asyncio.run(ask()) else 1
+
+
+def _refuse_file_options(ctx: click.Context) -> None:
+    for parameter in ctx.command.params:
+        if parameter.name in FILE_OPTIONS and ctx.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{parameter.opts[0]} goes with --input.", ctx)
 
 
 @asynccontextmanager

@@ -55,6 +55,7 @@ class Budget:
         self._spent_usd = self._reserved_usd = 0.0
         self._unpriced = 0
         self._waiting: deque[tuple[float, asyncio.Future[Reservation]]] = deque()
+        self._change: asyncio.Future[None] | None = None
 
     def try_reserve(self, expected_usd: float) -> Reservation | None:
         """Room at once, or None when this one would go over the cap or others wait already."""
@@ -77,6 +78,12 @@ class Budget:
         finally:
             self._waiting = deque(item for item in self._waiting if item[1] is not future)
             self._wake()
+
+    async def changed(self) -> None:
+        """Wait until something was settled or the cap was moved, for callers who decide themselves what to do then."""
+        if self._change is None:
+            self._change = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._change)
 
     def raise_to(self, limit_usd: float | None) -> None:
         """A new cap, in either direction; None takes it away."""
@@ -109,6 +116,9 @@ class Budget:
         self._wake()
 
     def _wake(self) -> None:
+        if self._change is not None:
+            self._change.set_result(None)
+            self._change = None
         while self._waiting and self._fits(self._waiting[0][0]):
             expected_usd, future = self._waiting.popleft()
             if not future.done():

@@ -1,0 +1,106 @@
+"""`run --input` as a person types it, against the simulator: results, resuming after a kill, wrong usage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.cli.entry import run
+from workbench.core.paths import Paths
+from workbench.simulator.server import SimulatorThread
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SimulatorThread]:
+    with SimulatorThread() as running:
+        yield running
+
+
+@pytest.fixture
+def rows(server: SimulatorThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_urls["openai"])
+    monkeypatch.setenv("OPENAI_API_KEY", server.api_key)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "cities.csv"
+    file.write_text("id,city\n" + "".join(f"c{number},City{number}\n" for number in range(40)))
+    return file
+
+
+WORDS = ["run", "-m", "gpt-4.1-mini", "--input", "cities.csv", "--output", "out.jsonl", "Where is {{city}}?"]
+
+
+def results() -> list[dict]:
+    return [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+
+
+def test_every_row_becomes_one_line_of_results(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(WORDS) == 0
+
+    found = results()
+    assert sorted(row["id"] for row in found) == sorted(f"c{number}" for number in range(40))
+    assert all(row["text"] and row["error"] is None and row["model"] == "gpt-4.1-mini" for row in found)
+    assert "40 of 40 rows in out.jsonl" in capsys.readouterr().err
+
+
+def test_a_run_is_one_entry_of_the_history(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(WORDS) == 0
+    assert run(["history", "list", "--json"]) == 0
+
+    (entry,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (entry["name"], entry["prompt"]) == ("cities.csv", "Where is {{city}}?")
+
+
+@pytest.mark.parametrize("lines", [1, 9, 30])
+def test_killed_at_any_moment_and_resumed_every_row_is_there_once(rows: Path, lines: int) -> None:
+    words = [sys.executable, "-m", "workbench", *WORDS, "--concurrency", "2"]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=os.environ)
+    output = Path("out.jsonl")
+    while process.poll() is None and (not output.exists() or output.read_bytes().count(b"\n") < lines):
+        pass
+    process.kill()
+    process.wait()
+
+    assert run([*WORDS, "--resume"]) == 0
+
+    assert sorted(row["id"] for row in results()) == sorted(f"c{number}" for number in range(40))
+
+
+def test_progress_can_be_read_by_programs(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*WORDS, "--progress", "jsonl"]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert lines[-1]["done"] == lines[-1]["total"] == 40
+    assert lines[-1]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["run", "-m", "gpt-4.1-mini", "--input", "cities.csv", "x"], "--input needs --output"),
+        (["run", "-m", "gpt-4.1-mini", "--resume", "x"], "--resume goes with --input"),
+        (["run", "--input", "cities.csv", "--output", "o.jsonl", "x"], "No model was named"),
+        ([*WORDS[:-1], "Where is {{town}}?"], "no value for {{town}}. It has city, id."),
+        (["run", "-m", "a", "-m", "a", *WORDS[3:]], "Use --samples"),
+        (["run", "-m", "a", "--input", "none.csv", "--output", "o.jsonl", "x"], "Cannot read none.csv"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(
+    rows: Path, words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+
+    assert complaint in capsys.readouterr().err
+    assert not Paths.from_environment(os.environ).database.exists()
+
+
+def test_results_are_not_written_over(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(WORDS) == 0
+    assert run(WORDS) == 2
+
+    assert "Add --resume" in capsys.readouterr().err

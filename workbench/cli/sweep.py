@@ -1,0 +1,176 @@
+"""`llm-workbench run --input`: a file of prompts into a file of results, resumable at any point."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from workbench.cli.answers import Answer, as_json
+from workbench.cli.sweep_progress import ProgressStyle, SweepProgress
+from workbench.core.clock import SystemClock
+from workbench.core.errors import UsageError, WorkbenchError
+from workbench.core.paths import Paths
+from workbench.core.types import Json, Message, Params, Request, Result
+from workbench.engine.budget import Budget, BudgetStats
+from workbench.session.recorder import Recorder, open_recorder
+from workbench.session.sheet import Sheet
+from workbench.session.sweep import Sweep, SweepRun, SweepTally
+from workbench.store.runs import RunKind
+
+if TYPE_CHECKING:
+    from workbench.demo import World
+    from workbench.jobs.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """What the shell adds to a sweep."""
+
+    output: Path
+    resume: bool = False
+    retry_failed: bool = False
+    skip_bad: bool = False
+    max_cost_usd: float | None = None
+    progress: ProgressStyle = ProgressStyle.AUTO
+
+
+async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
+    """True when every row was answered. Raises UsageError before anything is sent."""
+    from workbench.engine.engine import Engine
+
+    survey = await asyncio.to_thread(sweep.survey, skip_bad=options.skip_bad)
+    for bad in survey.bad:
+        click.echo(f"{sweep.source}:{bad.line}: left out: {bad.reason}", err=True)
+    resuming = options.resume or options.retry_failed
+    with Sheet(options.output, resume=resuming, retry_failed=options.retry_failed) as sheet:
+        if resuming:
+            await asyncio.to_thread(sheet.forget_changed, sweep.keys())
+        progress = SweepProgress(options.progress, options.output.name)
+        async with Engine(world.settings, environ=world.environ) as engine, _recording(world, sweep) as record:
+
+            def ended(tally: SweepTally, row: Row, request: Request, outcome: Result | WorkbenchError) -> None:
+                record(row, request, outcome)
+                progress.update(tally)
+
+            run = SweepRun(
+                sweep,
+                sheet,
+                engine.complete,
+                total=survey.requests,
+                as_json=_row_as_json,
+                on_row=ended,
+                budget=Budget(options.max_cost_usd),
+                on_cap=lambda stats: _ask_for_more(stats, progress),
+            )
+            try:
+                await run.run()
+            finally:
+                progress.update(run.tally, last=True)
+                progress.clear()
+                _sum_up(run.tally, options.output)
+    return run.tally.done == run.tally.total and not run.tally.failed
+
+
+def _row_as_json(request: Request, outcome: Result | WorkbenchError) -> Mapping[str, Json]:
+    if isinstance(outcome, Result):
+        return as_json(Answer(request.model, outcome))
+    return as_json(Answer(request.model, outcome.partial, outcome))
+
+
+@asynccontextmanager
+async def _recording(world: World, sweep: Sweep) -> AsyncIterator[_Record]:
+    """The whole file is one run in the history; each row stands in it by its line."""
+    paths = Paths.from_environment(world.environ)
+
+    def warn(sentence: str) -> None:
+        click.echo(sentence, err=True)
+
+    recorder = await asyncio.to_thread(
+        open_recorder, world.settings, paths, SystemClock(), kind=RunKind.SHELL, on_trouble=warn
+    )
+    if recorder is None:
+        yield _Record(None, None)
+        return
+    prompt = Message.user(sweep.reader.template or f"(rows of {sweep.source.name})")
+    run_id = recorder.open_run((prompt,), Params(), name=sweep.source.name)
+    try:
+        yield _Record(recorder, run_id)
+    finally:
+        await asyncio.to_thread(recorder.close)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    recorder: Recorder | None
+    run_id: str | None
+
+    def __call__(self, row: Row, request: Request, outcome: Result | WorkbenchError) -> None:
+        error = outcome if isinstance(outcome, WorkbenchError) else None
+        result = outcome if isinstance(outcome, Result) else outcome.partial
+        if self.recorder is not None and result is not None:
+            self.recorder.add(self.run_id, row.line, request, result, error)
+
+
+async def _ask_for_more(stats: BudgetStats, progress: SweepProgress) -> float | None:
+    """A new cap from whoever is at the terminal. None, and so the end of this run, when nobody is."""
+    progress.clear()
+    spent = f"${stats.spent_usd:.4f} of ${stats.limit_usd:.4f} is spent"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        click.echo(f"{spent}: stopping. Go on with --resume and a higher --max-cost.", err=True)
+        return None
+    answer = await asyncio.to_thread(input, f"{spent}. New cap in dollars, or Enter to stop here: ")
+    try:
+        cap = float(answer.strip().removeprefix("$"))
+    except ValueError:
+        return None
+    return cap if cap > stats.spent_usd else None
+
+
+def _sum_up(tally: SweepTally, output: Path) -> None:
+    parts = [f"{tally.done} of {tally.total} rows in {output}"]
+    if tally.kept:
+        parts.append(f"{tally.kept} from before")
+    if tally.cached:
+        parts.append(f"{tally.cached} from the cache")
+    if tally.failed:
+        parts.append(f"{tally.failed} failed (ask them again with --retry-failed)")
+    parts.append(f"${tally.cost_usd:.4f}{f' and {tally.unpriced} of unknown price' if tally.unpriced else ''}")
+    click.echo(" · ".join(parts), err=True)
+    if tally.done < tally.total:
+        click.echo("Go on with --resume.", err=True)
+
+
+def sweep_from(
+    source: Path,
+    *,
+    template: str | None,
+    system: str | None,
+    params: Params,
+    models: tuple[str, ...],
+    samples: int,
+    cached: bool,
+    concurrency: int,
+) -> Sweep:
+    """Raises UsageError when no model is named or one is named twice: a row is told by its id, model and sample."""
+    from workbench.core.types import CacheMode
+    from workbench.jobs.rows import RowReader
+
+    if not models:
+        raise UsageError("No model was named.", hint="Add -m MODEL, set default_lineup in the settings, or try --demo.")
+    if len(set(models)) < len(models):
+        raise UsageError("A model is named twice.", hint="Use --samples for several answers to each row.")
+    return Sweep(
+        source=source,
+        reader=RowReader(template=template, system=system or None, params=params),
+        models=models,
+        samples=samples,
+        cache=CacheMode.USE if cached else CacheMode.OFF,
+        in_flight=concurrency,
+    )

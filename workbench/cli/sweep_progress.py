@@ -1,0 +1,97 @@
+"""How far a run over a file is: a bar where somebody watches, a line now and then where nobody does, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from enum import StrEnum
+
+from workbench.progress import clock_time, progress_line
+from workbench.session.sweep import SweepTally
+
+_DRAW_S = 0.1
+_LINE_S = 10.0
+_LINE_SHARE = 0.1
+
+
+class ProgressStyle(StrEnum):
+    AUTO = "auto"
+    """A bar on a terminal, else lines."""
+    BAR = "bar"
+    LINES = "lines"
+    JSONL = "jsonl"
+    NONE = "none"
+
+
+class SweepProgress:
+    """Writes to standard error only."""
+
+    def __init__(self, style: ProgressStyle, label: str) -> None:
+        self._style = style
+        if style is ProgressStyle.AUTO:
+            self._style = ProgressStyle.BAR if sys.stderr.isatty() else ProgressStyle.LINES
+        self._label = label
+        self._started = time.monotonic()
+        self._drawn_at = self._started
+        self._drawn_share = 0.0
+        self._bar_shown = False
+
+    def update(self, tally: SweepTally, *, last: bool = False) -> None:
+        now = time.monotonic()
+        match self._style:
+            case ProgressStyle.BAR | ProgressStyle.AUTO:
+                if last or now - self._drawn_at >= _DRAW_S:
+                    self._drawn_at = now
+                    self._draw_bar(tally, now - self._started)
+            case ProgressStyle.LINES | ProgressStyle.JSONL:
+                share = tally.done / tally.total
+                if last or now - self._drawn_at >= _LINE_S or share - self._drawn_share >= _LINE_SHARE:
+                    self._drawn_at, self._drawn_share = now, share
+                    self._write_line(tally, now - self._started)
+            case ProgressStyle.NONE:
+                pass
+
+    def clear(self) -> None:
+        if self._bar_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._bar_shown = False
+
+    def _draw_bar(self, tally: SweepTally, elapsed_s: float) -> None:
+        columns = shutil.get_terminal_size().columns - 1
+        own = progress_line(
+            self._label, tally.done, tally.total, elapsed_s, columns, before=tally.kept, after=_extras(tally)
+        )
+        sys.stderr.write(f"\r\x1b[K{own}")
+        sys.stderr.flush()
+        self._bar_shown = True
+
+    def _write_line(self, tally: SweepTally, elapsed_s: float) -> None:
+        if self._style is ProgressStyle.JSONL:
+            rate = (tally.done - tally.kept) / elapsed_s if elapsed_s > 0 else None
+            line = json.dumps(
+                {
+                    "done": tally.done,
+                    "total": tally.total,
+                    "failed": tally.failed,
+                    "kept": tally.kept,
+                    "cached": tally.cached,
+                    "output_tokens": tally.output_tokens,
+                    "cost_usd": round(tally.cost_usd, 6),
+                    "unpriced": tally.unpriced,
+                    "elapsed_s": round(elapsed_s, 3),
+                    "rows_per_s": None if rate is None else round(rate, 3),
+                    "eta_s": round((tally.total - tally.done) / rate, 1) if rate else None,
+                }
+            )
+        else:
+            line = f"{tally.done}/{tally.total} after {clock_time(elapsed_s)} · {_extras(tally)}"
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def _extras(tally: SweepTally) -> str:
+    cost = f"${tally.cost_usd:.4f}{'+' if tally.unpriced else ''}"
+    return f"{cost} · {tally.failed} failed" if tally.failed else cost
