@@ -153,12 +153,14 @@ class H2Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
-        if self.max_streams is not None:
-            connection.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = self.max_streams
         peer = H2Peer(self, reader, writer, connection, len(self.peers))
         self.peers.append(peer)
         connection.initiate_connection()
         await peer.flush()
+        if self.max_streams is not None:
+            # Told, and enforced below, past h2: it would end the connection over a stream that was opened too early.
+            payload = int(SettingCodes.MAX_CONCURRENT_STREAMS).to_bytes(2, "big") + self.max_streams.to_bytes(4, "big")
+            writer.write(len(payload).to_bytes(3, "big") + b"\x04\x00" + bytes(4) + payload)
         async with asyncio.TaskGroup() as scripts:
             while data := await reader.read(65_536):
                 for event in connection.receive_data(data):
@@ -173,6 +175,9 @@ class H2Server:
                         case h2.events.StreamReset(stream_id=stream_id):
                             peer.resets.append(stream_id)
                         case h2.events.StreamEnded(stream_id=stream_id):
+                            if self.max_streams is not None and connection.open_inbound_streams > self.max_streams:
+                                connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+                                continue
                             scripts.create_task(self._run(peer, stream_id))
                 await peer.flush()
             raise asyncio.CancelledError
