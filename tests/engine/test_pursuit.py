@@ -48,6 +48,7 @@ from workbench.core.events import (
     WaitReason,
     check_stream,
 )
+from workbench.core.settings import TimeoutSettings
 from workbench.core.types import Channel, FinishReason, Params, Usage
 from workbench.engine.admission import Outcome
 from workbench.engine.engine import Engine
@@ -294,6 +295,15 @@ def test_the_deadline_ends_an_answer_that_never_does_and_keeps_what_there_was() 
     assert (partial.text, partial.finish_reason) == ("some", FinishReason.TIMED_OUT)
     assert adapter.book.open_now == 0
     assert admission.outcomes == [Outcome.NEUTRAL]
+
+
+def test_without_a_deadline_of_its_own_a_request_has_the_settings_total() -> None:
+    patient = {"settings": {"timeouts": TimeoutSettings(total_s=7.0)}}
+
+    events = run(ScriptedAdapter(["some", Hang()]), **patient)
+
+    assert check_stream(events).timing.e2e_s == 7.0
+    assert "7 s were over" in failure(events).message
 
 
 def test_adapters_are_given_what_is_left_of_the_time() -> None:

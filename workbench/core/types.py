@@ -124,8 +124,8 @@ class Request:
     sample: int = 0
     """Index among n samples of the same request; part of the cache key."""
     priority: Priority = Priority.INTERACTIVE
-    deadline_s: float = 600.0
-    """Budget for everything: waiting, retries and the answer itself."""
+    deadline_s: float | None = None
+    """Budget for everything: waiting, retries and the answer itself. None leaves it to the settings' `total_s`."""
     job: str = ""
     """Requests of one job share its part of the bulk queue; empty is a job of its own kind."""
     max_in_flight: int | None = None
@@ -138,7 +138,7 @@ class Request:
             raise ValueError("a request needs a model name")
         if not self.messages:
             raise ValueError("a request needs at least one message")
-        if self.deadline_s <= 0:
+        if self.deadline_s is not None and self.deadline_s <= 0:
             raise ValueError(f"deadline_s must be positive, not {self.deadline_s!r}")
 
 

@@ -41,7 +41,9 @@ class Pursuit:
         self._request = order.request
         self._flight = flight
         self._observation = Observation(services.hub, order.request, order.submitted_ns)
-        self._deadline_ns = order.submitted_ns + round(order.request.deadline_s * NS_PER_S)
+        chosen_s = order.request.deadline_s
+        self._budget_s = services.settings.timeouts.total_s if chosen_s is None else chosen_s
+        self._deadline_ns = order.submitted_ns + round(self._budget_s * NS_PER_S)
         self._route = order.targets[0].route
         self._attempt: Attempt | None = None
         self._notes: list[str] = []
@@ -367,7 +369,7 @@ class Pursuit:
 
     def _too_late(self) -> TimedOut:
         return TimedOut(
-            f"The request's {self._request.deadline_s:g} s were over {self._doing}.",
+            f"The request's {self._budget_s:g} s were over {self._doing}.",
             kind=TimeoutKind.TOTAL,
             provider=self._route.provider,
             model=self._route.wire_model,
