@@ -104,3 +104,20 @@ def test_results_are_not_written_over(rows: Path, capsys: pytest.CaptureFixture[
     assert run(WORDS) == 2
 
     assert "Add --resume" in capsys.readouterr().err
+
+
+def test_one_prompt_to_two_models_is_one_run_with_two_answers(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert run(["run", "-m", "gpt-4.1-mini", "-m", "gpt-4.1-nonesuch", "--json", "Hello?"]) == 1
+    capsys.readouterr()
+
+    assert run(["history", "export"]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["position"], line["model"], line["prompt"]) for line in lines] == [
+        (0, "gpt-4.1-mini", "Hello?"),
+        (1, "gpt-4.1-nonesuch", "Hello?"),
+    ]
+    assert [bool(line["error_title"]) for line in lines] == [False, True]

@@ -24,6 +24,7 @@ from workbench.cli.options import (
 
 if TYPE_CHECKING:
     from workbench.cli.answers import Answer, Output
+    from workbench.cli.recording import OpenRun
     from workbench.core.settings import Settings
     from workbench.core.types import Json, Request
     from workbench.demo import World
@@ -113,12 +114,16 @@ def command(
     async def ask() -> bool:
         async with _world(settings, invoked, demo=demo) as world:
             requests = _requests(world.settings, models, text, system, values, cached=not no_cache)
+            from workbench.cli.recording import recording
             from workbench.engine.engine import Engine
 
-            async with Engine(world.settings, environ=world.environ) as engine:
+            async with (
+                Engine(world.settings, environ=world.environ) as engine,
+                recording(world, requests[0].messages, requests[0].params) as history,
+            ):
                 if as_json or len(requests) > 1:
-                    return await _ask_all(engine, requests, output, as_json=as_json)
-                return await _ask_one(engine, requests[0], output)
+                    return await _ask_all(engine, requests, output, history, as_json=as_json)
+                return await _ask_one(engine, requests[0], output, history)
 
     ctx.exit(0 if asyncio.run(ask()) else 1)
 
@@ -226,7 +231,7 @@ def _requests(
     return requests
 
 
-async def _ask_one(engine: Engine, request: Request, output: Output) -> bool:
+async def _ask_one(engine: Engine, request: Request, output: Output, history: OpenRun) -> bool:
     """Stream the answer as it comes."""
     from workbench.cli.answers import Answer, error_line, figures_of
     from workbench.core.errors import WorkbenchError
@@ -259,6 +264,7 @@ async def _ask_one(engine: Engine, request: Request, output: Output) -> bool:
         answer = Answer(request.model, None, exc)
     finally:
         output.end()
+    history.add(0, request, answer.result, answer.error)
     if answer.error is not None:
         output.note(error_line(answer))
         return False
@@ -269,14 +275,18 @@ async def _ask_one(engine: Engine, request: Request, output: Output) -> bool:
     return True
 
 
-async def _ask_all(engine: Engine, requests: Sequence[Request], output: Output, *, as_json: bool) -> bool:
+async def _ask_all(
+    engine: Engine, requests: Sequence[Request], output: Output, history: OpenRun, *, as_json: bool
+) -> bool:
     """Ask at once, print each as it finishes."""
     show = output.json_line if as_json else output.whole
     left = len(requests)
     output.status(f"waiting for {left} answers …")
     all_answered = True
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_answer(engine, request)) for request in requests]
+        tasks = [
+            group.create_task(_answer(engine, request, history, position)) for position, request in enumerate(requests)
+        ]
         for finished in asyncio.as_completed(tasks):
             answer = await finished
             left -= 1
@@ -288,7 +298,7 @@ async def _ask_all(engine: Engine, requests: Sequence[Request], output: Output, 
     return all_answered
 
 
-async def _answer(engine: Engine, request: Request) -> Answer:
+async def _answer(engine: Engine, request: Request, history: OpenRun, position: int) -> Answer:
     from workbench.cli.answers import Answer
     from workbench.core.errors import WorkbenchError
     from workbench.core.events import Failed, Finished
@@ -306,4 +316,5 @@ async def _answer(engine: Engine, request: Request) -> Answer:
                         pass
     except WorkbenchError as exc:
         answer = Answer(request.model, None, exc)
+    history.add(position, request, answer.result, answer.error)
     return answer

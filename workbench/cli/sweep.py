@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,16 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from workbench.cli.answers import Answer, as_json
+from workbench.cli.recording import recording
 from workbench.cli.sweep_progress import ProgressStyle, SweepProgress
-from workbench.core.clock import SystemClock
 from workbench.core.errors import UsageError, WorkbenchError
-from workbench.core.paths import Paths
 from workbench.core.types import Json, Message, Params, Request, Result
 from workbench.engine.budget import Budget, BudgetStats
-from workbench.session.recorder import Recorder, open_recorder
 from workbench.session.sheet import Sheet
 from workbench.session.sweep import Sweep, SweepRun, SweepTally
-from workbench.store.runs import RunKind
 
 if TYPE_CHECKING:
     from workbench.demo import World
@@ -53,10 +49,18 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
         if resuming:
             await asyncio.to_thread(sheet.forget_changed, sweep.keys())
         progress = SweepProgress(options.progress, options.output.name)
-        async with Engine(world.settings, environ=world.environ) as engine, _recording(world, sweep) as record:
+        # The whole file is one run in the history; each row stands in it by its line.
+        prompt = Message.user(sweep.reader.template or f"(rows of {sweep.source.name})")
+        async with (
+            Engine(world.settings, environ=world.environ) as engine,
+            recording(world, (prompt,), sweep.reader.params, name=sweep.source.name) as history,
+        ):
 
             def ended(tally: SweepTally, row: Row, request: Request, outcome: Result | WorkbenchError) -> None:
-                record(row, request, outcome)
+                if isinstance(outcome, Result):
+                    history.add(row.line, request, outcome)
+                else:
+                    history.add(row.line, request, outcome.partial, outcome)
                 progress.update(tally)
 
             run = SweepRun(
@@ -82,40 +86,6 @@ def _row_as_json(request: Request, outcome: Result | WorkbenchError) -> Mapping[
     if isinstance(outcome, Result):
         return as_json(Answer(request.model, outcome))
     return as_json(Answer(request.model, outcome.partial, outcome))
-
-
-@asynccontextmanager
-async def _recording(world: World, sweep: Sweep) -> AsyncIterator[_Record]:
-    """The whole file is one run in the history; each row stands in it by its line."""
-    paths = Paths.from_environment(world.environ)
-
-    def warn(sentence: str) -> None:
-        click.echo(sentence, err=True)
-
-    recorder = await asyncio.to_thread(
-        open_recorder, world.settings, paths, SystemClock(), kind=RunKind.SHELL, on_trouble=warn
-    )
-    if recorder is None:
-        yield _Record(None, None)
-        return
-    prompt = Message.user(sweep.reader.template or f"(rows of {sweep.source.name})")
-    run_id = recorder.open_run((prompt,), Params(), name=sweep.source.name)
-    try:
-        yield _Record(recorder, run_id)
-    finally:
-        await asyncio.to_thread(recorder.close)
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    recorder: Recorder | None
-    run_id: str | None
-
-    def __call__(self, row: Row, request: Request, outcome: Result | WorkbenchError) -> None:
-        error = outcome if isinstance(outcome, WorkbenchError) else None
-        result = outcome if isinstance(outcome, Result) else outcome.partial
-        if self.recorder is not None and result is not None:
-            self.recorder.add(self.run_id, row.line, request, result, error)
 
 
 async def _ask_for_more(stats: BudgetStats, progress: SweepProgress) -> float | None:
