@@ -38,6 +38,8 @@ class Manners:
     """So many streams are refused whatever the cap says."""
     goaway_after: int | None = None
     """With so many requests accepted it sends GOAWAY, naming the last of them; what comes later is never looked at."""
+    goodbye_after: int | None = None
+    """After so many answers it sends GOAWAY and closes, as soon as nothing is open: the polite way to end."""
     goaway_error: ErrorCodes = ErrorCodes.NO_ERROR
     shrink_to: int | None = None
     """After the first request SETTINGS lowers the cap to this."""
@@ -76,7 +78,7 @@ class _Connection(asyncio.Protocol):
         self._statistics = statistics
         self._open = open_
         self._streams: dict[int, _Stream] = {}
-        self._seen = self._answered = 0
+        self._seen = self._answered = self._latest = 0
         self._last_accepted: int | None = None
         self._cap = manners.max_concurrent_streams
         self._window_opened = asyncio.Event()
@@ -159,6 +161,7 @@ class _Connection(asyncio.Protocol):
             statistics.unprocessed += 1
             return
         self._seen += 1
+        self._latest = number
         if self._seen <= manners.refuse_first or len(self._streams) >= self._cap:
             statistics.refused += 1
             self._h2.reset_stream(number, ErrorCodes.REFUSED_STREAM)
@@ -250,6 +253,8 @@ class _Connection(asyncio.Protocol):
                 self._h2.reset_stream(number, ErrorCodes.INTERNAL_ERROR)
                 self._streams.pop(number).messages.put_nowait({"type": "http.disconnect"})
             self.flush()
+        if manners.goodbye_after is not None and self._answered >= manners.goodbye_after and not self._streams:
+            self._say_goaway(self._latest)
         finished = self._last_accepted is not None and not self._streams
         if finished or (manners.close_after is not None and self._answered >= manners.close_after):
             self.transport.close()

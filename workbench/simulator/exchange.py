@@ -212,7 +212,7 @@ class Exchange:
             retry_after_s=float(verdict.retry_after_s) if verdict.retry_after_s is not None else None,
             wait_s=verdict.wait_s,
             limit=int(verdict.limit),
-            used=int(verdict.limit - verdict.remaining),
+            used=math.ceil(verdict.limit - verdict.remaining),
             requested=math.ceil(verdict.requested),
             named=verdict.named,
         )

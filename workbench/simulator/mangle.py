@@ -139,7 +139,9 @@ def _pinged(steps: Iterable[Step], frame: bytes) -> Iterator[Step]:
 def _with_line_ends(steps: Iterable[Step], line_end: bytes) -> Iterator[Step]:
     # JSON escapes its own line ends, so every raw one belongs to the framing.
     for step in steps:
-        yield step if step.data is None else step._replace(data=step.data.replace(b"\n", line_end))
+        if step.data is not None:
+            step = step._replace(data=step.data.replace(b"\r\n", b"\n").replace(b"\n", line_end))
+        yield step
 
 
 def _split(steps: Iterable[Step], size: int) -> Iterator[Step]:
