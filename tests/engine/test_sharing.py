@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedAdapter, ScriptedAdmission, Wait, answer, ask, end, kinds, listen, make_engine, usage
 
-from workbench.core.errors import IncompleteStream
+from workbench.core.errors import IncompleteStream, ModelNotFound
 from workbench.core.events import Delta, check_stream
 from workbench.core.types import Channel, FinishReason, Params
 from workbench.engine.admission import Outcome
@@ -104,3 +104,16 @@ async def test_a_cancelled_leader_leaves_the_call_to_its_follower(tmp_path: Path
     assert len(adapter.book.calls) == 1
     assert admission.outcomes == [Outcome.SUCCESS]
     assert (traffic.answered, traffic.cancelled, traffic.requests) == (1, 1, 2)
+
+
+async def test_a_chain_looks_for_each_of_its_targets_in_the_cache(tmp_path: Path) -> None:
+    second = "anthropic/claude-sonnet-4-6"
+    adapter = ScriptedAdapter(by_model={"gpt-5.4": [[ModelNotFound("gone", status=404)]], second: [answer("kept")]})
+    async with make_engine(adapter, cache=True, root=tmp_path) as engine:
+        await engine.complete(ask(second))
+        events = await listen(engine, ask(f"gpt-5.4 | {second}"))
+
+    result = check_stream(events)
+    assert kinds(events) == ["Admitted", "Retrying", "CacheHit", "Delta", "Finished"]
+    assert (result.text, result.cached, result.attempts) == ("kept", True, 1)
+    assert len(adapter.book.calls) == 2

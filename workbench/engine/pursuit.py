@@ -214,7 +214,7 @@ class Pursuit:
             timing=self._observation.timing(now_ns),
             route=self._route,
             cached=True,
-            attempts=0,
+            attempts=self._observation.attempts_sent,
             request_id=stored.request_id,
             tool_calls=stored.tool_calls,
             notes=(*self._notes, *stored.notes),

@@ -74,8 +74,7 @@ class Wires:
 
     async def aclose(self) -> None:
         # An import cannot be cancelled; a thread that is in one is waited for.
-        if self._imports:
-            await asyncio.wait(self._imports.values())
+        await asyncio.gather(*self._imports.values(), return_exceptions=True)
         if self._own is not None:
             await self._own.aclose()
         await self._connections.aclose()
