@@ -121,6 +121,20 @@ class Document:
         rows = self._rows_of(index)
         return rows[min(row, len(rows) - 1)]
 
+    def rows(self, top: int, bottom: int) -> list[Row]:
+        """Rows `top` to `bottom`, as far as there are any."""
+        found: list[Row] = []
+        total = self._heights.total
+        if top < total:
+            index, row = self._heights.find(top)
+            while len(found) < min(bottom, total) - top:
+                rows = self._rows_of(index)
+                # An estimate may have promised more rows than there are.
+                found += rows[row : self._heights[index]] + rows[-1:] * (self._heights[index] - len(rows))
+                index, row = index + 1, 0
+        found += self._tail[max(0, top - total) : max(0, bottom - total)]
+        return found[: bottom - top]
+
     def set_width(self, width: int) -> None:
         """Everything is laid out anew, when it is looked at."""
         if width == self._setting.width:
@@ -178,6 +192,11 @@ class Document:
             self._make_exact(index)
             rows -= self._heights[index]
             index -= 1
+
+    @property
+    def is_exact(self) -> bool:
+        """No height is a mere estimate."""
+        return self._next_inexact >= len(self._heights)
 
     def fill(self, deadline_s: float) -> bool:
         """Make heights exact from the top on, until the deadline. True while some are not."""
@@ -308,6 +327,7 @@ class Document:
         rows = self._with_notes(rows, block.start, self._start_after(index))
         self._heights.append(len(rows))
         self._exact.append(True)
+        self._next_inexact += self._next_inexact == index
         self._keep(index, rows)
         return rows
 

@@ -34,6 +34,8 @@ class Painter:
             style_of: The complete style of text with these roles, background included.
         """
         self._style_of = style_of
+        self.margins = (0, 0)
+        """Cells to leave on the left and on the right of every row."""
         self._styles: dict[tuple[Roles, str], Style] = {}
         self._strips: LRUCache[tuple[Row, Roles, int], Strip] = LRUCache(KEPT_STRIPS)
 
@@ -43,13 +45,18 @@ class Painter:
         self._strips.clear()
 
     def strip(self, row: Row, base: Roles, width: int) -> Strip:
-        """`row` with `base` under its pieces' roles, filled up to `width` cells."""
+        """`row` with `base` under its pieces' roles, filled up to `width` cells, between the margins."""
         key = (row, base, width)
         if (strip := self._strips.get(key)) is None:
+            left, right = self.margins
             segments = [Segment(piece.text, self._style(base + piece.roles, piece.link)) for piece in row.pieces]
             if row.cells < width:
                 segments.append(Segment(" " * (width - row.cells), self._style(base + row.fill)))
-            strip = self._strips[key] = Strip(segments, max(row.cells, width))
+            if left:
+                segments.insert(0, Segment(" " * left, self._style(())))
+            if right:
+                segments.append(Segment(" " * right, self._style(())))
+            strip = self._strips[key] = Strip(segments, left + max(row.cells, width) + right)
         return strip
 
     def marked_strip(self, row: Row, base: Roles, width: int, marks: Sequence[Mark]) -> Strip:

@@ -59,6 +59,25 @@ class Sheet:
             row -= 1
         return index, section.document.row(row) if row < section.body else BLANK
 
+    def rows(self, top: int, bottom: int) -> list[tuple[int, Row]]:
+        """Section number and row for each of these rows; fewer, where the sheet ends."""
+        found: list[tuple[int, Row]] = []
+        start = 0
+        for index, section in enumerate(self.sections):
+            end = start + self._height(index)
+            if start < bottom and top < end:
+                rows = [] if section.headline is None else [section.headline]
+                above = len(rows)
+                first, last = max(0, top - start - above), bottom - start - above
+                if section.body and last > 0:
+                    rows = rows[max(0, top - start) :] + section.document.rows(first, last)
+                else:
+                    rows = rows[max(0, top - start) :]
+                rows += [BLANK] * (min(end, bottom) - max(start, top) - len(rows))
+                found += [(index, row) for row in rows]
+            start = end
+        return found
+
     def top(self, index: int) -> int:
         """First row of a section's document."""
         above = sum([self._height(number) for number in range(index)])
@@ -97,6 +116,11 @@ class Sheet:
             rows -= self._height(index)
             if rows <= 0:
                 return
+
+    @property
+    def is_exact(self) -> bool:
+        """No height is a mere estimate."""
+        return all(section.document.is_exact for section in self.sections if section.is_open)
 
     def fill(self, deadline_s: float) -> bool:
         """Make all heights exact, until the deadline. True while some are not."""

@@ -142,6 +142,7 @@ class StreamView(ScrollView, can_focus=True):
         self._own_scroll = False
         self._hidden = False
         self._dirty = True
+        self._thumb = (0, 0)
         self._laid_size = Size(0, 0)
         self._start_over()
 
@@ -322,9 +323,10 @@ class StreamView(ScrollView, can_focus=True):
             self._settle(answer.update(deadline))
         if answer.wants_colours and answer.colour(deadline):
             self.refresh()
-        filling = answer.sheet.fill(deadline)
-        self._settle(answer.sheet.height)
-        return filling or answer.has_more or answer.wants_colours
+        if not answer.sheet.is_exact:
+            answer.sheet.fill(deadline)
+            self._settle(answer.sheet.height)
+        return answer.has_more or answer.wants_colours or not answer.sheet.is_exact
 
     def _settle(self, changed: int = 0) -> None:
         """Keep the end or the reading place where it is, and have the rows from `changed` on drawn again."""
@@ -342,12 +344,35 @@ class StreamView(ScrollView, can_focus=True):
         elif changed < top + height:
             first = max(0, changed - top)
             self.refresh(Region(0, first, self.size.width, height - first))
+        self._show_scroll()
         self._remember_place()
 
     def _set_virtual_height(self) -> None:
         size = Size(self._laid_size.width, self._answer.sheet.height)
-        if size != self.virtual_size:
+        if size == self.virtual_size:
+            return
+        overflows = size.height > self._laid_size.height
+        if overflows == self.show_vertical_scrollbar and not self.styles.auto_dimensions:
+            # Nothing around the view depends on this, so nothing has to be arranged anew: that costs a millisecond,
+            # and would be asked for by every new row of every pane.
+            self.set_reactive(StreamView.virtual_size, size)
+        else:
             self.virtual_size = size
+
+    def _show_scroll(self) -> None:
+        """Move the scrollbar's thumb, if that makes a visible difference: drawing it costs as much as the text."""
+        if not self.show_vertical_scrollbar:
+            return
+        height, total = self._laid_size.height, self.virtual_size.height
+        thumb = max(1.0, height * height / max(1, total))
+        start = (height - thumb) * self.scroll_y / max(1, total - height)
+        # Whole cells while the end runs away from it, eighths under a person's hand.
+        parts = 1 if self.follow else 8
+        shown = (round(start * parts), round(thumb * parts))
+        if shown != self._thumb:
+            self._thumb = shown
+            bar = self.vertical_scrollbar
+            bar.window_virtual_size, bar.window_size, bar.position = total, height, self.scroll_y
 
     def _scroll(self, y: int) -> None:
         """Scroll without it counting as a person's doing."""
@@ -365,25 +390,77 @@ class StreamView(ScrollView, can_focus=True):
             self._wake()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        self._painting = True
-        try:
-            return super().render_lines(crop)
-        finally:
-            self._painting = False
+        """Strips for the compositor, padding included.
+
+        They come from the painter as they are, so an unchanged row is the same strip wherever it has scrolled to, with
+        all that Textual has cached on it. Borders and effects that need Textual's own way get it.
+        """
+        self._follow_size()
+        if not self._is_plain():
+            self._painting = True
+            try:
+                return super().render_lines(crop)
+            finally:
+                self._painting = False
+        size, gutter = self._laid_size, self.styles.gutter
+        unused = 0 if self.show_vertical_scrollbar else self.scrollbar_gutter.right
+        self._set_margins(gutter.left, gutter.right + unused)
+        first = max(0, crop.y - gutter.top)
+        last = min(size.height, crop.bottom - gutter.top)
+        strips = self._strips(first, last, size.width)
+        blank = self._painter.strip(BLANK, (), size.width)
+        strips = [blank] * (first + gutter.top - crop.y) + strips
+        strips += [blank] * (crop.height - len(strips))
+        background = self.background_colors[1]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        if crop.column_span != (0, size.width + gutter.width + unused):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
 
     def render_line(self, y: int) -> Strip:
-        """A row of the screen. Asked for by the mouse instead of the compositor, it says what source it stands for."""
-        width = self.size.width
-        at = y + self.scroll_offset.y
-        section, row = self._row_at(at)
-        if not self._painting:
-            return self._painter.target_strip(row, width, section)
-        if self._answer.is_streaming and at == self._cursor_row() and row.cells < width:
-            row = with_cursor(row, self._glyphs.cursor)
-        marks = self._marks(section, row)
-        if marks:
-            return self._painter.marked_strip(row, _BASE[section], width, marks)
-        return self._painter.strip(row, _BASE[section], width)
+        """A row of the content. Asked for by the mouse rather than for drawing, it says what source it stands for."""
+        if self._painting:
+            self._set_margins(0, 0)
+            return self._strips(y, y + 1, self.size.width)[0]
+        section, row = self._row_at(y + self.scroll_offset.y)
+        return self._painter.target_strip(row, self.size.width, section)
+
+    def _strips(self, first: int, last: int, width: int) -> list[Strip]:
+        """Rows of the content as they look now."""
+        top = self.scroll_offset.y
+        rows = self._answer.sheet.rows(first + top, last + top)
+        rows += [(ANSWER, BLANK)] * (last - first - len(rows))
+        cursor = self._cursor_row() - top - first if self._answer.is_streaming else -1
+        selection = self.text_selection
+        painter = self._painter
+        strips = []
+        for number, (section, row) in enumerate(rows):
+            if number == cursor and row.cells < width:
+                row = with_cursor(row, self._glyphs.cursor)
+            marks = self._marks(section, row, selection) if selection is not None or self._matches.found else None
+            if marks:
+                strips.append(painter.marked_strip(row, _BASE[section], width, marks))
+            else:
+                strips.append(painter.strip(row, _BASE[section], width))
+        return strips
+
+    def _is_plain(self) -> bool:
+        """Nothing is drawn around or over the text but padding."""
+        styles = self.styles
+        return not (
+            styles.border
+            or styles.outline
+            or styles.tint.a
+            or styles.has_rule("hatch")
+            or styles.text_opacity != 1
+            or self.opacity != 1
+        )
+
+    def _set_margins(self, left: int, right: int) -> None:
+        if self._painter.margins != (left, right):
+            self._painter.reset()
+            self._painter.margins = (left, right)
 
     def _row_at(self, y: int) -> tuple[int, Row]:
         sheet = self._answer.sheet
@@ -395,17 +472,18 @@ class StreamView(ScrollView, can_focus=True):
         sheet, active = self._answer.sheet, self._answer.active
         return max(0, sheet.top(active) + sheet.sections[active].body - 1)
 
-    def _marks(self, section: int, row: Row) -> list[Mark]:
-        marks: list[Mark] = []
+    def _marks(self, section: int, row: Row, selection: Selection | None) -> list[Mark]:
+        """What is found and what is selected of a row's source."""
         if not row.pieces:
-            return marks
-        if len(self._matches):
+            return []
+        marks: list[Mark] = []
+        if self._matches.found:
             end = max(piece.start + piece.length for piece in row.pieces)
             current = self._matches.current
             for match in self._matches.within(section, row.pieces[0].start, end):
                 role = "match-current" if match == current else "match"
                 marks.append(Mark(match.start, match.end, (role,)))
-        if (selection := self.text_selection) is not None and (span := _selected_span(selection, section)) is not None:
+        if selection is not None and (span := _selected_span(selection, section)) is not None:
             marks.append(Mark(*span, ("selection",)))
         return marks
 
@@ -428,12 +506,21 @@ class StreamView(ScrollView, can_focus=True):
         self._spawn(warm)
 
     def on_resize(self) -> None:
+        self._follow_size()
+
+    def _follow_size(self) -> None:
+        """Lay out anew what is in view, if the size has changed; the reading place stays.
+
+        Also asked for by drawing, because Textual draws before it tells of a new size.
+        """
         size = self.scrollable_content_region.size
         if size == self._laid_size or not size.width:
             return
         place = None
         if self._spot is not None and size.width != self._laid_size.width and not self.follow:
-            place = self._reading_place()
+            sheet = self._answer.sheet
+            section, row = sheet.row(sheet.position(self._spot))
+            place = section, row.start
         self._laid_size = size
         self._answer.set_width(size.width)
         if place is not None:
@@ -453,12 +540,15 @@ class StreamView(ScrollView, can_focus=True):
         self._painter.reset()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
+        # Not the parent's, which would draw the whole scrollbar each time.
+        if round(old_value) != round(new_value):
+            self.refresh(self.size.region)
         if self._own_scroll or self.scrollable_content_region.size != self._laid_size:
             return
         self._copied = -1
         top, height = round(new_value), self._laid_size.height
         self._answer.sheet.lay_out_rows(top, top + height)
+        self._show_scroll()
         self._remember_place()
         self.follow = top >= self.max_scroll_y
         self._changed()
