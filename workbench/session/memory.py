@@ -2,14 +2,15 @@
 
 Small JSON files in the state directory, replaced atomically, readable by their owner alone. A file that cannot be read
 is set aside under another name, reported once in `problems` and started anew: remembering is a comfort, and never a
-reason not to start. Blocking, but small; the app writes from a thread.
+reason not to start.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,13 +26,17 @@ RECENT_LIMIT = 12
 
 
 class Memory:
-    """Reads everything when it is made, writes one file when that file's part changes."""
+    """Reads everything when it is made, writes one file when that file's part changes.
+
+    Args:
+        directory: where the files are; None remembers nothing beyond this process, as a demo should.
+    """
 
     def __init__(self, directory: Path | None) -> None:
-        """Args:
-        directory: where the files are; None remembers nothing beyond this process, as a demo should.
-        """
+        self.run: Callable[[Callable[[], None]], object] = lambda write: write()
+        """How a file is written: at once, unless somebody has a thread for it."""
         self._directory = directory
+        self._pending: dict[str, str] = {}
         # Two threads that save the same file must not share its temporary.
         self._writing = Lock()
         self.problems: list[str] = []
@@ -124,21 +129,36 @@ class Memory:
         return {}
 
     def _write(self, name: str, value: Mapping[str, Json]) -> None:
+        """Have a file replaced: what it will hold is settled now, the writing may happen on another thread."""
         if self._directory is None:
             return
+        self._pending[name] = json.dumps(value, ensure_ascii=False, indent=1)
+        self.run(partial(self._put, name))
+
+    def flush(self) -> None:
+        """Write everything that is still waiting to be written; blocking."""
+        for name in list(self._pending):
+            self._put(name)
+
+    def _put(self, name: str) -> None:
+        """Replace a file with the latest that it should hold; nothing if another thread already has."""
+        assert self._directory is not None, "nothing is pending without a directory"
         path = self._directory / name
         # The process id keeps two workbenches from writing into one temporary file; the last one to replace wins.
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            with self._writing:
+        with self._writing:
+            text = self._pending.pop(name, None)
+            if text is None:
+                return
+            try:
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                    json.dump(value, file, ensure_ascii=False, indent=1)
+                    file.write(text)
                 temporary.replace(path)
-        except OSError as error:
-            problem = f"{path} cannot be written ({error.strerror}); it will not be remembered."
-            if problem not in self.problems:
-                self.problems.append(problem)
+            except OSError as error:
+                problem = f"{path} cannot be written ({error.strerror}); it will not be remembered."
+                if problem not in self.problems:
+                    self.problems.append(problem)
 
 
 def _text(value: object) -> str:

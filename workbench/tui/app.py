@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -132,7 +131,7 @@ class WorkbenchApp(App[object]):
 
     async def on_unmount(self) -> None:
         self.desk.lag.stop()
-        self.desk.autosave.flush()
+        self.desk.autosave.close()
         self.desk.engine.host.close()
         if self._session is not None:
             await self.desk.comparison.settle()
@@ -192,7 +191,7 @@ class WorkbenchApp(App[object]):
         if line_up == self.desk.comparison.line_up:
             return
         if not self.desk.engine.is_demo:
-            self.desk.autosave.remember(partial(self.desk.memory.remember_line_up, line_up))
+            self.desk.memory.remember_line_up(line_up)
         self._set_line_up(line_up)
 
     def _set_line_up(self, line_up: LineUp) -> None:
@@ -265,11 +264,9 @@ class WorkbenchApp(App[object]):
 
     def remember_sent(self, draft: Draft) -> None:
         """The prompt is on its way: it goes into the history, its models to the recent ones."""
-        memory, autosave = self.desk.memory, self.desk.autosave
-        autosave.remember(partial(memory.remember_prompt, draft.prompt))
+        self.desk.memory.remember_prompt(draft.prompt)
         if not self.desk.engine.is_demo:
-            models = [target.model for target in self.desk.comparison.line_up]
-            autosave.remember(partial(memory.remember_models, models))
+            self.desk.memory.remember_models(target.model for target in self.desk.comparison.line_up)
 
     def copy_text(self, text: str, what: str) -> None:
         if text:
@@ -360,7 +357,7 @@ class WorkbenchApp(App[object]):
 
         def chosen(name: str | None) -> None:
             if name is not None:
-                self.desk.autosave.remember(partial(self.desk.memory.remember_looks, theme=name))
+                self.desk.memory.remember_looks(theme=name)
 
         self.push_screen(ThemePicker(), chosen)
 

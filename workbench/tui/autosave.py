@@ -1,8 +1,6 @@
-"""Writes what a person would miss to disk: soon after it changed, in a thread, and for certain before the end."""
+"""Has the draft on disk soon after it changed, without writing at every key."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from textual.app import App
 from textual.timer import Timer
@@ -15,11 +13,14 @@ DELAY_S = 0.5
 
 
 class Autosave:
+    """Files are written by a worker thread, since a slow disk must not stop the screen."""
+
     def __init__(self, app: App[object], memory: Memory) -> None:
         self._app = app
         self._memory = memory
         self._timer: Timer | None = None
         self._unsaved: Draft | None = None
+        memory.run = lambda write: app.run_worker(write, thread=True, group="memory")
 
     def keep(self, draft: Draft) -> None:
         """Have this draft on disk soon."""
@@ -28,15 +29,13 @@ class Autosave:
             self._timer.stop()
         self._timer = self._app.set_timer(DELAY_S, self._save)
 
-    def remember(self, save: Callable[[], object]) -> None:
-        """Run one of the memory's methods in a thread."""
-        self._app.run_worker(save, thread=True, group="memory")
+    def close(self) -> None:
+        """Write everything now that is not written yet; blocking, for the end of the program."""
+        self._memory.run = lambda write: write()
+        self._save()
+        self._memory.flush()
 
-    def flush(self) -> None:
-        """Write now what is not written yet; blocking, for the end of the program."""
+    def _save(self) -> None:
         draft, self._unsaved = self._unsaved, None
         if draft is not None:
             self._memory.save_draft(draft)
-
-    def _save(self) -> None:
-        self.remember(self.flush)

@@ -6,7 +6,6 @@ belongs to the comparison; what is drawn belongs to the panes.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
@@ -14,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from workbench.session import export
 from workbench.session.draft import Draft
@@ -109,7 +108,7 @@ class CompareScreen(Screen[None]):
         yield Static("The terminal is too small: 40 by 12 cells at least.", id="too-small", markup=False)
 
     async def on_mount(self) -> None:
-        self.editor.prompt_area.earlier = self.desk.memory.history
+        self.editor.prompt_area.earlier = lambda: self.desk.memory.history
         self.editor.load(self.desk.memory.draft)
         if (layout := self.desk.memory.layout) in set(PaneLayout):
             self.deck.pane_layout = PaneLayout(layout)
@@ -243,7 +242,6 @@ class CompareScreen(Screen[None]):
         self.comparison.send(draft)
         self.editor.clear_prompt()
         self.app.remember_sent(draft)
-        self.editor.prompt_area.earlier = self.desk.memory.history
 
     def action_stop_all(self) -> None:
         stopped = self.comparison.stop_all()
@@ -338,7 +336,7 @@ class CompareScreen(Screen[None]):
     def action_next_layout(self) -> None:
         self.deck.set_layout(self.deck.pane_layout.next)
         self.status.flash(f"Layout: {self.deck.pane_layout}")
-        self.desk.autosave.remember(partial(self.desk.memory.remember_looks, layout=self.deck.pane_layout))
+        self.desk.memory.remember_looks(layout=self.deck.pane_layout)
 
     def action_zoom(self) -> None:
         self.deck.toggle_zoom()
@@ -390,8 +388,9 @@ class CompareScreen(Screen[None]):
 
     def on_paste(self, event: events.Paste) -> None:
         """Text pasted where nothing takes text is meant for the prompt."""
-        event.stop()
-        self.editor.insert_typed(event.text)
+        if not isinstance(self.focused, TextArea | Input):
+            event.stop()
+            self.editor.insert_typed(event.text)
 
     # Searching
 

@@ -5,7 +5,7 @@ Says what happened through messages; it neither sends nor saves anything itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -56,7 +56,7 @@ class PromptArea(TextArea):
             id="prompt", compact=True, highlight_cursor_line=False, tab_behavior="focus", placeholder="Ask every model…"
         )
         self.send_key = send_key
-        self.earlier: Sequence[str] = ()
+        self.earlier: Callable[[], Sequence[str]] = tuple
         """Earlier prompts, oldest first."""
         self._recalled: int | None = None
         self._unsent = ""
@@ -99,14 +99,15 @@ class PromptArea(TextArea):
 
     def _recall(self, step: int) -> bool:
         """Walk through earlier prompts; past the newest lies what was being written. False at the ends."""
-        index = len(self.earlier) if self._recalled is None else self._recalled
+        earlier = self.earlier()
+        index = len(earlier) if self._recalled is None else self._recalled
         target = index + step
-        if not 0 <= target <= len(self.earlier) or (self._recalled is None and step > 0):
+        if not 0 <= target <= len(earlier) or (self._recalled is None and step > 0):
             return False
         if self._recalled is None:
             self._unsent = self.text
-        self._recalled = None if target == len(self.earlier) else target
-        text = self._unsent if self._recalled is None else self.earlier[target]
+        self._recalled = None if target == len(earlier) else target
+        text = self._unsent if self._recalled is None else earlier[target]
         self.replace_all(text)
         return True
 
