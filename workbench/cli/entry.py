@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("workbench.cli.run", "Ask one or many models from the shell; text or JSON lines."),
     "history": ("workbench.cli.history", "Recorded runs: list, search, show, export, forget."),
     "usage": ("workbench.cli.usage", "What was spent and saved, by model, day or session."),
+    "cache": ("workbench.cli.cache", "What the response cache holds; prune, clear, export."),
     "models": ("workbench.cli.models", "Which models are known, which can be asked, what they cost."),
     "keys": ("workbench.cli.keys", "Which keys were found and where; never the keys."),
     "doctor": ("workbench.cli.doctor", "Check settings, directories, providers and the terminal."),

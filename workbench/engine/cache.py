@@ -46,6 +46,8 @@ class StoredAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     finish_reason: FinishReason
     timing: Timing
     """Of the call that was made, counted from its submission."""
+    model: str = ""
+    """`provider/wire model`, for people who look into the cache; empty in entries from before it was kept."""
     reasoning: str = ""
     tool_calls: str = ""
     usage: Usage | None = None
@@ -60,6 +62,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             text=result.text,
             finish_reason=result.finish_reason,
             timing=_from_submission(result.timing),
+            model=f"{result.route.provider}/{result.route.wire_model}",
             reasoning=result.reasoning,
             tool_calls=result.tool_calls,
             usage=result.usage,

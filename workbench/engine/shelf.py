@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,8 +30,17 @@ class Shelf(Protocol):
     def set(self, key: str, value: bytes) -> bool:
         """False when it could not be written within `LOCK_S`."""
 
+    def delete(self, key: str) -> bool:
+        """False when it was not there, or could not be deleted within `LOCK_S`."""
+
     def clear(self) -> int:
         """How many entries there were."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Every key, oldest first within a shard."""
+
+    def volume(self) -> int:
+        """Bytes on disk, roughly."""
 
     def close(self) -> None:
         """Close the calling thread's connections."""
