@@ -186,7 +186,9 @@ REFUSED = [
     pytest.param({"thinking": {"type": "enabled", "budget_tokens": 4_000}}, 400, "greater than", id="budget-too-large"),
     pytest.param({"thinking": {"type": "adaptive"}, "temperature": 0.2}, 400, "set to 1", id="thinking-temperature"),
     pytest.param({"thinking": {"type": "hard"}}, 400, "expected tags", id="unknown-thinking"),
-    pytest.param({"system": [{"type": "text", "text": "x", "cache_control": MARK}] * 5}, 400, "maximum of 4", id="marks"),
+    pytest.param(
+        {"system": [{"type": "text", "text": "x", "cache_control": MARK}] * 5}, 400, "maximum of 4", id="marks"
+    ),
     pytest.param(
         {
             "system": [
@@ -236,8 +238,13 @@ async def test_the_version_header_is_required(simulator: SimulatorThread, client
     assert (response.status_code, "anthropic-version" in response.text) == (400, True)
 
 
-async def test_models_and_token_counts(messages: Messages, simulator: SimulatorThread, client: httpx.AsyncClient) -> None:
-    base, headers = simulator.base_urls["anthropic"], {"x-api-key": simulator.api_key, "anthropic-version": "2023-06-01"}
+async def test_models_and_token_counts(
+    messages: Messages, simulator: SimulatorThread, client: httpx.AsyncClient
+) -> None:
+    base, headers = (
+        simulator.base_urls["anthropic"],
+        {"x-api-key": simulator.api_key, "anthropic-version": "2023-06-01"},
+    )
     listed = (await client.get(f"{base}/v1/models", headers=headers)).json()
     counted = await client.post(
         f"{base}/v1/messages/count_tokens",

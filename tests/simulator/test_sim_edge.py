@@ -149,7 +149,9 @@ async def test_the_cap_can_be_lowered_while_it_runs() -> None:
     with H2Edge(Manners(shrink_to=2, goaway_after=2), "fast") as server:
         frames = await frames_of(server, 2)
 
-    caps = [frame.settings.get(SettingsFrame.MAX_CONCURRENT_STREAMS) for frame in frames if isinstance(frame, SettingsFrame)]
+    caps = [
+        frame.settings.get(SettingsFrame.MAX_CONCURRENT_STREAMS) for frame in frames if isinstance(frame, SettingsFrame)
+    ]
     assert [cap for cap in caps if cap is not None] == [100, 2]
 
 
@@ -182,7 +184,9 @@ async def test_it_resets_open_streams() -> None:
 async def test_the_sdks_dialects_stand_behind_the_edge() -> None:
     with H2Edge(Manners(), "fast") as server:
         async with httpx.AsyncClient(http1=False, http2=True) as client:
-            listed = await client.get(f"{server.base_urls['gemini']}/v1beta/models", headers={"x-goog-api-key": "sim-key-1"})
+            listed = await client.get(
+                f"{server.base_urls['gemini']}/v1beta/models", headers={"x-goog-api-key": "sim-key-1"}
+            )
             counters = (await client.get(f"{server.url}/_sim/counters")).json()
 
     assert listed.json()["models"]

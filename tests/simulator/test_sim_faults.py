@@ -118,8 +118,10 @@ async def hear(
 def spoken(wire: Wire, heard: Heard) -> list[str]:
     """The text of each event that has any."""
     texts = [
-        wire.text(event) for event in heard.events if event.get("type", "delta").endswith("delta") or "choices" in event or "candidates" in event
-    ]  # fmt: skip
+        wire.text(event)
+        for event in heard.events
+        if event.get("type", "delta").endswith("delta") or event.keys() & {"choices", "candidates"}
+    ]
     return [text for text in texts if text]
 
 
@@ -198,7 +200,9 @@ async def test_gemini_says_it_in_the_body_alone(simulator: SimulatorThread, clie
 
 
 @pytest.mark.parametrize("kind", ["rate-day", "limit-zero"])
-async def test_gemini_names_what_will_not_pass(simulator: SimulatorThread, client: httpx.AsyncClient, kind: str) -> None:
+async def test_gemini_names_what_will_not_pass(
+    simulator: SimulatorThread, client: httpx.AsyncClient, kind: str
+) -> None:
     heard = await hear(simulator, client, GEMINI, kind)
 
     violation = json.loads(heard.raw)["error"]["details"][0]["violations"][0]
@@ -206,7 +210,9 @@ async def test_gemini_names_what_will_not_pass(simulator: SimulatorThread, clien
     assert (", limit: 0," in heard.raw.decode()) is (kind == "limit-zero")
 
 
-async def test_the_providers_word_on_retrying_is_passed_on(simulator: SimulatorThread, client: httpx.AsyncClient) -> None:
+async def test_the_providers_word_on_retrying_is_passed_on(
+    simulator: SimulatorThread, client: httpx.AsyncClient
+) -> None:
     heard = await hear(simulator, client, CHAT, "server-error;should_retry=false")
 
     assert heard.headers["x-should-retry"] == "false"
@@ -225,7 +231,9 @@ async def test_a_poisoned_prompt_fails_with_one_body_every_time(
 
 
 @every_wire
-async def test_a_healthy_stream_has_its_end_mark(simulator: SimulatorThread, client: httpx.AsyncClient, wire: Wire) -> None:
+async def test_a_healthy_stream_has_its_end_mark(
+    simulator: SimulatorThread, client: httpx.AsyncClient, wire: Wire
+) -> None:
     heard = await hear(simulator, client, wire)
 
     assert (heard.status, heard.broken) == (200, False)
@@ -235,7 +243,9 @@ async def test_a_healthy_stream_has_its_end_mark(simulator: SimulatorThread, cli
 
 
 @every_wire
-async def test_cut_ends_cleanly_without_the_mark(simulator: SimulatorThread, client: httpx.AsyncClient, wire: Wire) -> None:
+async def test_cut_ends_cleanly_without_the_mark(
+    simulator: SimulatorThread, client: httpx.AsyncClient, wire: Wire
+) -> None:
     heard = await hear(simulator, client, wire, "cut;after=4")
 
     assert not heard.broken
@@ -338,7 +348,9 @@ async def test_framing_never_changes_what_is_said(
 
 
 @pytest.mark.parametrize("wire", [pytest.param(CHAT, id="chat"), pytest.param(ANTHROPIC, id="anthropic")])
-async def test_no_done_leaves_out_only_the_mark(simulator: SimulatorThread, client: httpx.AsyncClient, wire: Wire) -> None:
+async def test_no_done_leaves_out_only_the_mark(
+    simulator: SimulatorThread, client: httpx.AsyncClient, wire: Wire
+) -> None:
     healthy = await hear(simulator, client, wire)
     heard = await hear(simulator, client, wire, "no-done")
 
@@ -483,7 +495,9 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(st.builds(lambda kind, options: Fault(kind, **options), st.sampled_from(FaultKind), OPTIONS), max_size=4))
+@given(
+    st.lists(st.builds(lambda kind, options: Fault(kind, **options), st.sampled_from(FaultKind), OPTIONS), max_size=4)
+)
 def test_a_faults_spec_reads_back_as_itself(faults: list[Fault]) -> None:
     assert parse(",".join(fault.spec() for fault in faults)) == tuple(faults)
 

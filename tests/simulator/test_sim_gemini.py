@@ -128,7 +128,11 @@ async def test_a_schema_is_obeyed(gemini: Gemini) -> None:
 async def test_a_function_is_called(gemini: Gemini) -> None:
     tool = {
         "functionDeclarations": [
-            {"name": "get_weather", "description": "Weather", "parameters": {"properties": {"city": {"type": "STRING"}}}}
+            {
+                "name": "get_weather",
+                "description": "Weather",
+                "parameters": {"properties": {"city": {"type": "STRING"}}},
+            }
         ]
     }
     found = await gemini.stream(tools=[tool], contents=[{"parts": [{"text": "What is the weather in Oslo?"}]}])
@@ -164,15 +168,29 @@ def thinking(**config: Any) -> dict[str, Any]:
 REFUSED = [
     pytest.param("gemini-9", {}, 404, "NOT_FOUND", "is not found", id="unknown-model"),
     pytest.param(
-        "gemini-3.1-pro", thinking(thinkingBudget=500, thinkingLevel="low"), 400, "INVALID_ARGUMENT", "only one", id="both"
+        "gemini-3.1-pro",
+        thinking(thinkingBudget=500, thinkingLevel="low"),
+        400,
+        "INVALID_ARGUMENT",
+        "only one",
+        id="both",
     ),
-    pytest.param("gemini-2.5-flash", thinking(thinkingLevel="low"), 400, "INVALID_ARGUMENT", "level", id="level-on-2.5"),
-    pytest.param("gemini-2.5-pro", thinking(thinkingBudget=0), 400, "INVALID_ARGUMENT", "Budget 0", id="pro-must-think"),
+    pytest.param(
+        "gemini-2.5-flash", thinking(thinkingLevel="low"), 400, "INVALID_ARGUMENT", "level", id="level-on-2.5"
+    ),
+    pytest.param(
+        "gemini-2.5-pro", thinking(thinkingBudget=0), 400, "INVALID_ARGUMENT", "Budget 0", id="pro-must-think"
+    ),
     pytest.param("gemini-2.5-flash", thinking(thinkingBudget=10**6), 400, "INVALID_ARGUMENT", "between", id="budget"),
     pytest.param("gemini-2.5-flash", {"colour": 1}, 400, "INVALID_ARGUMENT", "Unknown name", id="unknown-field"),
     pytest.param("gemini-2.5-flash", {"contents": []}, 400, "INVALID_ARGUMENT", "contents", id="no-contents"),
     pytest.param(
-        "gemini-2.5-flash", {"generationConfig": {"temperature": 5}}, 400, "INVALID_ARGUMENT", "temperature", id="temperature"
+        "gemini-2.5-flash",
+        {"generationConfig": {"temperature": 5}},
+        400,
+        "INVALID_ARGUMENT",
+        "temperature",
+        id="temperature",
     ),
 ]
 

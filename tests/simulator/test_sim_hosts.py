@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -70,7 +71,9 @@ async def test_openais_sdk_reads_every_host(simulator: SimulatorThread, name: st
 
 
 @pytest.mark.parametrize("name", ["together", "sambanova", "openrouter", "litellm"])
-async def test_a_wrong_key_is_a_401_everywhere(simulator: SimulatorThread, client: httpx.AsyncClient, name: str) -> None:
+async def test_a_wrong_key_is_a_401_everywhere(
+    simulator: SimulatorThread, client: httpx.AsyncClient, name: str
+) -> None:
     host = Host(simulator, client, name)
 
     response = await host.post("whatever", {"authorization": "Bearer sim-key-dead"})
@@ -149,7 +152,9 @@ async def test_sambanova_states_minutes_days_and_speeds(simulator: SimulatorThre
     assert {"completion_tokens_per_sec", "time_to_first_token", "total_latency"} <= set(found[-1]["usage"])
 
 
-async def test_openrouter_shows_signs_of_life_and_its_price(simulator: SimulatorThread, client: httpx.AsyncClient) -> None:
+async def test_openrouter_shows_signs_of_life_and_its_price(
+    simulator: SimulatorThread, client: httpx.AsyncClient
+) -> None:
     host = Host(simulator, client, "openrouter")
 
     response, found = await host.stream("openai/gpt-4.1-mini")
@@ -236,7 +241,9 @@ async def test_ollama_cuts_a_long_prompt_in_silence(simulator: SimulatorThread, 
     assert own_way.json()["prompt_eval_count"] > 4_096
 
 
-async def test_ollamas_own_stream_is_a_json_object_per_line(simulator: SimulatorThread, client: httpx.AsyncClient) -> None:
+async def test_ollamas_own_stream_is_a_json_object_per_line(
+    simulator: SimulatorThread, client: httpx.AsyncClient
+) -> None:
     response = await client.post(
         f"{simulator.url}/ollama/api/chat", json={"model": "llama-3.2-3b-instruct", "messages": QUESTION}
     )
@@ -255,7 +262,9 @@ def one_slot() -> Iterator[SimulatorThread]:
         yield simulator
 
 
-async def test_a_busy_local_server_queues_and_never_refuses(one_slot: SimulatorThread, client: httpx.AsyncClient) -> None:
+async def test_a_busy_local_server_queues_and_never_refuses(
+    one_slot: SimulatorThread, client: httpx.AsyncClient
+) -> None:
     import asyncio
 
     host = Host(one_slot, client, "local")
@@ -265,7 +274,7 @@ async def test_a_busy_local_server_queues_and_never_refuses(one_slot: SimulatorT
     spans = sorted((entry.at_s + entry.took_s) for entry in one_slot.requests())
     one_s = 0.05 * (0.2 + 19 * 0.01)
     assert [response.status_code for response in responses] == [200] * 4
-    assert all(later - earlier >= one_s * 0.9 for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(later - earlier >= one_s * 0.9 for earlier, later in itertools.pairwise(spans))
 
 
 def test_litellm_reaches_it(simulator: SimulatorThread) -> None:

@@ -37,9 +37,7 @@ WEATHER = {
 
 @pytest.fixture
 async def sdk(simulator: SimulatorThread) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        base_url=simulator.base_urls["openai"], api_key=simulator.api_key, max_retries=0
-    ) as client:
+    async with AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key, max_retries=0) as client:
         yield client
 
 
@@ -198,8 +196,12 @@ async def test_obfuscation_is_on_unless_it_is_declined(simulator: SimulatorThrea
 REFUSED = [
     pytest.param({"model": "gpt-9"}, 404, "model_not_found", id="unknown-model"),
     pytest.param({"colour": "red"}, 400, "unknown_parameter", id="unknown-parameter"),
-    pytest.param({"model": "gpt-5.4", "temperature": 0.3}, 400, "unsupported_value", id="temperature-of-reasoning-model"),
-    pytest.param({"model": "gpt-5.4", "max_tokens": 9}, 400, "unsupported_parameter", id="max-tokens-of-reasoning-model"),
+    pytest.param(
+        {"model": "gpt-5.4", "temperature": 0.3}, 400, "unsupported_value", id="temperature-of-reasoning-model"
+    ),
+    pytest.param(
+        {"model": "gpt-5.4", "max_tokens": 9}, 400, "unsupported_parameter", id="max-tokens-of-reasoning-model"
+    ),
     pytest.param({"model": "gpt-5.4", "stop": ["x"]}, 400, "unsupported_parameter", id="stop-of-reasoning-model"),
     pytest.param({"model": "gpt-5.4", "reasoning_effort": "minimal"}, 400, "unsupported_value", id="effort-unknown"),
     pytest.param({"reasoning_effort": "low"}, 400, "unsupported_parameter", id="effort-without-reasoning"),
@@ -225,7 +227,9 @@ async def test_what_openai_refuses_is_refused_in_its_words(
 ) -> None:
     with pytest.raises(openai.APIStatusError) as caught:
         await sdk.chat.completions.create(
-            **{"model": "gpt-4.1", "messages": QUESTION, "extra_body": {**change}}  # type: ignore[arg-type]  # on purpose
+            model="gpt-4.1",
+            messages=QUESTION,
+            extra_body={**change},  # type: ignore[arg-type]  # on purpose
         )
 
     assert (caught.value.status_code, caught.value.code) == (status, code)

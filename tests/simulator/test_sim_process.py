@@ -34,11 +34,10 @@ def ends_within(pid: int, seconds: float) -> bool:
 
 
 async def test_a_child_serves_every_provider_and_is_gone_afterwards() -> None:
-    async with simulator_process(profile="fast") as simulator:
-        async with httpx.AsyncClient() as client:
-            response = await client.get(
-                f"{simulator.base_urls['openai']}/models", headers={"authorization": f"Bearer {simulator.api_key}"}
-            )
+    async with simulator_process(profile="fast") as simulator, httpx.AsyncClient() as client:
+        response = await client.get(
+            f"{simulator.base_urls['openai']}/models", headers={"authorization": f"Bearer {simulator.api_key}"}
+        )
 
     assert response.status_code == 200
     assert set(simulator.base_urls) == BASE_URLS
@@ -118,7 +117,9 @@ async def test_a_thread_ends_its_streams_when_it_stops() -> None:
     body = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello there"}], "stream": True}
     async with (
         httpx.AsyncClient() as client,
-        client.stream("POST", f"{simulator.base_urls['openai']}/chat/completions", headers=headers, json=body) as answer,
+        client.stream(
+            "POST", f"{simulator.base_urls['openai']}/chat/completions", headers=headers, json=body
+        ) as answer,
     ):
         chunks = answer.aiter_raw()
         await anext(chunks)
@@ -128,7 +129,9 @@ async def test_a_thread_ends_its_streams_when_it_stops() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             async for _ in chunks:
                 pass
-    assert not [thread for thread in threading.enumerate() if thread.name == "simulator" and thread.ident == id(simulator)]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name == "simulator" and thread.ident == id(simulator)
+    ]
     simulator.stop()
 
 

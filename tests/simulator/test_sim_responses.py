@@ -24,9 +24,7 @@ TOOL: Any = {
 
 @pytest.fixture
 async def sdk(simulator: SimulatorThread) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        base_url=simulator.base_urls["openai"], api_key=simulator.api_key, max_retries=0
-    ) as client:
+    async with AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key, max_retries=0) as client:
         yield client
 
 

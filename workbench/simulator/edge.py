@@ -132,6 +132,8 @@ class _Connection(asyncio.Protocol):
         # The library would treat an excess stream as a broken client; this server refuses it politely, so the limit
         # that the library enforces has to lie above the one that it has just announced.
         self._h2.local_settings[code] = UNLIMITED
+        # Once for each of the two values: what is pending until the client's own acknowledgement is not to count.
+        self._h2.local_settings.acknowledge()
         self._h2.local_settings.acknowledge()
 
     # --- HTTP/2's side

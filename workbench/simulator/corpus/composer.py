@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator
+from itertools import count
 
 from workbench.simulator.corpus import maths
 from workbench.simulator.corpus.explaining import EMOJI, explanation
@@ -159,6 +160,7 @@ def _made_up_code(question: Question, rng: random.Random) -> Iterator[str]:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count
 from dataclasses import dataclass
 
 
@@ -233,7 +235,7 @@ def _comparison(question: Question, known: Topic | None, style: Style, rng: rand
 
 
 def _numbered(question: Question, topic: Topic, style: Style, rng: random.Random, *, is_known: bool) -> Iterator[str]:
-    count = question.count or (4 if style is Style.TERSE else 5)
+    wanted = question.count or (4 if style is Style.TERSE else 5)
     ordered = topic.points if question.kind is Kind.STEPS else rng.sample(topic.points, k=len(topic.points))
     points = [*ordered, *_further_points(topic, rng)]
     if style is not Style.TERSE:
@@ -241,7 +243,7 @@ def _numbered(question: Question, topic: Topic, style: Style, rng: random.Random
     if question.kind is Kind.STEPS:
         yield "\n".join(
             f"{number}. **{point.title}.** {point.text}\n   - {point.detail}"
-            for number, point in enumerate(points[:count], 1)
+            for number, point in enumerate(points[:wanted], 1)
         )
         if is_known:
             yield "What goes wrong most often:"
@@ -253,7 +255,7 @@ def _numbered(question: Question, topic: Topic, style: Style, rng: random.Random
     else:
         yield numbered(
             f"**{point.title}**" + ("" if style is Style.TERSE else f": {point.text} {point.detail}")
-            for point in points[:count]
+            for point in points[:wanted]
         )
 
 
@@ -344,8 +346,8 @@ def _creative(question: Question, topic: Topic, rng: random.Random) -> Iterator[
 def _summary(question: Question, topic: Topic) -> Iterator[str]:
     """The longer sentences of the text itself, if there is a text."""
     _, _, material = question.text.partition("\n")
-    sentences = [s.strip() for s in re.split(r"(?<=[.!?。])\s+", material) if len(s.strip()) > 30]
-    if len(sentences) >= 3:
+    sentences = [s.strip() for s in re.split(r"(?<=[.!?。])\s+", material) if len(s.strip()) > 15]
+    if len(sentences) >= 2:
         chosen = sorted(sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))[:4])
         yield "The text comes down to this:"
         yield bullets(sentences[i][:220] for i in chosen)
@@ -361,7 +363,7 @@ def _summary(question: Question, topic: Topic) -> Iterator[str]:
 def _more(subject: str, style: Style, rng: random.Random) -> Iterator[str]:
     """As long as anybody wants."""
     sentences = observations(subject, rng)
-    section = 0
+    sayings = rng.sample(proverbs(), k=len(proverbs()))
     titles = (
         "A closer look",
         "Seen from the other side",
@@ -370,8 +372,7 @@ def _more(subject: str, style: Style, rng: random.Random) -> Iterator[str]:
         "In passing",
         "What follows",
     )
-    while True:
-        section += 1
+    for section in count(1):
         if style in (Style.STRUCTURED, Style.ACADEMIC):
             title = titles[(section - 1) % len(titles)]
             yield f"### {title}" + (f" ({section})" if section > len(titles) else "")
@@ -382,7 +383,7 @@ def _more(subject: str, style: Style, rng: random.Random) -> Iterator[str]:
             case 2:
                 yield f"> {next(sentences)}"
             case 3:
-                yield proverb_block(rng.choice(proverbs())) if section < 40 else next(sentences)
+                yield proverb_block(sayings.pop()) if sayings else next(sentences)
             case _:
                 yield numbered(next(sentences) for _ in range(3))
 

@@ -98,7 +98,7 @@ _STEPS = re.compile(
     r"\b(how (?:do|can|should|to)|steps?|guide|recipe|plan|tutorial|walk me|set ?up|checklist)\b", re.IGNORECASE
 )
 _MATHS = re.compile(
-    r"\d\s*[-+*/×÷^]\s*\d|\b(solve|derivative|integral|integrate|equation|calculate|compute|prove|theorem|probability|"
+    r"[\d)]\s*[-+*/×÷^]\s*[-(]*\s*\d|\b(solve|derivative|integral|integrate|equation|calculate|compute|prove|theorem|probability|"
     r"square root|factorial|how many|percent)\b|\bx\^?2\b|²",
     re.IGNORECASE,
 )
