@@ -90,7 +90,7 @@ async def test_ctrl_g_walks_through_the_layouts_and_remembers_the_last() -> None
 
 
 async def test_a_pane_that_was_off_screen_has_missed_nothing() -> None:
-    on = Stage(FIVE, {name: HELD for name in FIVE})
+    on = Stage(FIVE, dict.fromkeys(FIVE, HELD))
     async with on.app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         on.compare.editor.insert_typed("Go")
@@ -108,7 +108,7 @@ async def test_a_pane_that_was_off_screen_has_missed_nothing() -> None:
 
 
 async def test_a_resize_in_the_middle_of_an_answer_keeps_text_focus_and_running() -> None:
-    on = Stage(("alpha", "beta", "gamma"), {name: HELD for name in ("alpha", "beta", "gamma")})
+    on = Stage(("alpha", "beta", "gamma"), dict.fromkeys(("alpha", "beta", "gamma"), HELD))
     async with on.app.run_test(size=(200, 50)) as pilot:
         await ready(pilot)
         on.compare.editor.insert_typed("Go")
