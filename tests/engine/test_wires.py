@@ -58,6 +58,30 @@ async def test_many_callers_wait_for_one_import_and_one_of_them_may_leave(import
     assert threading.main_thread() not in imports.threads
 
 
+async def test_two_sdks_are_never_imported_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = threading.Semaphore(1)
+    collisions: list[object] = []
+
+    def load(families: Iterable[WireFamily]) -> None:
+        if not inside.acquire(blocking=False):
+            collisions.append(families)
+        # Gives the other thread its chance to come in.
+        threading.Event().wait(0.02)
+        inside.release()
+
+    monkeypatch.setattr("workbench.engine.wires.import_sdks", load)
+    router = Router(Settings(), {})
+    engines = [Wires({}, SystemClock(), ParameterMemory()) for _ in range(2)]
+    models = ("anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash", "gpt-5.4", "gpt-4.1")
+    targets = [router.route(model)[0] for model in models]
+
+    await asyncio.gather(*(wires.adapter_for(target, ask()) for wires in engines for target in targets))
+    for wires in engines:
+        await wires.aclose()
+
+    assert collisions == []
+
+
 async def test_what_cannot_be_imported_is_said_in_the_request_that_needs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,6 +28,11 @@ _Need = tuple[WireFamily, str]
 """What must be imported for a call: the family's SDK and the row's transport."""
 
 
+_importing = threading.Lock()
+"""Held while an SDK is imported, by any engine of this process. Python lets two threads import at once, and breaks the
+deadlock between packages that need each other by showing one of them half-made: openai and google-genai did."""
+
+
 class Wires:
     """Connections and adapters of one engine. Belongs to its loop."""
 
@@ -98,8 +103,13 @@ class Wires:
         task = self._imports.get(need)
         if task is None:
             task = self._imports[need] = asyncio.create_task(self._import_in_thread(family, spec))
-        # Shielded: whoever gives up waiting must not stop it for the others.
-        await asyncio.shield(task)
+        try:
+            # Shielded: whoever gives up waiting must not stop it for the others.
+            await asyncio.shield(task)
+        except Exception:
+            # Worth another try: what was missing may have been installed meanwhile.
+            self._imports.pop(need, None)
+            raise
 
     async def _import_in_thread(self, family: WireFamily, spec: ProviderSpec) -> None:
         def load() -> None:
