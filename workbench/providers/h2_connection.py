@@ -98,12 +98,16 @@ class H2Stream(httpx.AsyncByteStream):
 
 
 class H2Connection(asyncio.Protocol):
-    """Several streams on one socket. `on_room` is called whenever it may take more, or has gone."""
+    """Several streams on one socket. `on_room` is called whenever it may take more, or has gone; `on_goaway` when the
+    server says that it takes no more."""
 
-    def __init__(self, clock: Clock, on_room: Callable[[], None], host: str) -> None:
+    def __init__(
+        self, clock: Clock, on_room: Callable[[], None], on_goaway: Callable[[GoingAway], None], host: str
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self._clock = clock
         self._on_room = on_room
+        self._on_goaway = on_goaway
         self._host = host
         self._session = H2Session()
         self._streams: dict[int, H2Stream] = {}
@@ -138,6 +142,11 @@ class H2Connection(asyncio.Protocol):
     @property
     def max_streams(self) -> int:
         return self._session.max_streams
+
+    @property
+    def opened(self) -> int:
+        """How many streams the connection has begun in its life."""
+        return self._session.opened
 
     @property
     def has_room(self) -> bool:
@@ -241,7 +250,10 @@ class H2Connection(asyncio.Protocol):
         """Close the socket when its last stream has ended; at once when there is none."""
         self._session.going_away = True
         if self._transport is not None and (self._session.active == 0 or self._lost is not None):
-            self._transport.close()
+            self._flush()
+            # Asked a second time, asyncio's TLS transport forgets its protocol (3.11) and fails on the next write.
+            if not self._transport.is_closing():
+                self._transport.close()
 
     async def abort(self) -> None:
         """Close the socket now; streams under way fail."""
@@ -277,6 +289,7 @@ class H2Connection(asyncio.Protocol):
                     stream.end(self._ending(event, answered=stream.headers.done()))
                 self._forget(stream_id)
             case GoingAway():
+                self._on_goaway(event)
                 if self._session.active == 0:
                     self.close()
                 self._on_room()
@@ -334,5 +347,7 @@ class H2Connection(asyncio.Protocol):
                 waiter.set_result(None)
 
     def _flush(self) -> None:
-        if self._transport is not None and self.protocol == "h2" and (output := self._session.take_output()):
+        if self._transport is None or self.protocol != "h2" or self._transport.is_closing():
+            return
+        if output := self._session.take_output():
             self._transport.write(output)

@@ -78,7 +78,10 @@ class GoingAway(NamedTuple):
     """The connection takes no more streams; those it has begun go on."""
 
     code: int
-    message: str
+    served: int
+    """How many streams it has begun in its life."""
+    left_out: int
+    """How many that we had opened it will not begin."""
 
 
 class Room(NamedTuple):
@@ -132,6 +135,10 @@ class H2Session:
     @property
     def active(self) -> int:
         return len(self._streams)
+
+    @property
+    def opened(self) -> int:
+        return self._next_id // 2
 
     @property
     def can_open(self) -> bool:
@@ -327,8 +334,9 @@ class H2Session:
         last = read_long(received.payload, size=8) & MAX_WINDOW
         code = read_long(received.payload[4:])
         self.going_away = True
-        events.append(GoingAway(code, received.payload[8:].decode("utf-8", "replace")))
-        for stream_id in [stream_id for stream_id in self._streams if stream_id > last]:
+        left_out = [stream_id for stream_id in self._streams if stream_id > last]
+        events.append(GoingAway(code, (min(last, self._next_id) + 1) // 2, len(left_out)))
+        for stream_id in left_out:
             del self._streams[stream_id]
             events.append(StreamEnded(stream_id, code, processed=False))
 

@@ -15,6 +15,7 @@ from workbench.core.clock import NS_PER_S, Clock
 from workbench.providers.dialling import ConnectTimeout, dial
 from workbench.providers.exchange import Traffic
 from workbench.providers.h2_connection import H2Connection
+from workbench.providers.h2_session import GoingAway
 from workbench.providers.network import Origin, Proxy, TLSContexts
 
 STREAMS_EACH = 8
@@ -58,6 +59,8 @@ class H2Shards:
         self._waiters: deque[asyncio.Future[H2Connection]] = deque()
         self._sweeping: asyncio.TimerHandle | None = None
         self._hold_off_until_ns = 0
+        self._each = STREAMS_EACH
+        """Less than `STREAMS_EACH` towards a server that goes away after fewer."""
         self._closed = False
 
     async def acquire(self, timeout_s: float | None) -> tuple[H2Connection, bool]:
@@ -65,7 +68,7 @@ class H2Shards:
 
         Raises `NoHttp2`, `ConnectTimeout`, and whatever connecting raised when no connection could be opened.
         """
-        if not self._waiters and (best := self._least_loaded()) is not None:
+        if not self._waiters and (best := self._least_loaded(self._limit())) is not None:
             best.reserve()
             self._dial_more()
             return best, False
@@ -110,7 +113,11 @@ class H2Shards:
 
     def _streams_each(self) -> int:
         """The share of one connection, which a server's cap can make smaller."""
-        return max(1, min([STREAMS_EACH, *(connection.max_streams for connection in self._open())]))
+        return max(1, min([self._each, *(connection.max_streams for connection in self._open())]))
+
+    def _limit(self) -> int | None:
+        """How far a connection is filled while there are others to open; None is up to the server's cap."""
+        return self._streams_each() if self._dialling or self._each < STREAMS_EACH else None
 
     def _least_loaded(self, limit: int | None = None) -> H2Connection | None:
         best: H2Connection | None = None
@@ -125,7 +132,7 @@ class H2Shards:
             return
         load = sum(connection.load for connection in opened) + len(self._waiters)
         wanted = math.ceil(load / self._streams_each())
-        packed = self._waiters and self._least_loaded() is None
+        packed = self._waiters and self._least_loaded(self._limit()) is None
         ceiling = self._max_connections if packed else min(SOFT_MAX, self._max_connections)
         self._dial(min(wanted, ceiling) - len(opened) - len(self._dialling))
 
@@ -155,7 +162,10 @@ class H2Shards:
     async def _connect_once(self) -> None:
         tls = self._tls.offering("h2", "http/1.1")
         connection = await dial(
-            self._origin, tls, self._proxy, lambda: H2Connection(self._clock, self._on_room, str(self._origin))
+            self._origin,
+            tls,
+            self._proxy,
+            lambda: H2Connection(self._clock, self._on_room, self._on_goaway, str(self._origin)),
         )
         if connection.protocol != "h2":
             await connection.abort()
@@ -166,12 +176,19 @@ class H2Shards:
 
     def _on_room(self) -> None:
         self._connections = [connection for connection in self._connections if not connection.is_lost]
+        if self._each < STREAMS_EACH and any(c.is_open and c.opened > 2 * self._each for c in self._connections):
+            self._each *= 2
         self._serve()
+
+    def _on_goaway(self, event: GoingAway) -> None:
+        """Where connections end early, what does not fit into one any more goes onto others from the start."""
+        if event.left_out:
+            self._each = max(1, min(self._each, event.served))
 
     def _serve(self) -> None:
         """Give places to those who wait, first come first served."""
         while self._waiters:
-            best = self._least_loaded(self._streams_each() if self._dialling else None)
+            best = self._least_loaded(self._limit())
             if best is None:
                 if not self._closed:
                     self._dial_more()
