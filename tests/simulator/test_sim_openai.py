@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -33,12 +32,6 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-
-
-@pytest.fixture
-async def sdk(simulator: SimulatorThread) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key, max_retries=0) as client:
-        yield client
 
 
 async def chunks(sdk: AsyncOpenAI, **arguments: Any) -> list[Any]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pytest
 from openai import AsyncOpenAI
-
-from workbench.simulator.server import SimulatorThread
 
 QUESTION = "Explain how an event loop works."
 TOOL: Any = {
@@ -20,12 +17,6 @@ TOOL: Any = {
     "description": "The weather in a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-
-
-@pytest.fixture
-async def sdk(simulator: SimulatorThread) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=simulator.base_urls["openai"], api_key=simulator.api_key, max_retries=0) as client:
-        yield client
 
 
 async def events(sdk: AsyncOpenAI, **arguments: Any) -> list[Any]:
