@@ -9,8 +9,8 @@ from typing import IO
 
 import pytest
 
-from workbench.cli import options
-from workbench.cli.options import whole_prompt
+from workbench.cli import prompt_input
+from workbench.cli.prompt_input import whole_prompt
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_pipe_that_stays_silent_is_not_waited_for_and_that_is_said(
 ) -> None:
     reader, _ = pipe
     monkeypatch.setattr("sys.stdin", reader)
-    monkeypatch.setattr(options, "SILENT_PIPE_S", 0.0)
+    monkeypatch.setattr(prompt_input, "SILENT_PIPE_S", 0.0)
 
     assert whole_prompt(["Hello."]) == "Hello."
     assert "Standard input stayed silent" in capsys.readouterr().err

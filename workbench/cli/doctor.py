@@ -13,7 +13,8 @@ import click
 from workbench.cli import checks
 from workbench.cli.accounts import Account, accounts
 from workbench.cli.checks import Check, Level
-from workbench.cli.options import Invocation, config_option, invocation
+from workbench.cli.invocation import Invocation
+from workbench.cli.options import config_option, invocation
 from workbench.cli.table import columns
 from workbench.core.errors import ConfigError
 from workbench.core.redact import redact

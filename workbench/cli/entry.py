@@ -1,16 +1,17 @@
-"""The root command: tells commands from prompts, and turns every error into a line on stderr and an exit code."""
+"""The root command: tells commands from prompts."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 import click
 
 from workbench import __version__
+from workbench.cli.ending import exit_code_of
+from workbench.cli.invocation import Invocation
 from workbench.cli.lazy import LazyGroup
-from workbench.cli.options import Invocation, config_option
+from workbench.cli.options import config_option
 
 COMMANDS = {
     "run": ("workbench.cli.run", "Ask one or many models from the shell; text or JSON lines."),
@@ -26,8 +27,6 @@ COMMANDS = {
     "bench": ("workbench.cli.bench", "Measure the workbench against its peers."),
     "tui": ("workbench.cli.tui", "The workbench itself; what happens without a command."),
 }
-
-INTERRUPTED = 130
 
 
 class RootGroup(LazyGroup):
@@ -79,30 +78,18 @@ def root() -> None:
 
 
 def run(args: Sequence[str]) -> int:
-    """The program's exit code. Errors of every kind end here, as a line or two on stderr."""
+    """The program's exit code."""
+    return exit_code_of(lambda: _dispatch(args))
+
+
+def _dispatch(args: Sequence[str]) -> int:
     try:
         code = root.main(list(args), prog_name="llm-workbench", standalone_mode=False, obj=Invocation(os.environ))
-        sys.stdout.flush()
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough: 1, as click has it. Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as exc:  # the program's own boundary; what is not ours goes on up as a traceback
-        # Imported here: with the types it names, the error tree is a fifth of what `--help` takes.
-        from workbench.core.errors import ConfigError, MissingKey, UsageError, WorkbenchError
-
-        if not isinstance(exc, WorkbenchError):
-            raise
-        click.echo(f"llm-workbench: {exc.message}", err=True)
-        if exc.hint:
-            click.echo(exc.hint, err=True)
-        return 2 if isinstance(exc, ConfigError | UsageError | MissingKey) else 1
+    except click.Abort as exc:
+        raise KeyboardInterrupt from exc
     return code if isinstance(code, int) else 0
 
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from workbench.cli.invocation import Invocation
 from workbench.cli.options import (
-    Invocation,
     config_option,
     demo_option,
     invocation,
     models_option,
     parse_params,
-    whole_prompt,
 )
+from workbench.cli.prompt_input import whole_prompt
 
 if TYPE_CHECKING:
     from workbench.cli.answers import Answer, Output

@@ -1,0 +1,36 @@
+"""How a run of the program ends: every error becomes a line or two on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+def exit_code_of(action: Callable[[], int]) -> int:
+    """What `action` returns, or the code of the error that it raises. What is not ours goes on up as a traceback."""
+    try:
+        code = action()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough: 1, as click has it. Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as exc:  # the program's own boundary
+        # Imported here: with the types it names, the error tree is a fifth of what `--help` takes.
+        from workbench.core.errors import ConfigError, MissingKey, UsageError, WorkbenchError
+
+        if not isinstance(exc, WorkbenchError):
+            raise
+        print(f"llm-workbench: {exc.message}", file=sys.stderr)
+        if exc.hint:
+            print(exc.hint, file=sys.stderr)
+        return WRONG_USAGE if isinstance(exc, ConfigError | UsageError | MissingKey) else FAILED
+    return code
