@@ -27,6 +27,7 @@ TITLES = {
     "ours-aiohttp": "workbench, aiohttp",
     "ours-http2": "workbench, HTTP/2",
     "ours-http1": "workbench, httpx",
+    "engine": "workbench, whole engine",
     "openai": "openai SDK objects",
     "openai-h2": "openai SDK objects, HTTP/2",
     "litellm": "litellm",

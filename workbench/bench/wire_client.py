@@ -325,6 +325,13 @@ def httpx_client(*, http2: bool, ca_file: str) -> Any:
     return httpx.AsyncClient(http2=http2, verify=verify, limits=limits, timeout=600.0, trust_env=False)
 
 
+def engine_client() -> Client:
+    from workbench.bench.engine_client import EngineClient
+
+    # A chat model: newer ones are asked through Responses, which the replay does not speak.
+    return EngineClient("gpt-4.1", KEY)
+
+
 MAKERS: dict[str, Callable[[str], Client]] = {
     "raw": lambda _: RawSocket(),
     "aiohttp": lambda _: PlainAiohttp(),
@@ -333,6 +340,7 @@ MAKERS: dict[str, Callable[[str], Client]] = {
     "ours-http1": lambda ca_file: Ours(Transport.HTTP1, ca_file),
     "ours-http2": lambda ca_file: Ours(Transport.HTTP2, ca_file),
     "ours-aiohttp": lambda ca_file: Ours(Transport.AIOHTTP, ca_file),
+    "engine": lambda _: engine_client(),
     "openai": lambda _: OpenAISDK(),
     "openai-h2": lambda ca_file: OpenAISDK(httpx_client(http2=True, ca_file=ca_file)),
     "litellm": lambda _: LiteLLM(),

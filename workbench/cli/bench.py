@@ -9,6 +9,7 @@ from workbench.cli.lazy import LazyGroup
 BENCHMARKS = {
     "startup": ("workbench.bench.startup", "Import, --help and first paint against bare Python and bare Textual."),
     "wire": ("workbench.bench.wire", "Reading streams, against the SDKs' own readers and a raw socket."),
+    "library": ("workbench.bench.library", "Lists of prompts and cache hits, against raw clients and litellm."),
     "routes": ("workbench.bench.routes", "HTTP/1.1, HTTP/2 and aiohttp, for each provider row."),
     "ui": ("workbench.bench.ui", "Streaming panes, against Textual's own Markdown stream."),
     "limits": ("workbench.bench.limits", "The limiter, against other ways of finding a provider's limits."),
