@@ -61,6 +61,7 @@ def test_slots_stay_unique_and_accents_in_range(edits: list[tuple[str, int]]) ->
         ([Target("gpt-5.4", COLD)], ("gpt-5.4 · t=0",)),
         ([Target("openai/a", COLD), Target("x/y/b", COLD)], ("a", "b")),
         ([Target("a", COLD), Target("a", WARM)], ("a · t=0", "a · t=0.7")),
+        ([Target("a"), Target("b"), Target("a")], ("a · sample 1", "b", "a · sample 2")),
         ([Target("a", COLD), Target("a")], ("a · t=0", "a · t=default")),
         (
             [Target("a", Params(temperature=0.2, seed=7)), Target("b", Params(temperature=0.2, seed=8))],

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_engine import Fail
 from textual.widgets import Input
 from tui_stage import Stage, ready, until
 
+from workbench.core.errors import ConnectionFailed, KeyRejected
 from workbench.core.settings import Settings, load_settings
 from workbench.core.stored_keys import stored_keys_file
 from workbench.tui.screens.key_entry import provider_of_key
@@ -91,6 +93,49 @@ async def test_a_pasted_key_is_masked_kept_private_and_used_at_once(own_environm
             SECRET,
         )
         assert on.app.desk.engine.settings.provider("openai").secrets == (SECRET,)
+
+
+async def enter_key(on: Stage, pilot: Any, secret: str) -> None:
+    await ready(pilot)
+    on.app.paste_key()
+    await until(pilot, lambda: type(on.app.screen).__name__ == "KeyEntry" and on.app.screen.is_mounted)
+    screen: Any = on.app.screen
+    await until(pilot, lambda: screen.query("#secret"))
+    screen.query_one("#secret", Input).value = secret
+    await until(pilot, lambda: screen.query_one("#provider").value == "openai")
+    await pilot.press("enter")
+
+
+async def test_a_pasted_key_is_tried_with_a_word_and_a_line_up_is_made_of_it(own_environment: Path) -> None:
+    on = Stage(())
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await enter_key(on, pilot, SECRET)
+        await until(pilot, lambda: any("It works" in note.message for note in on.app._notifications))
+
+        (request,) = on.engine.requests
+        assert request.params.max_tokens == 16
+        assert stored_keys_file(own_environment / "config").exists()
+
+
+async def test_a_rejected_key_is_not_kept(own_environment: Path) -> None:
+    on = Stage(())
+    on.engine.otherwise = (Fail(KeyRejected("OpenAI does not know this key.", provider="openai", status=401)),)
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await enter_key(on, pilot, SECRET)
+        await until(pilot, lambda: any("does not know this key" in note.message for note in on.app._notifications))
+
+        assert not stored_keys_file(own_environment / "config").exists()
+        assert on.app.desk.engine.settings.provider("openai").secrets == ()
+
+
+async def test_a_key_that_cannot_be_tried_is_kept_and_says_so(own_environment: Path) -> None:
+    on = Stage(())
+    on.engine.otherwise = (Fail(ConnectionFailed("OpenAI cannot be reached.", provider="openai")),)
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await enter_key(on, pilot, SECRET)
+        await until(pilot, lambda: any("could not be tried" in note.message for note in on.app._notifications))
+
+        assert stored_keys_file(own_environment / "config").exists()
 
 
 @pytest.mark.parametrize(

@@ -104,12 +104,14 @@ class ModelDirectory:
 
     def first_choices(self) -> tuple[str, ...]:
         """One model of every provider that a key was found for: a small one, as nobody has looked at prices yet."""
-        chosen = []
-        for state in self.providers:
-            models = [name for name, entry in self._entries.items() if entry.provider == state.name]
-            if state.sources and models:
-                chosen.append(next((name for name in models if any(word in name for word in _SMALL)), models[0]))
-        return tuple(chosen)
+        found = [self.small_model(state.name) for state in self.providers if state.sources]
+        return tuple(model for model in found if model is not None)
+
+    def small_model(self, provider: str) -> str | None:
+        """A small model of one provider; None where none is known."""
+        models = [name for name, entry in self._entries.items() if entry.provider == provider]
+        small = (name for name in models if any(word in name for word in _SMALL))
+        return next(small, models[0] if models else None)
 
     def entry(self, model: str) -> ModelEntry:
         """What is known about any name, listed or not."""

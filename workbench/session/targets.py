@@ -144,7 +144,15 @@ def titles(targets: Sequence[Target]) -> tuple[str, ...]:
             for name in names
         ]
         result.append(f"{target.name} · {' '.join(parts)}" if parts else target.name)
-    return tuple(result)
+    return tuple(_told_apart(result))
+
+
+def _told_apart(names: Sequence[str]) -> Iterator[str]:
+    """Equal targets are samples of one question, and numbered as such."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        yield f"{name} · sample {seen[name]}" if names.count(name) > 1 else name
 
 
 def _display_order(name: str) -> tuple[int, str]:

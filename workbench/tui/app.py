@@ -253,12 +253,15 @@ class WorkbenchApp(App[object]):
 
     async def _keep_key(self, provider: str, secret: str) -> None:
         await self.desk.comparison.settle()
+        self.compare.status.flash(f"Trying the key for {provider}…")
         try:
-            await self.desk.engine.add_key(provider, secret)
+            outcome = await self.desk.engine.add_key(provider, secret)
         except WorkbenchError as error:
-            self.notify(str(error), title="Key not kept", severity="error", markup=False)
-        else:
-            self.compare.status.flash(f"Key for {provider} kept. r asks again.")
+            self.notify(str(error), title=f"Key not kept: {error.title}", severity="error", markup=False, timeout=10)
+            return
+        self.notify(outcome, title=f"Key for {provider}", markup=False)
+        if not self.desk.comparison.lanes:
+            self.use_what_was_found()
 
     # Prompts and answers
 

@@ -31,7 +31,7 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
             about = binding.tooltip or binding.description
             yield SystemCommand(
                 _name(binding, node, pane is not None and node in (pane, pane.view), app),
-                f"{about} ({app.get_key_display(binding)})",
+                f"{about} ({app.get_key_display(binding.with_key(binding.key.partition(',')[0], binding.key_display))})",
                 partial(app.run_action, binding.action, node),
             )
     yield SystemCommand("Theme", "Change the colours, with a preview", app.action_change_theme)

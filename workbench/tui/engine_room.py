@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import KeyRejected, WorkbenchError
+from workbench.core.events import Failed
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
+from workbench.core.types import CacheMode, Message, Params, Request
 from workbench.session import figures
 from workbench.session.comparison import Comparison
 from workbench.tui.host import EngineHost, OpenEngine, Opener
@@ -21,6 +23,10 @@ from workbench.tui.host import EngineHost, OpenEngine, Opener
 if TYPE_CHECKING:
     from workbench.engine.records import Traffic
     from workbench.session.model_directory import ModelDirectory
+
+
+TRY_S = 30.0
+"""How long a pasted key's provider may take to answer one word."""
 
 
 class EngineRoom:
@@ -66,16 +72,42 @@ class EngineRoom:
         if self._open_engine is not None and wanted:
             await self._open_engine.engine.warm(wanted)
 
-    async def add_key(self, provider: str, secret: str) -> None:
-        """Keep a pasted key and open the engine anew with it. Raises ConfigError if it cannot be kept; it is used
-        all the same, for as long as the program runs.
+    async def add_key(self, provider: str, secret: str) -> str:
+        """Open the engine anew with a pasted key, try it with a word, and keep it; returns how it went, as a sentence.
+
+        Raises the provider's error for a key that it rejects, which is not kept, and ConfigError for one that cannot
+        be written down: that one is used for as long as the program runs.
         """
         from workbench.core.stored_keys import store_key, stored_keys_file
 
-        self.settings = self.settings.with_keys(provider, (secret,))
+        before = self.settings
+        self.settings = before.with_keys(provider, (secret,))
         self.host.reopen()
+        error = await self._try(provider)
+        if isinstance(error, KeyRejected):
+            self.settings = before
+            self.host.reopen()
+            raise error
         file = stored_keys_file(Paths.from_environment(self._environ).config)
         await asyncio.to_thread(store_key, file, provider, secret)
+        return "It works, and is kept." if error is None else f"It is kept, but could not be tried: {error}"
+
+    async def _try(self, provider: str) -> WorkbenchError | None:
+        """Ask a small model for a word, past the cache; the error, or None if it answered."""
+        model = self.directory.small_model(provider) if self.directory is not None else None
+        if model is None:
+            return None
+        words = (Message.user("Reply with the word: yes"),)
+        request = Request(model, words, Params(max_tokens=16), CacheMode.OFF, deadline_s=TRY_S)
+        try:
+            engine = await self.host.engine()
+            async with aclosing(engine.stream(request)) as events:
+                async for event in events:
+                    if isinstance(event, Failed):
+                        return event.error
+        except WorkbenchError as error:
+            return error
+        return None
 
     def describe(self, model: str, dot: str) -> str:
         """A line or two for a pane that has nothing to show yet; empty while nothing is known."""

@@ -74,12 +74,12 @@ def key_sections(app: App[object], active: Mapping[str, ActiveBinding]) -> dict[
     sections: dict[str, dict[str, tuple[list[str], str]]] = {}
     for binding_key, entry in active.items():
         binding = entry.binding
-        if not binding.description or binding.system:
+        if not binding.description or not binding.id:
             continue
         title = _TITLES.get(type(entry.node).__name__, "")
         if not title:
             continue
-        said = f"{binding.description}: {binding.tooltip}" if binding.tooltip else binding.description
+        said = binding.tooltip or binding.description
         keys, _ = sections.setdefault(title, {}).setdefault(binding.action, ([], said))
         keys.append(app.get_key_display(binding) if binding.key == binding_key else binding_key)
     return {

@@ -63,7 +63,7 @@ class KeyEntry(ModalScreen[tuple[str, str]]):
                 yield Select(choices, value=self._provider or Select.NULL, id="provider", compact=True)
             yield Static("", id="key-error", markup=False)
             yield Static(
-                "enter keeps and tries it · kept where only you can read it · esc leaves it",
+                "enter tries and keeps it, for your eyes only · esc leaves it",
                 classes="dialog-hint",
                 markup=False,
             )
