@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,17 +14,12 @@ import click
 
 from workbench.cli.options import config_option, invocation
 from workbench.cli.table import columns
-from workbench.core.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.engine.cache_holdings import Entry, Holdings
 
 _S_PER = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _EXCERPT = 50
-
-
-class CacheError(WorkbenchError):
-    title = "cache"
 
 
 @click.group("cache")
@@ -149,13 +143,10 @@ def _holdings(ctx: click.Context) -> Iterator[Holdings | None]:
     if not directory.exists():
         yield None
         return
-    from workbench.engine.cache_holdings import Holdings
+    from workbench.engine.cache_holdings import open_holdings
 
-    try:
-        with Holdings(directory, invoked.settings().cache.size_mb) as holdings:
-            yield holdings
-    except (sqlite3.Error, OSError) as exc:
-        raise CacheError(f"The response cache in {directory} cannot be used: {exc}.") from exc
+    with open_holdings(directory, invoked.settings().cache.size_mb) as holdings:
+        yield holdings
 
 
 def _is_of(entry: Entry, model: str | None) -> bool:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
+from workbench.core.errors import WorkbenchError
 from workbench.engine.cache import StoredAnswer
 from workbench.engine.shelf import Shelf, open_fanout
 
 _DELETE_TRIES = 20
+
+
+class CacheUnusable(WorkbenchError):
+    title = "cache"
+
+
+@contextmanager
+def open_holdings(directory: Path, size_mb: int) -> Iterator[Holdings]:
+    """Raises CacheUnusable when the directory cannot be opened, read or written."""
+    try:
+        holdings = Holdings(directory, size_mb)
+        try:
+            yield holdings
+        finally:
+            holdings.close()
+    except (sqlite3.Error, OSError) as exc:
+        raise CacheUnusable(f"The response cache in {directory} cannot be used: {exc}.") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +105,6 @@ class Holdings:
 
     def close(self) -> None:
         self._shelf.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _entry(self, key: str) -> Entry | None:
         data = self._shelf.get(key)
