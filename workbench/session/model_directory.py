@@ -19,7 +19,6 @@ from workbench.providers.base import ProviderSpec
 from workbench.providers.catalog import known_models
 from workbench.session import figures
 
-
 _SMALL = ("mini", "haiku", "flash", "small", "8b")
 
 

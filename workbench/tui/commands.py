@@ -29,9 +29,10 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
                 continue
             said.add(binding.action)
             about = binding.tooltip or binding.description
+            first_key = binding.with_key(binding.key.partition(",")[0], binding.key_display)
             yield SystemCommand(
                 _name(binding, node, pane is not None and node in (pane, pane.view), app),
-                f"{about} ({app.get_key_display(binding.with_key(binding.key.partition(',')[0], binding.key_display))})",
+                f"{about} ({app.get_key_display(first_key)})",
                 partial(app.run_action, binding.action, node),
             )
     yield SystemCommand("Theme", "Change the colours, with a preview", app.action_change_theme)
