@@ -52,18 +52,19 @@ class PacedResponse:
         self._status = status
         self._headers_at_s = headers_at_s
         self._coalesce_s = coalesce_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._sent_tokens = 0
         self._client_left = False
-        ending = Ending.STOPPED
+        self._is_over = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         watcher = asyncio.create_task(self._watch(receive))
         try:
             ending = await self._send_all(send)
+            self._end(Ending.CANCELLED if self._client_left else ending)
         finally:
+            self._end(Ending.STOPPED)
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-            self._on_end(Ending.CANCELLED if self._client_left else ending, self._sent_tokens)
         if ending is Ending.BROKEN:
             break_connection(scope)
 
@@ -72,6 +73,11 @@ class PacedResponse:
             pass
         self._client_left = True
         self._pacer.stop()
+
+    def _end(self, ending: Ending) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._on_end(ending, self._sent_tokens)
 
     async def _send_all(self, send: Send) -> Ending:
         until = self._pacer.until
@@ -89,6 +95,8 @@ class PacedResponse:
             message: Message = {"type": "http.response.body", "body": data, "more_body": True}
             await send(message)
             self._sent_tokens += tokens
+        # Before the last bytes leave: whoever has seen the end of an answer finds its quota given back.
+        self._end(Ending.COMPLETED)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return Ending.COMPLETED
 
