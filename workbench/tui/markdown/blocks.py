@@ -86,6 +86,12 @@ class Block:
         return self.first != self.start
 
     @property
+    def language(self) -> str:
+        """Of code: the first word of the info string."""
+        words = self.info.split(maxsplit=1)
+        return words[0] if words else ""
+
+    @property
     def end(self) -> int:
         """Where its content ends, blank lines after it not included."""
         return self.lines[-1].end if self.lines else self.start

@@ -15,23 +15,26 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from workbench.tui.markdown.blocks import Block, Container, Kind
-from workbench.tui.markdown.code_colours import CodeColours, Spawn, Tokens
+from workbench.tui.markdown.code_book import CodeBook
+from workbench.tui.markdown.code_colours import Spawn
+from workbench.tui.markdown.guess import guessing, is_certain
 from workbench.tui.markdown.heights import Heights
 from workbench.tui.markdown.inline import InlineParser, normalise_label
 from workbench.tui.markdown.layout import Setting, estimated_height, lay_out, table_columns
-from workbench.tui.markdown.rows import Glyphs, Piece, Row
+from workbench.tui.markdown.notes import Notes
+from workbench.tui.markdown.rows import Glyphs, Row
 from workbench.tui.markdown.source import SourceSplitter
 from workbench.tui.markdown.splitter import BlockSplitter
 from workbench.tui.markdown.starts import definition
+from workbench.tui.markdown.table_layout import ColumnWidths
 
 KEPT_BLOCKS = 400
 """Blocks whose rows stay in memory: several screens of the smallest ones. Heights of all others are kept."""
 
-SETTLED_LINES = 5
-"""Lines of a growing table, delimiter row included, after which its columns keep their widths."""
-
 FEED = 4096
 """Characters split between two looks at the clock: about a millisecond."""
+
+_NOWHERE = 1 << 60
 
 _UNDECIDED = re.compile(
     r"[ >]*(?:[-=*_+#`~]{1,3}|\d{1,9}[.)]?|\|[ \t:|-]*|[-*+]\s\[[ xX]?|\$\$?|\\\[?|<[/!]?\w{0,10})\Z"
@@ -69,15 +72,13 @@ class Document:
         self._tail: list[Row] = []
         self._tail_blocks: list[Block] = []
         self._tail_rows: dict[Block, list[Row]] = {}
-        self._columns: dict[int, tuple[int, ...]] = {}
-        self._open_columns: dict[int, tuple[int, ...]] = {}
-        self._notes: list[tuple[int, str]] = []
-        self._colours = CodeColours(spawn)
-        self._code: dict[int, list[int]] = {}
-        """Block numbers of each code block's parts, by its start."""
-        self._uncoloured: set[int] = set()
-        self._lines_above: dict[int, int] = {}
-        """Lines of a code block in the parts before this block number."""
+        self._guessed: Block | None = None
+        """The block at the open end whose rows show unfinished markup as if it were complete."""
+        self._columns = ColumnWidths(lambda block: table_columns(block, self.text, self._setting))
+        self._notes = Notes(glyphs)
+        self._code = CodeBook(spawn)
+        self._stale_from = _NOWHERE
+        """First row that has to be drawn again although no text came."""
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ class Document:
 
     def add_note(self, note: str) -> None:
         """Put a row with a remark below the row that the text has reached."""
-        self._notes.append((len(self.text), note))
+        self._notes.add(len(self.text), note)
         index = bisect_left(self._starts, len(self.text)) - 1
         if index == len(self._starts) - 1 and not self._tail_blocks:
             self._forget(max(0, index))
@@ -100,7 +101,7 @@ class Document:
     def take_over(self, other: Document) -> None:
         """Show the text and notes of another document, from the beginning."""
         self.append(other.text)
-        self._notes = other._notes.copy()
+        self._notes.take_over(other._notes)
         self._finished = other._finished
 
     @property
@@ -142,7 +143,6 @@ class Document:
         self._setting = Setting(width, self._setting.parse, self._setting.glyphs)
         self._rows.clear()
         self._columns.clear()
-        self._open_columns.clear()
         self._tail_rows.clear()
         self._heights = Heights()
         for index, block in enumerate(self._splitter.blocks[: len(self._starts)]):
@@ -163,7 +163,9 @@ class Document:
             if comparable and rows is not None:
                 now += rows
         self._lay_out_tail()
-        self._colour_finished_code()
+        if not self._unfed:
+            growing = self._tail_blocks[0].first if self._tail_blocks else -1
+            self._code.colour_finished(growing, self._splitter.blocks, self.text)
         if comparable:
             now += self._tail
         same = 0
@@ -171,7 +173,8 @@ class Document:
             if old is not new and old != new:
                 break
             same += 1
-        return top + same
+        stale, self._stale_from = self._stale_from, _NOWHERE
+        return min(top + same, stale)
 
     def lay_out_rows(self, top: int, bottom: int) -> None:
         """Make the heights of the blocks between these rows exact."""
@@ -210,15 +213,14 @@ class Document:
 
     @property
     def wants_colours(self) -> bool:
-        return self._colours.is_busy
+        return self._code.is_busy
 
     def colour(self, deadline_s: float) -> bool:
         """Go on colouring code until the deadline. True when rows have changed."""
-        done = self._colours.step(deadline_s)
-        for first in done:
-            for index in self._code.get(first, ()):
-                self._rows.pop(index, None)
-        return bool(done)
+        changed = self._code.step(deadline_s)
+        for index in changed:
+            self._rows.pop(index, None)
+        return bool(changed)
 
     # -- places ------------------------------------------------------------------------------------------------------
 
@@ -272,7 +274,7 @@ class Document:
             if block.first != first:
                 if first >= 0:
                     yield first, language, "\n".join(parts)
-                first, language, parts = block.first, _language(block), []
+                first, language, parts = block.first, block.language, []
             if block.lines:
                 parts.append(block.content(self.text))
         if first >= 0:
@@ -308,23 +310,19 @@ class Document:
     def _close(self, index: int) -> list[Row] | None:
         """Take block `index` among the closed ones. Its rows, if they are what the open end showed."""
         block = self._block(index)
-        if index and self._notes and self._notes[-1][0] > block.start:
+        if index and self._notes.last > block.start:
             self._forget(index - 1)
-        rows = self._tail_rows.get(block) if block.kind is not Kind.TABLE else None
+        rows = self._tail_rows.get(block) if block.kind is not Kind.TABLE and block != self._guessed else None
         self._starts.append(block.start)
         if block.kind is Kind.CODE:
-            parts = self._code.setdefault(block.first, [])
-            above = parts[-1] if parts else -1
-            self._lines_above[index] = self._lines_above[above] + len(self._block(above).lines) if parts else 0
-            parts.append(index)
-            self._uncoloured.add(block.first)
+            self._code.close(index, self._splitter.blocks)
         elif block.kind is Kind.DEFINITION:
             self._define(block)
         if rows is None:
             self._heights.append(estimated_height(block, self._setting.width, is_first=index == 0))
             self._exact.append(False)
             return None
-        rows = self._with_notes(rows, block.start, self._start_after(index))
+        rows = self._notes.insert(rows, block.start, self._start_after(index))
         self._heights.append(len(rows))
         self._exact.append(True)
         self._next_inexact += self._next_inexact == index
@@ -349,37 +347,44 @@ class Document:
         self._tail = []
         for number, block in enumerate(blocks):
             rows = known.get(block)
-            if rows is None:
-                rows = self._lay_out(block, above, None, self._growing_columns(block))
+            if rows is None or block == self._guessed:
+                rows = self._lay_out_open(block, above, is_last=number == len(blocks) - 1)
             self._tail_rows[block] = rows
             above = block.containers
             if self._notes:
                 after = blocks[number + 1].start if number + 1 < len(blocks) else len(self.text) + 1
-                rows = self._with_notes(rows, block.start, after)
+                rows = self._notes.insert(rows, block.start, after)
             self._tail += rows
         if not blocks and not self._splitter.blocks:
-            self._tail = [self._note_row(text, 0) for _, text in self._notes]
+            self._tail = self._notes.rows()
 
-    def _lay_out(
-        self, block: Block, above: tuple[Container, ...] | None, index: int | None, widths: tuple[int, ...] | None
-    ) -> list[Row]:
-        tokens = self._colours.tokens(block.first) if index is not None and block.kind is Kind.CODE else None
-        skipped = self._lines_above[index] if tokens is not None and index is not None else 0
+    def _lay_out_open(self, block: Block, above: tuple[Container, ...] | None, *, is_last: bool) -> list[Row]:
+        setting = self._setting
+        self._guessed = None
+        is_prose = block.kind in (Kind.PARAGRAPH, Kind.HEADING)
+        if is_prose and is_last and not self._finished and not is_certain(block.content(self.text)):
+            self._guessed = block
+            setting = Setting(setting.width, guessing(setting.parse), setting.glyphs)
+        widths = None
+        if block.kind is Kind.TABLE:
+            widths = self._columns.growing(block, self._first_part(block))
+        return lay_out(block, self.text, setting, above, widths=widths)
 
-        def colours(line: int) -> Tokens | None:
-            number = skipped + line
-            return tokens[number] if tokens is not None and number < len(tokens) else None
-
-        return lay_out(block, self.text, self._setting, above, colours=colours, widths=widths)
+    def _first_part(self, block: Block) -> Block:
+        return self._block(bisect_left(self._starts, block.first)) if block.is_part else block
 
     def _rows_of(self, index: int) -> list[Row]:
         if (rows := self._rows.get(index)) is not None:
             self._rows.move_to_end(index)
             return rows
         block = self._block(index)
-        widths = self._settled_columns(block) if block.kind is Kind.TABLE and block.is_part else None
-        rows = self._lay_out(block, self._above(index), index, widths)
-        rows = self._with_notes(rows, block.start, self._start_after(index))
+        colours = widths = None
+        if block.kind is Kind.CODE:
+            colours = self._code.colours(index, block)
+        elif block.kind is Kind.TABLE and block.is_part:
+            widths = self._columns.settled(self._first_part(block))
+        rows = lay_out(block, self.text, self._setting, self._above(index), colours=colours, widths=widths)
+        rows = self._notes.insert(rows, block.start, self._start_after(index))
         self._keep(index, rows)
         return rows
 
@@ -392,6 +397,7 @@ class Document:
         """Lay this block out anew when it is next looked at."""
         self._rows.pop(index, None)
         if index < len(self._exact):
+            self._stale_from = min(self._stale_from, self._heights.top(index))
             self._exact[index] = False
             self._next_inexact = min(self._next_inexact, index)
 
@@ -399,27 +405,6 @@ class Document:
         if not self._exact[index]:
             self._heights[index] = len(self._rows_of(index))
             self._exact[index] = True
-
-    # -- what rows depend on beyond their block ----------------------------------------------------------------------
-
-    def _growing_columns(self, block: Block) -> tuple[int, ...] | None:
-        """Widths for a table at the open end: kept once it has a few rows, so that they do not jump."""
-        if block.kind is not Kind.TABLE:
-            return None
-        if block.is_part:
-            return self._settled_columns(block)
-        if len(block.lines) < SETTLED_LINES:
-            return None
-        if block.first not in self._open_columns:
-            self._open_columns[block.first] = table_columns(block, self.text, self._setting)
-        return self._open_columns[block.first]
-
-    def _settled_columns(self, part: Block) -> tuple[int, ...]:
-        """Widths for a further part of a table: those of its first part."""
-        if part.first not in self._columns:
-            index = bisect_left(self._starts, part.first)
-            self._columns[part.first] = table_columns(self._block(index), self.text, self._setting)
-        return self._columns[part.first]
 
     def _define(self, block: Block) -> None:
         """Learn link references; blocks that were waiting for them are laid out again."""
@@ -437,39 +422,6 @@ class Document:
         self._tail_rows.clear()
         for use in re.finditer(rf"\[(?:{'|'.join(labels)})\](?!:)", self.text, re.IGNORECASE):
             self._forget(max(0, bisect_right(self._starts, use.start()) - 1))
-
-    def _colour_finished_code(self) -> None:
-        """Hand code blocks over to be coloured, once no further part of them can come."""
-        if not self._uncoloured or self._unfed:
-            return
-        growing = self._tail_blocks[0].first if self._tail_blocks else -1
-        for first in sorted(self._uncoloured - {growing}):
-            self._uncoloured.discard(first)
-            blocks = [self._block(index) for index in self._code[first]]
-            code = "\n".join([block.content(self.text) for block in blocks if block.lines])
-            self._colours.add(first, _language(blocks[0]), code)
-
-    def _with_notes(self, rows: list[Row], start: int, after: int) -> list[Row]:
-        """The rows with notes below those that the text had reached when they were added."""
-        notes = [note for note in self._notes if start < note[0] <= after or (note[0] == 0 and not start)]
-        if not notes:
-            return rows
-        rows = rows.copy()
-        for offset, text in notes:
-            place = len(rows)
-            while place > 0 and rows[place - 1].start >= max(1, offset):
-                place -= 1
-            rows.insert(place, self._note_row(text, offset))
-        return rows
-
-    def _note_row(self, text: str, offset: int) -> Row:
-        mark = self._setting.glyphs.note
-        piece = Piece(f"{mark} {text} {mark}", ("note",), offset, 0)
-        return Row((piece,), len(piece.text), offset)
-
-
-def _language(block: Block) -> str:
-    return block.info.split(maxsplit=1)[0] if block.info.strip() else ""
 
 
 def _gap(block: Block, is_first: bool) -> int:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeAlias, assert_never
 
 from workbench.tui.markdown.blocks import Block, Container, Item, Kind, Line, Quote
-from workbench.tui.markdown.flow import Breaker, break_source, cells, chop_line, flow
+from workbench.tui.markdown.flow import break_source, cells, chop_line, flow
 from workbench.tui.markdown.inline import Run
 from workbench.tui.markdown.maths import readable
 from workbench.tui.markdown.rows import Glyphs, Piece, Roles, Row
@@ -45,14 +45,14 @@ def lay_out(
     setting: Setting,
     above: tuple[Container, ...] | None,
     *,
-    colours: Colours = lambda _: None,
+    colours: Colours | None = None,
     widths: tuple[int, ...] | None = None,
 ) -> list[Row]:
     """The rows of a block, the blank row above it included.
 
     Args:
         above: Containers of the block before; None for the first block.
-        colours: Tokens of a code block's lines.
+        colours: Tokens of a code block's lines, once they are known.
         widths: Column widths to use for a table, rather than those that fit this part of it.
     """
     task = _task(block, text, setting.glyphs)
@@ -65,7 +65,10 @@ def lay_out(
             pieces = _text_pieces(block, text, setting, _paragraph_roles(block))
             lines = flow(_without(pieces, len("[x] ")) if task else pieces, width)
         case Kind.HEADING:
-            lines = flow(_text_pieces(block, text, setting, ("heading", f"heading-{block.level}")), width)
+            lines = flow(_text_pieces(block, text, setting, (f"heading-{block.level}",)), width)
+            if block.level == 1 and lines:
+                rule = setting.glyphs.heavy_rule * max(size for _, size in lines)
+                lines.append(([Piece(rule, ("heading-rule",), block.end, 0)], len(rule)))
         case Kind.CODE:
             lines = _code(block, text, width, setting.glyphs, colours)
             fill = ("code",)
@@ -110,7 +113,7 @@ def estimated_height(block: Block, width: int, *, is_first: bool) -> int:
     gap = int(not is_first and needs_gap(block))
     match block.kind:
         case Kind.PARAGRAPH | Kind.HEADING | Kind.HTML | Kind.DEFINITION | Kind.MATHS:
-            body = sum(line.end - line.start + 1 for line in block.lines) // width + 1
+            body = sum(line.end - line.start + 1 for line in block.lines) // width + 1 + (block.level == 1)
         case Kind.CODE | Kind.RAW:
             body = sum((line.end - line.start) // width + 1 for line in block.lines) + (not block.is_part)
         case _:
@@ -284,22 +287,25 @@ def _line_pieces(line: Line, text: str, roles: Roles, tokens: Sequence[tuple[str
 def _source_lines(lines: Sequence[Line], text: str, width: int, roles: Roles) -> list[tuple[list[Piece], int]]:
     rows: list[tuple[list[Piece], int]] = []
     for line in lines:
-        rows += _wrapped(_line_pieces(line, text, roles), width, line, break_source)
+        rows += _wrapped(_line_pieces(line, text, roles), width, line)
     return rows
 
 
-def _wrapped(pieces: list[Piece], width: int, line: Line, breaker: Breaker) -> list[tuple[list[Piece], int]]:
-    return flow(pieces, width, breaker) or [([Piece("", (), line.start, 0)], 0)]
+def _wrapped(pieces: list[Piece], width: int, line: Line) -> list[tuple[list[Piece], int]]:
+    return flow(pieces, width, break_source) or [([Piece("", (), line.start, 0)], 0)]
 
 
-def _code(block: Block, text: str, width: int, glyphs: Glyphs, colours: Colours) -> list[tuple[list[Piece], int]]:
+def _code(
+    block: Block, text: str, width: int, glyphs: Glyphs, colours: Colours | None
+) -> list[tuple[list[Piece], int]]:
     rows: list[tuple[list[Piece], int]] = []
     bar = ("code-bar",)
     if not block.is_part:
         rows.append(_code_header(block, width, glyphs))
     for index, line in enumerate(block.lines):
         mark = f"{glyphs.code} "
-        for pieces, size in _wrapped(_line_pieces(line, text, ("code",), colours(index)), width - 2, line, chop_line):
+        tokens = colours(index) if colours is not None else None
+        for pieces, size in _wrapped(_line_pieces(line, text, ("code",), tokens), width - 2, line):
             rows.append(([Piece(mark, bar, pieces[0].start, 0), *pieces], size + 2))
             mark = f"{glyphs.code}{glyphs.wrapped}"
     return rows
@@ -307,7 +313,7 @@ def _code(block: Block, text: str, width: int, glyphs: Glyphs, colours: Colours)
 
 def _code_header(block: Block, width: int, glyphs: Glyphs) -> tuple[list[Piece], int]:
     """Language on the left, `[c] copy` on the right where both fit."""
-    language = block.info.split(maxsplit=1)[0] if block.info.strip() else ""
+    language = block.language
     button = "[c] copy"
     room = width - 3
     if cells(language) > room:

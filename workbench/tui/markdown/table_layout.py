@@ -17,6 +17,9 @@ from workbench.tui.markdown.tables import Align, alignments, row_cells
 NARROWEST_COLUMN = 6
 """Average cells per column below which a table is shown as records."""
 
+SETTLED_LINES = 5
+"""Lines of a growing table, delimiter row included, after which its columns stay as wide as they are."""
+
 Cell: TypeAlias = list[Piece]
 CellParser: TypeAlias = Callable[[int, int, str], Cell]
 """From a cell's start and end in the source and the role of its text to its pieces."""
@@ -67,6 +70,39 @@ def column_widths(table: Table, width: int) -> tuple[int, ...]:
     if available < NARROWEST_COLUMN * columns:
         return ()
     return _shared(natural, available)
+
+
+class ColumnWidths:
+    """Remembers the columns of tables that grow, or that go on in further parts, so that they do not jump."""
+
+    def __init__(self, measure: Callable[[Block], tuple[int, ...]]) -> None:
+        """
+        Args:
+            measure: The widths that fit a block.
+        """
+        self._measure = measure
+        self._growing: dict[int, tuple[int, ...]] = {}
+        self._settled: dict[int, tuple[int, ...]] = {}
+
+    def clear(self) -> None:
+        self._growing.clear()
+        self._settled.clear()
+
+    def growing(self, block: Block, first: Block) -> tuple[int, ...] | None:
+        """For a table at the open end: after a few rows they stay. None: those that fit what is there."""
+        if block.is_part:
+            return self.settled(first)
+        if len(block.lines) < SETTLED_LINES:
+            return None
+        if block.start not in self._growing:
+            self._growing[block.start] = self._measure(block)
+        return self._growing[block.start]
+
+    def settled(self, first: Block) -> tuple[int, ...]:
+        """For further parts of a table: those of its first part."""
+        if first.start not in self._settled:
+            self._settled[first.start] = self._measure(first)
+        return self._settled[first.start]
 
 
 def _shared(natural: Sequence[int], available: int) -> tuple[int, ...]:

@@ -489,7 +489,10 @@ class StreamView(ScrollView, can_focus=True):
 
     def _style_of(self, roles: Roles) -> Style:
         names = [_PREFIX + role for role in roles if _PREFIX + role in self.COMPONENT_CLASSES]
-        return self.get_visual_style(*names).rich_style
+        style = self.get_visual_style(*names)
+        if "selection" in roles:
+            style += self.screen.get_visual_style("screen--selection", partial=True)
+        return style.rich_style
 
     def _spawn(self, function: Callable[[], None]) -> None:
         """Run a function in a thread and draw again after it."""

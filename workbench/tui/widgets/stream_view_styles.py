@@ -12,6 +12,7 @@ ROLES = (
     "heading-4",
     "heading-5",
     "heading-6",
+    "heading-rule",
     "em",
     "strong",
     "strike",
@@ -59,12 +60,13 @@ StreamView {
     scrollbar-gutter: stable;
     scrollbar-size-vertical: 1;
 
-    & > .stream-view--heading-1 { color: $markdown-h1-color; text-style: bold underline; }
-    & > .stream-view--heading-2 { color: $markdown-h2-color; text-style: bold; }
-    & > .stream-view--heading-3 { color: $markdown-h3-color; text-style: bold; }
+    & > .stream-view--heading-1 { color: $text-primary; text-style: bold; }
+    & > .stream-view--heading-2 { color: $text-primary; text-style: bold; }
+    & > .stream-view--heading-3 { color: $text-secondary; text-style: bold; }
     & > .stream-view--heading-4 { color: $foreground; text-style: bold; }
     & > .stream-view--heading-5 { color: $foreground; text-style: bold italic; }
     & > .stream-view--heading-6 { color: $text-muted; text-style: italic; }
+    & > .stream-view--heading-rule { color: $primary; }
     & > .stream-view--em { text-style: italic; }
     & > .stream-view--strong { text-style: bold; }
     & > .stream-view--strike { text-style: strike; }
@@ -101,7 +103,6 @@ StreamView {
     & > .stream-view--headline { color: $text-muted; text-style: italic; }
     & > .stream-view--match { color: $text; background: $warning-muted; }
     & > .stream-view--match-current { color: $background; background: $warning; text-style: bold; }
-    & > .stream-view--selection { color: $screen-selection-foreground; background: $screen-selection-background; }
 
     &:ansi {
         & > .stream-view--code-inline { color: ansi_cyan; }
