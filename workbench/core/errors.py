@@ -17,6 +17,7 @@
        │  └─ RequestTooLarge       larger than the key's own limit, or than the body may be
        ├─ ContentBlocked           the provider's filter refused the prompt
        ├─ ModelNotFound            404
+       ├─ BatchNotFound            404 for a batch: deleted, too old, or another account's
        ├─ KeyRejected              401, 403
        ├─ QuotaSpent               402, insufficient_quota, per-day limits, "limit: 0"
        ├─ RateLimited              429 that passes with time
@@ -229,6 +230,11 @@ class ContentBlocked(ProviderError):
 
 class ModelNotFound(ProviderError):
     title = "no such model"
+
+
+class BatchNotFound(ProviderError):
+    title = "no such batch"
+    try_other_target = False
 
 
 class KeyRejected(ProviderError):
