@@ -59,8 +59,6 @@ class _Claim(PendingClaim):
 class Paced:
     """Runs over the keys with these indices. `whole_backlog` queues everything at once, as a finite batch does."""
 
-    name = "paced"
-
     def __init__(
         self,
         keys: Sequence[int],

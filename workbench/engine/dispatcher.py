@@ -26,7 +26,7 @@ from workbench.core.errors import (
 from workbench.core.events import WaitReason
 from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
-from workbench.engine.lane import Lane
+from workbench.engine.lane import OWN_BOOKS, Lane
 from workbench.engine.lane_board import LaneBoard, nothing_usable
 from workbench.engine.lane_queue import Claim, ClaimState, FairQueue
 from workbench.engine.lane_suspects import Suspects
@@ -310,29 +310,38 @@ class Dispatcher:
             claim, privileged = turn
             assert isinstance(claim, PendingClaim)
             reserve = 0.0 if privileged else self._reserve(now_s)
-            lane, wait_s = self._best_lane(group, claim, now_s, reserve)
-            if lane is None:
-                self._fail_all(group)
+            # Several lanes are locked one after the other; the one of many groups only once for all that follows.
+            with group.lanes[0].books if len(group.lanes) == 1 else OWN_BOOKS:
+                may_go_on = self._take_turn(group, claim, now_s, reserve)
+            if claim.state is ClaimState.GRANTED:
+                claim.granted()
+            if not may_go_on:
                 return
-            if wait_s > 0:
-                if (hopeless := self._hopeless(group, claim)) is not None:
-                    group.queue.withdrawn(claim)
-                    self._fail(claim, hopeless)
-                    continue
-                until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
-                until = until_s if math.isfinite(until_s) else None
-                if lane.rivals:
-                    until_s = min(until_s, now_s + lane.look_again_s())
-                self._block(group, Blocked(lane.why, until, lane.describe_wait()), until_s)
-                return
-            if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
-                return
-            if not self._send(group, lane, claim, now_s, reserve):
-                self._return_slot(claim)
-                continue
-            claim.granted()
         if group.queue.size:
             self._block(group, Blocked(WaitReason.WINDOW, detail="the job's own cap on calls at once"), math.inf)
+
+    def _take_turn(self, group: Group, claim: PendingClaim, now_s: float, reserve: float) -> bool:
+        """Send this claim, fail it, or note what it waits for; False if those behind it must wait as well."""
+        lane, wait_s = self._best_lane(group, claim, now_s, reserve)
+        if lane is None:
+            self._fail_all(group)
+            return False
+        if wait_s > 0:
+            if (hopeless := self._hopeless(group, claim)) is not None:
+                group.queue.withdrawn(claim)
+                self._fail(claim, hopeless)
+                return True
+            until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
+            until = until_s if math.isfinite(until_s) else None
+            if lane.rivals:
+                until_s = min(until_s, now_s + lane.look_again_s())
+            self._block(group, Blocked(lane.why, until, lane.describe_wait()), until_s)
+            return False
+        if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
+            return False
+        if not self._send(group, lane, claim, now_s, reserve):
+            self._return_slot(claim)
+        return True
 
     def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float, reserve: float) -> bool:
         """Commit a claim to a lane. False if another process got there first."""
@@ -385,7 +394,7 @@ class Dispatcher:
             return
         twins, overmerged = watch.look([lane for name, lane in self.board if name[:2] == place], now_s)
         if twins:
-            self.board.merge(twins, "what remains of their limits shows one account", now_s)
+            self.board.merge(twins, "as what remains after each answer shows", now_s)
         elif overmerged is not None:
             watch.keep_apart(self.board.split(overmerged, "more remains than one account could leave", now_s))
         else:

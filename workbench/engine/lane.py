@@ -353,6 +353,7 @@ class Lane(Stateful):
         self.accepted(flight)
         self.overload_floor = None
         before = self.window.allowed
+        self.window.timed(now_s - flight.sent_s, usage.output if usage is not None else None, flight.epoch)
         self.window.succeeded(now_s, len(self.flights) + self.elsewhere, flight.epoch)
         if self.window.allowed != before:
             self._record(Change(now_s, self.name, "window", before, self.window.allowed, GROWING))

@@ -113,6 +113,7 @@ class LaneBoard:
         """From now on these are one lane: the first, under the names of all."""
         into, *others = lanes
         name = _merged_name([lane.name for lane in lanes])
+        why = f"{name}: one limit, {why}"
         for other in others:
             into.absorb(other)
             self._absorbed[other] = into
@@ -126,7 +127,7 @@ class LaneBoard:
         lanes = [lane, *lane.release()]
         for released in lanes[1:]:
             del self._absorbed[released]
-        self._record(Change(now_s, lane.name, "lane", 1, len(lanes), why))
+        self._record(Change(now_s, lane.name, "lane", 1, len(lanes), f"{lane.name}: taken apart, {why}"))
         lane.name = self._own_names.pop(lane)
         return lanes
 

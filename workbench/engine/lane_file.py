@@ -32,8 +32,8 @@ WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 
 _FORMAT: Final = 1.0
-_HEADER: Final = struct.Struct("4d")
-"""Format, wall time and monotonic time of the last change, rows in use."""
+_HEADER: Final = struct.Struct("5d")
+"""Format, wall time and monotonic time of the last change, rows in use, and how many changes there have been."""
 _STATE: Final = struct.Struct(f"{Lane.width() + Window.width() + AdmittedLog.width() + len(KINDS) * Bucket.width()}d")
 _ROW: Final = struct.Struct("3d")
 """Of one process: calls in flight, when it last had to wait, and what it has had in all."""
@@ -58,7 +58,9 @@ class LaneFile:
         self._row = next((n for n in range(MEMBERS) if self._file.take(_LOCKS_AT + n)), None)
         self._rows = 0
         self._census_s = float("-inf")
+        self._depth = 0
         self._locked = False
+        self._changes = -1.0
         self._loaded: Sequence[float] = ()
         if self._row is not None and self._file.lock():
             try:
@@ -76,6 +78,9 @@ class LaneFile:
         self._file.close()
 
     def __enter__(self) -> None:
+        self._depth += 1
+        if self._depth > 1:
+            return
         # Somebody may have been stopped while holding the lock: then this once everybody acts on what he knows.
         self._locked = self._row is not None and self._file.lock()
         if self._locked:
@@ -84,7 +89,8 @@ class LaneFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._locked:
+        self._depth -= 1
+        if self._locked and not self._depth:
             try:
                 self._store()
             finally:
@@ -94,7 +100,7 @@ class LaneFile:
 
     def _join(self, row: int) -> None:
         """Begin with what the file says: as it stands while others use it, with a part of it after a while."""
-        layout, wall_s, then_s, rows = _HEADER.unpack_from(self._map)
+        layout, wall_s, then_s, rows, self._changes = _HEADER.unpack_from(self._map)
         now_s = self._now_s()
         known = layout == _FORMAT
         others = [n for n in self._file.held_between(_LOCKS_AT, _LOCKS_AT + MEMBERS) if n != _LOCKS_AT + row]
@@ -102,8 +108,11 @@ class LaneFile:
         self._rows = max(row + 1, int(rows) if in_use else 0)
         self._write_row(row, *_EMPTY_ROW)
         if in_use:
-            self._load()
+            self._restore()
+            self._count_others()
         else:
+            if not known:
+                self._changes = 0.0
             for other in range(MEMBERS):
                 self._write_row(other, *_EMPTY_ROW)
             if known and 0 <= self._wall_s() - wall_s < REMEMBERED_S:
@@ -114,9 +123,10 @@ class LaneFile:
         self._store()
 
     def _load(self) -> None:
-        _, _, _, rows = _HEADER.unpack_from(self._map)
+        _, _, _, rows, changes = _HEADER.unpack_from(self._map)
         self._rows = max(self._rows, int(rows))
-        self._restore()
+        if changes != self._changes:  # else nobody else has been here
+            self._restore()
         self._count_others()
 
     def _restore(self) -> None:
@@ -137,7 +147,8 @@ class LaneFile:
             else:
                 values += part.export()
         _STATE.pack_into(self._map, _HEADER.size, *values)
-        _HEADER.pack_into(self._map, 0, _FORMAT, self._wall_s(), self._now_s(), float(self._rows))
+        self._changes += 1
+        _HEADER.pack_into(self._map, 0, _FORMAT, self._wall_s(), self._now_s(), float(self._rows), self._changes)
         assert self._row is not None
         self._write_row(self._row, float(len(self._lane.flights)), self._lane.waited_s, self._lane.served)
 

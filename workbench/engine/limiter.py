@@ -32,6 +32,7 @@ from workbench.engine.limiter_stats import LimiterStats, snapshot
 from workbench.engine.lock_file import CannotLock
 from workbench.engine.slots import LocalSlots, SharedSlots
 from workbench.engine.window import Window
+from workbench.engine.window_latency import LatencyWindow
 from workbench.providers.base import ProviderSpec
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ class Limiter:
         self._history.add(Change(self.now_s, what, "sharing", None, None, f"only within this process: {reason}"))
 
     def _make_window(self, spec: ProviderSpec) -> Window:
-        return Window(min(self.options.initial_window, self.options.max_window), self.options.max_window)
+        kind = LatencyWindow if spec.queues_instead_of_refusing else Window
+        return kind(min(self.options.initial_window, self.options.max_window), self.options.max_window)
 
     def _prepare(self, name: LaneName, lane: Lane) -> None:
         """Share a new lane with other processes, and put a person's own limits on it."""

@@ -98,6 +98,9 @@ class Window(Stateful):
         if saturated:
             self._grow(now_s)
 
+    def timed(self, seconds: float, tokens: int | None, epoch: int) -> None:
+        """How long a call took, and for how many tokens of output. Only `LatencyWindow` cares."""
+
     def refused(self, now_s: float, in_flight_at_send: int, *, stale: bool) -> None:
         """Too many in flight. `stale` = sent before the last cut: it can only confirm a lower ceiling."""
         works = max(1, in_flight_at_send - 1)
