@@ -25,17 +25,17 @@ from workbench.tui.monitor_line import MonitorLine
 from workbench.tui.widgets.app_bar import AppBar
 from workbench.tui.widgets.find_bar import FindBar
 from workbench.tui.widgets.key_bar import KeyBar
-from workbench.tui.widgets.lane_pane import LanePane
 from workbench.tui.widgets.line_up_strip import LineUpStrip
 from workbench.tui.widgets.pane_deck import PaneDeck
 from workbench.tui.widgets.prompt_editor import PromptArea, PromptEditor, SendKey
 from workbench.tui.widgets.results_table import results
 from workbench.tui.widgets.start_panel import Beginning, StartPanel
 from workbench.tui.widgets.status_bar import StatusBar
-from workbench.tui.widgets.stream_view import StreamView
 
 if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
+    from workbench.tui.widgets.lane_pane import LanePane
+    from workbench.tui.widgets.stream_view import StreamView
 
 DEMO_PROMPT = "Explain how a hash map handles collisions, with a short Python example and a table of the trade-offs."
 
@@ -174,9 +174,10 @@ class CompareScreen(Screen[None]):
             glyphs=desk.glyphs,
         )
         self.strip.show_lanes(comparison.lanes, self.deck.arrangement, now_ns, desk.glyphs)
-        traffic, lag_ms = desk.engine.statistics(), desk.lag.p95_ms()
         width = self.status.size.width
-        self.status.show_figures(*self._monitor.figures(traffic, desk.frames.statistics(), lag_ms, width=width))
+        self.status.show_figures(
+            *self._monitor.figures(desk.engine.statistics(), desk.frames.statistics(), width=width)
+        )
         if self.desk.engine.directory is not None:
             self.show_estimate()
         if tally != self._tally:
@@ -264,8 +265,9 @@ class CompareScreen(Screen[None]):
             self.status.flash("There is no earlier conversation to go back to.")
         self._touch_panes()
 
-    @on(LanePane.Asked)
-    def _pane_asked(self, event: LanePane.Asked) -> None:
+    # What panes say is handled by name, since the first paint does without their module.
+
+    def on_lane_pane_asked(self, event: LanePane.Asked) -> None:
         lane = event.pane.lane
         match event.what:
             case "stop":
@@ -283,12 +285,10 @@ class CompareScreen(Screen[None]):
     def action_copy_comparison(self) -> None:
         self.app.copy_text(export.comparison(self.comparison.lanes), "comparison")
 
-    @on(StreamView.CopyRequested)
-    def _copy_requested(self, event: StreamView.CopyRequested) -> None:
+    def on_stream_view_copy_requested(self, event: StreamView.CopyRequested) -> None:
         self.app.copy_text(event.text, event.what)
 
-    @on(LanePane.FixChosen)
-    def _fix_chosen(self, event: LanePane.FixChosen) -> None:
+    def on_lane_pane_fix_chosen(self, event: LanePane.FixChosen) -> None:
         lane, remedy = event.pane.lane, event.remedy
         if remedy.params is not None:
             self.app.change_line_up(self.comparison.line_up.update(lane.target.slot, params=remedy.params))

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.containers import Container
@@ -19,7 +22,12 @@ from workbench.session.targets import titles
 from workbench.tui.arrangement import Arrangement, PaneLayout, arrange
 from workbench.tui.frame import FrameClock
 from workbench.tui.glyphs import Glyphs
-from workbench.tui.widgets.lane_pane import LanePane
+
+if TYPE_CHECKING:
+    from workbench.tui.widgets.lane_pane import LanePane
+
+PANES = "workbench.tui.widgets.lane_pane"
+"""Panes bring the reader of Markdown with them, a tenth of the time to the first paint, which mostly shows none."""
 
 
 class PaneDeck(Container):
@@ -47,6 +55,9 @@ class PaneDeck(Container):
         self._clock = clock
         self._glyphs = glyphs
 
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.run_worker, partial(import_module, PANES), thread=True, name="import panes")
+
     async def show_lanes(self, lanes: Sequence[Lane]) -> None:
         """A pane per lane, in this order; panes of lanes that stay are kept with all that they show."""
         known = {id(pane.lane): pane for pane in self.panes}
@@ -54,7 +65,7 @@ class PaneDeck(Container):
         panes = []
         for lane in lanes:
             pane = known.pop(id(lane), None)
-            panes.append(pane or LanePane(lane, clock=self._clock, glyphs=self._glyphs))
+            panes.append(pane or self._pane(lane))
         new = [pane for pane in panes if not pane.is_attached]
         self.panes = panes
         for pane in known.values():
@@ -71,6 +82,11 @@ class PaneDeck(Container):
         if len(panes) < 2:
             self.zoomed = False
         self.rearrange()
+
+    def _pane(self, lane: Lane) -> LanePane:
+        from workbench.tui.widgets.lane_pane import LanePane
+
+        return LanePane(lane, clock=self._clock, glyphs=self._glyphs)
 
     @property
     def focused_pane(self) -> LanePane | None:
