@@ -51,7 +51,6 @@ HOMES = {
     "cryptography": {"simulator"},
     "click": {"cli", "bench"},
     "platformdirs": {"core"},
-    "sqlite3": {"store", "engine"},
 }
 
 
