@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from workbench.core.errors import SomeFailed, UsageError, WorkbenchError
+from workbench.core.errors import UsageError, WorkbenchError
 from workbench.core.events import Delta, Failed, Finished, StreamEvent
-from workbench.core.messages import Prompt, messages_from
+from workbench.core.messages import Prompt, messages_from, prompts_from
 from workbench.core.params import params_from
+from workbench.core.schema import OutputSchema, schema_from
 from workbench.core.totals import UsageTotals
-from workbench.core.types import CacheMode, Channel, Json, Message, Params, Priority, Request, Result
+from workbench.core.types import CacheMode, Channel, Json, Params, Priority, Request, Result
 from workbench.loop_thread import shared_loop_thread
-from workbench.progress import ProgressBar
-from workbench.session.fanout import Ended, collect
+from workbench.progress import ProgressBar, print_summary
+from workbench.session.fanout import Ended, Errors, collect, rows_of
+from workbench.session.structured import Structurer
 
 if TYPE_CHECKING:
     from workbench.loop_thread import Host
 
-Errors: TypeAlias = Literal["raise", "return"]
+T = TypeVar("T")
 _jobs = count(1)
 
 
@@ -52,11 +54,57 @@ class LLM:
         self.max_retries = max_retries
         self._defaults = dict(defaults)
         self._job = f"llm-{next(_jobs)}"
+        self._structurer = Structurer()
         self._totals = UsageTotals()
         # Results arrive on the loop's thread while totals are read from any other.
         self._totals_lock = threading.Lock()
 
     # ---- many prompts
+
+    @overload
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None = None,
+        silent: bool = False,
+        n: int = 1,
+        cache: bool = True,
+        *,
+        schema: None = None,
+        errors: Errors = "raise",
+        on_progress: Callable[[int, int], None] | None = None,
+        **params: Json,
+    ) -> list[list[str]]: ...
+
+    @overload
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None = None,
+        silent: bool = False,
+        n: int = 1,
+        cache: bool = True,
+        *,
+        schema: type[T],
+        errors: Errors = "raise",
+        on_progress: Callable[[int, int], None] | None = None,
+        **params: Json,
+    ) -> list[list[T]]: ...
+
+    @overload
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None = None,
+        silent: bool = False,
+        n: int = 1,
+        cache: bool = True,
+        *,
+        schema: Mapping[str, Json] | OutputSchema,
+        errors: Errors = "raise",
+        on_progress: Callable[[int, int], None] | None = None,
+        **params: Json,
+    ) -> list[list[Any]]: ...
 
     def generate(
         self,
@@ -66,10 +114,11 @@ class LLM:
         n: int = 1,
         cache: bool = True,
         *,
+        schema: Any = None,
         errors: Errors = "raise",
         on_progress: Callable[[int, int], None] | None = None,
         **params: Json,
-    ) -> list[list[str]]:
+    ) -> list[list[Any]]:
         """Answers to one prompt or many, concurrently: a list per prompt, in order, with `n` texts each.
 
         Args:
@@ -77,23 +126,70 @@ class LLM:
             silent: print neither progress nor the summary line.
             n: independent samples per prompt, cached each on its own.
             cache: False asks the provider again and stores nothing.
+            schema: what each answer must be: a dataclass, a TypedDict, a pydantic model, or a JSON schema. Objects of
+                that kind are returned instead of texts. The provider's own constrained decoding is used where there is
+                one; every answer is checked here, and one that does not fit is sent back once.
             errors: "raise" raises `SomeFailed` after everything has ended, with all answers in it;
-                "return" puts the error where the text would be.
+                "return" puts the error where the answer would be, whatever the type says.
             on_progress: called with (done, total) on the engine's thread.
             **params: temperature, max_tokens, reasoning_effort, …; unknown names go to the wire as they are.
 
         Raises:
-            SomeFailed: one or more prompts failed; `.results` has the others.
-            UsageError: a prompt is empty or None, or a parameter is of the wrong kind; nothing has been sent.
+            SomeFailed: one or more prompts failed; `.results` has the others. An answer that fits its schema not even
+                after the repair is an `InvalidOutput`.
+            UsageError: a prompt is empty or None, a parameter is of the wrong kind, or the schema is none; nothing
+                has been sent.
         """
         requests, width = self._requests(prompts, system_prompt, n, cache, params)
         before, started = self.totals, time.monotonic()
         with ProgressBar(len(requests), self.model, shown=not silent) as bar:
             report = _both(bar.update, on_progress)
-            outcomes = shared_loop_thread().run(self._collecting(requests, report))
+            outcomes = shared_loop_thread().run(self._collecting(requests, report, _schema(schema)))
         if not silent:
             print_summary(self.totals.minus(before), time.monotonic() - started)
-        return rows_from(outcomes, width, errors)
+        return rows_of(outcomes, width, errors)
+
+    @overload
+    async def agenerate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None = None,
+        n: int = 1,
+        cache: bool = True,
+        *,
+        schema: None = None,
+        errors: Errors = "raise",
+        on_progress: Callable[[int, int], None] | None = None,
+        **params: Json,
+    ) -> list[list[str]]: ...
+
+    @overload
+    async def agenerate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None = None,
+        n: int = 1,
+        cache: bool = True,
+        *,
+        schema: type[T],
+        errors: Errors = "raise",
+        on_progress: Callable[[int, int], None] | None = None,
+        **params: Json,
+    ) -> list[list[T]]: ...
+
+    @overload
+    async def agenerate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None = None,
+        n: int = 1,
+        cache: bool = True,
+        *,
+        schema: Mapping[str, Json] | OutputSchema,
+        errors: Errors = "raise",
+        on_progress: Callable[[int, int], None] | None = None,
+        **params: Json,
+    ) -> list[list[Any]]: ...
 
     async def agenerate(
         self,
@@ -102,23 +198,110 @@ class LLM:
         n: int = 1,
         cache: bool = True,
         *,
+        schema: Any = None,
         errors: Errors = "raise",
         on_progress: Callable[[int, int], None] | None = None,
         **params: Json,
-    ) -> list[list[str]]:
+    ) -> list[list[Any]]:
         """`generate`, awaited. Prints nothing."""
-        return await self.answers(prompts, system_prompt, n, cache, errors, params, on_progress)
+        return await self.answers(prompts, system_prompt, n, cache, errors, params, on_progress, schema)
 
     # ---- one answer
 
-    def chat(self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json) -> str:
-        """The answer to a conversation. Raises what went wrong; `error.partial` has what had arrived."""
-        return self.complete(messages, system_prompt, cache, **params).text
+    @overload
+    def chat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: None = None,
+        **params: Json,
+    ) -> str: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: type[T],
+        **params: Json,
+    ) -> T: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Mapping[str, Json] | OutputSchema,
+        **params: Json,
+    ) -> Any: ...
+
+    def chat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Any = None,
+        **params: Json,
+    ) -> Any:
+        """The answer to a conversation: a text, or with a `schema` (see `generate`) an object that fits it.
+
+        Raises what went wrong; `error.partial` has what had arrived.
+        """
+        request, wanted = self._request(messages, system_prompt, cache, params), _schema(schema)
+        return shared_loop_thread().run(lambda host: self._answer(host, request, wanted))
+
+    @overload
+    async def achat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: None = None,
+        **params: Json,
+    ) -> str: ...
+
+    @overload
+    async def achat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: type[T],
+        **params: Json,
+    ) -> T: ...
+
+    @overload
+    async def achat(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Mapping[str, Json] | OutputSchema,
+        **params: Json,
+    ) -> Any: ...
 
     async def achat(
-        self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
-    ) -> str:
-        return (await self.acomplete(messages, system_prompt, cache, **params)).text
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Any = None,
+        **params: Json,
+    ) -> Any:
+        """`chat`, awaited."""
+        request, wanted = self._request(messages, system_prompt, cache, params), _schema(schema)
+        return await shared_loop_thread().arun(lambda host: self._answer(host, request, wanted))
 
     def complete(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
@@ -212,7 +395,7 @@ class LLM:
             raise UsageError(f"n must be at least 1, not {n!r}.")
         made = [
             self._request(prompt, system_prompt, cache, params, where=f"prompt {place}: ")
-            for place, prompt in enumerate(_as_prompts(prompts))
+            for place, prompt in enumerate(prompts_from(prompts))
         ]
         return [replace(request, sample=sample, priority=Priority.BULK) for request in made for sample in range(n)], n
 
@@ -236,7 +419,10 @@ class LLM:
         )
 
     def _params(self, params: Mapping[str, Json]) -> Params:
-        return params_from({**self._defaults, **params})
+        chosen = {**self._defaults, **params}
+        if "schema" in chosen:
+            raise UsageError("A schema= is for `generate` and `chat`, as an argument of the call.")
+        return params_from(chosen)
 
     async def answers(
         self,
@@ -247,28 +433,39 @@ class LLM:
         errors: Errors,
         params: Mapping[str, Json],
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> list[list[str]]:
+        schema: Any = None,
+    ) -> list[list[Any]]:
         requests, width = self._requests(prompts, system_prompt, n, cache, params)
-        outcomes = await shared_loop_thread().arun(self._collecting(requests, _both(None, on_progress)))
-        return rows_from(outcomes, width, errors)
+        work = self._collecting(requests, _both(None, on_progress), _schema(schema))
+        return rows_of(await shared_loop_thread().arun(work), width, errors)
 
     def _collecting(
-        self, requests: Sequence[Request], report: Callable[[int, int], None]
-    ) -> Callable[[Host], Awaitable[list[Result | WorkbenchError]]]:
-        async def work(host: Host) -> list[Result | WorkbenchError]:
+        self, requests: Sequence[Request], report: Callable[[int, int], None], schema: OutputSchema | None
+    ) -> Callable[[Host], Awaitable[list[Any]]]:
+        """Texts, or objects with a schema; errors in their places."""
+
+        async def work(host: Host) -> list[Any]:
             done = count(1)
 
-            def ended(_: Ended) -> None:
+            def ended(_: Ended[Any]) -> None:
                 report(next(done), len(requests))
 
             return await collect(
-                lambda request: self._complete(host, request),
+                lambda request: self._answer(host, request, schema),
                 requests,
                 in_flight=self.max_concurrent,
                 on_ended=ended,
             )
 
         return work
+
+    async def _answer(self, host: Host, request: Request, schema: OutputSchema | None) -> Any:
+        async def complete(request: Request) -> Result:
+            return await self._complete(host, request)
+
+        if schema is None:
+            return (await complete(request)).text
+        return (await self._structurer.ask(complete, request, schema)).value
 
     async def _complete(self, host: Host, request: Request) -> Result:
         try:
@@ -300,26 +497,8 @@ class LLM:
             host.recorder.add_alone(request, result, error)
 
 
-def rows_from(outcomes: Sequence[Result | WorkbenchError], width: int, errors: Errors) -> list[list[str]]:
-    """One list a prompt. With errors="return" an error stands where its text would be, whatever the type says."""
-    texts: list[object] = [outcome.text if isinstance(outcome, Result) else outcome for outcome in outcomes]
-    rows = [texts[start : start + width] for start in range(0, len(texts), width)]
-    if errors == "raise" and (failures := failures_in(texts)):
-        raise SomeFailed(failures, rows)
-    return cast("list[list[str]]", rows)
-
-
-def failures_in(texts: Iterable[object]) -> list[WorkbenchError]:
-    return [text for text in texts if isinstance(text, WorkbenchError)]
-
-
-def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
-    """One prompt or many: a string is one, and so is a list that begins with a message."""
-    if isinstance(prompts, str):
-        return [prompts]
-    if len(prompts) and isinstance(prompts[0], Message | Mapping):
-        return [cast("Prompt", prompts)]
-    return cast("Sequence[Prompt]", prompts)
+def _schema(wanted: Any) -> OutputSchema | None:
+    return None if wanted is None else schema_from(wanted)
 
 
 def _both(
@@ -331,16 +510,3 @@ def _both(
                 callback(done, total)
 
     return report
-
-
-def print_summary(used: UsageTotals, elapsed_s: float) -> None:
-    """The line that `generate` ends with, such as `  1204 in (512 cached) | 318 out | $0.0042 | 187 tok/s`."""
-    cached = f" ({used.cached_tokens} cached)" if used.cached_tokens else ""
-    parts = [f"{used.input_tokens} in{cached}", f"{used.output_tokens} out"]
-    if used.cost_usd:
-        parts.append(f"${used.cost_usd:.4f}{'+' if used.unpriced else ''}")
-    if used.output_tokens and elapsed_s > 0:
-        parts.append(f"{used.output_tokens / elapsed_s:.0f} tok/s")
-    if used.cache_hits:
-        parts.append(f"{used.cache_hits} from cache")
-    print(f"  {' | '.join(parts)}")

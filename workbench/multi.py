@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from workbench.core.errors import SomeFailed
 from workbench.core.messages import Prompt
 from workbench.core.types import Json
-from workbench.llm import LLM, Errors, failures_in, print_summary
+from workbench.llm import LLM
 from workbench.loop_thread import shared_loop_thread
+from workbench.progress import print_summary
+from workbench.session.fanout import Errors, failures_in
 
 
 def multi_generate(

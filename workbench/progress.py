@@ -1,4 +1,4 @@
-"""A progress bar for the library: one line on standard error, in a terminal, for work that takes a while."""
+"""What the library shows: a progress bar on standard error for work that takes a while, a summary line at its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from typing import Self, TextIO
+
+from workbench.core.totals import UsageTotals
 
 _QUIET_S = 2.0
 """Work that ends sooner shows nothing."""
@@ -70,3 +72,16 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def print_summary(used: UsageTotals, elapsed_s: float) -> None:
+    """The line that `generate` ends with, such as `  1204 in (512 cached) | 318 out | $0.0042 | 187 tok/s`."""
+    cached = f" ({used.cached_tokens} cached)" if used.cached_tokens else ""
+    parts = [f"{used.input_tokens} in{cached}", f"{used.output_tokens} out"]
+    if used.cost_usd:
+        parts.append(f"${used.cost_usd:.4f}{'+' if used.unpriced else ''}")
+    if used.output_tokens and elapsed_s > 0:
+        parts.append(f"{used.output_tokens / elapsed_s:.0f} tok/s")
+    if used.cache_hits:
+        parts.append(f"{used.cache_hits} from cache")
+    print(f"  {' | '.join(parts)}")

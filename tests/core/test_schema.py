@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from workbench.core.errors import InvalidOutput, UsageError
-from workbench.core.schema import schema_from
+from workbench.core.schema import narrowed, schema_from
 
 CITY = {
     "title": "A city!",
@@ -122,3 +122,26 @@ class Tree(msgspec.Struct):
 
 def test_a_schema_that_mentions_itself_keeps_its_definition() -> None:
     assert schema_from(Tree).parse('{"children": [{"children": []}]}') == Tree([Tree([])])
+
+
+def test_what_is_sent_is_closed_so_that_strict_mode_can_hold_it() -> None:
+    sent = schema_from(City).response_format["json_schema"]
+
+    assert sent == {
+        "name": "City",
+        "schema": {**schema_from(City).schema, "additionalProperties": False},
+        "strict": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"allOf": [{"type": "object", "properties": {"a": {}}}, {"type": "object", "properties": {"b": {}}}]},
+        {"enum": [{"type": "object", "properties": {}}]},
+    ],
+    ids=["a table", "parts of one object", "data"],
+)
+def test_what_cannot_be_closed_is_sent_as_it_is(schema: dict[str, object]) -> None:
+    assert narrowed(schema) == schema

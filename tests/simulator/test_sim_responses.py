@@ -153,7 +153,8 @@ async def test_a_tool_call_streams_its_arguments(sdk: AsyncOpenAI) -> None:
 
 
 async def test_a_schema_is_obeyed(sdk: AsyncOpenAI) -> None:
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    properties = {"ok": {"type": "boolean"}}
+    schema = {"type": "object", "properties": properties, "required": ["ok"], "additionalProperties": False}
     response = await sdk.responses.create(
         model="gpt-5.4",
         input=QUESTION,

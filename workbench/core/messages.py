@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from workbench.core.errors import UsageError
 from workbench.core.types import Json, Message, Role
@@ -30,6 +30,15 @@ def messages_from(prompt: Prompt, system: str | None = None, *, where: str = "")
     if system:
         messages = [Message.system(system), *(message for message in messages if message.role is not Role.SYSTEM)]
     return tuple(messages)
+
+
+def prompts_from(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
+    """One prompt or many: a string is one, and so is a list that begins with a message."""
+    if isinstance(prompts, str):
+        return [prompts]
+    if len(prompts) and isinstance(prompts[0], Message | Mapping):
+        return [cast("Prompt", prompts)]
+    return cast("Sequence[Prompt]", prompts)
 
 
 def _message(item: object, where: str) -> Message:

@@ -15,10 +15,16 @@ from typing import Any
 import msgspec
 
 from workbench.core.errors import InvalidOutput, UsageError
+from workbench.core.types import Json
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+_TABLES = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords that hold schemas by name."""
+_VALUES = frozenset({"enum", "const", "default", "examples"})
+"""Keywords that hold data, whatever it looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,20 @@ class OutputSchema:
         """True when every object names all its properties, requires them and allows no others: what OpenAI's strict
         mode demands. Others are sent without it and checked here all the same."""
         return _is_closed(self.schema)
+
+    @property
+    def response_format(self) -> dict[str, Json]:
+        """The schema in OpenAI's words, which every wire family translates. Objects that do not say whether they may
+        have more properties are sent as if they may not: what fits the narrower schema fits the caller's too."""
+        sent = narrowed(self.schema)
+        shape: dict[str, Json] = {"name": self.name, "schema": sent, "strict": _is_closed(sent)}
+        return {"type": "json_schema", "json_schema": shape}
+
+    @property
+    def in_words(self) -> str:
+        """What a model is told where its provider cannot hold it to a schema."""
+        written = msgspec.json.encode(self.schema, order="sorted").decode()
+        return f"Answer with JSON only, without a code fence, that fits this JSON schema:\n{written}"
 
 
 def schema_from(wanted: Any) -> OutputSchema:
@@ -96,6 +116,35 @@ def _inlined(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _mentions(definitions: Mapping[str, Any], name: str) -> bool:
     return f'"#/$defs/{name}"' in msgspec.json.encode(definitions).decode()
+
+
+def each_schema(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """The schema with `change` applied to every schema in it, innermost first; values such as enums are left alone."""
+    if isinstance(schema, Sequence) and not isinstance(schema, str):
+        return [each_schema(item, change) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return change({name: _each_below(name, value, change) for name, value in schema.items()})
+
+
+def _each_below(keyword: str, value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    if keyword in _TABLES and isinstance(value, Mapping):
+        return {name: each_schema(inner, change) for name, inner in value.items()}
+    return value if keyword in _VALUES else each_schema(value, change)
+
+
+def narrowed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with every object that lists its properties allowing no others, unless it says that it does."""
+
+    def close(table: dict[str, Any]) -> dict[str, Any]:
+        is_object = table.get("type") == "object" and "properties" in table
+        return {"additionalProperties": False, **table} if is_object else table
+
+    # The parts of an `allOf` are about one object: closed, each would forbid what the others ask for.
+    if '"allOf"' in msgspec.json.encode(schema).decode():
+        return dict(schema)
+    closed: dict[str, Any] = each_schema(schema, close)
+    return closed
 
 
 def _json_in(text: str) -> Any:

@@ -132,6 +132,8 @@ class Request:
     """The caller's own cap for this job, under whatever the lane allows."""
     max_retries: int | None = None
     """None leaves it to the settings."""
+    notes: tuple[str, ...] = ()
+    """What was decided before it came here, in words; stands first among the result's own notes."""
 
     def __post_init__(self) -> None:
         if not self.model.strip():

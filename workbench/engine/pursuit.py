@@ -46,7 +46,7 @@ class Pursuit:
         self._deadline_ns = order.submitted_ns + round(self._budget_s * NS_PER_S)
         self._route = order.targets[0].route
         self._attempt: Attempt | None = None
-        self._notes: list[str] = []
+        self._notes: list[str] = list(order.request.notes)
         self._doing = "before it could be sent"
 
     async def run(self) -> None:
@@ -217,7 +217,7 @@ class Pursuit:
             attempts=self._observation.attempts_sent,
             request_id=stored.request_id,
             tool_calls=stored.tool_calls,
-            notes=(*self._notes, *stored.notes),
+            notes=tuple(dict.fromkeys((*self._notes, *stored.notes))),
             saved_usd=stored.cost_usd,
             saved_s=stored.timing.e2e_s,
         )

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
+from workbench.core.schema import each_schema
 from workbench.core.types import Json, Params
 from workbench.providers.base import ProviderSpec, WireFamily
 from workbench.providers.capabilities import Thinking, Traits, traits_of, wire_family
@@ -27,6 +28,15 @@ _EFFORT_BUDGETS: Final = {
     "max": 63_999,
 }
 """Thinking tokens for an effort, where a model only knows budgets. Capped by the model's own range."""
+
+
+_REFUSED_BOUNDS: Final = frozenset(
+    """
+    minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems maxItems uniqueItems
+    minProperties maxProperties
+    """.split()  # noqa: SIM905 - a block of words reads better than a column of them
+)
+"""What Anthropic's constrained decoding answers with 400. Whoever asked with a schema checks the answer by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +270,17 @@ def _fit_anthropic(fitting: Fitting) -> None:
         fitting.drop("seed", "Anthropic has none")
     if (shape := _json_shape(fitting.extra.pop("response_format", None))) is not None:
         if "schema" in shape:
-            _merge(fitting.body, "output_config", {"format": {"type": "json_schema", "schema": shape["schema"]}})
+            schema = each_schema(shape["schema"], _without_bounds)
+            _merge(fitting.body, "output_config", {"format": {"type": "json_schema", "schema": schema}})
         else:
             fitting.drop("response_format", "Anthropic has JSON only with a schema")
     if fitting.extra.pop("n", None) not in (None, 1):
         fitting.drop("n", "Anthropic answers once")
     fitting.take_extra()
+
+
+def _without_bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name not in _REFUSED_BOUNDS}
 
 
 def _claude_thinking(fitting: Fitting) -> bool:

@@ -33,6 +33,7 @@ from workbench.providers.fitting import Fitted, fit
 from workbench.providers.openai_chat import chat_messages
 from workbench.providers.reading import Watch
 from workbench.providers.transport_errors import translate
+from workbench.providers.verdict import may_be_left_out
 
 T = TypeVar("T")
 
@@ -269,7 +270,7 @@ def litellm_error(exc: BaseException, witness: Witness, clock: Clock, *, reading
             return ConnectionFailed(f"Cannot reach {witness.place.host}: {said}", **witness.details())
         case "Timeout":
             return TimedOut(f"{witness.place.host} took too long.", kind=TimeoutKind.TOTAL, **witness.details())
-        case "UnsupportedParamsError" if refused := _refused_parameter(str(exc)):
+        case "UnsupportedParamsError" if (refused := _refused_parameter(str(exc))) and may_be_left_out(refused):
             details = witness.details(hint=f"Leave out {refused}.")
             return UnsupportedParameter(f"litellm: {said}", parameter=refused, **details)
     body = _body(str(getattr(exc, "message", None) or exc), name, getattr(exc, "code", None))

@@ -102,6 +102,21 @@ _says_bad_key: Final = _says(r"api[- ]key not valid", r"invalid (?:api[- ]key|x-
 _NEVER_LEFT_OUT: Final = _words("model messages input contents system prompt instructions tools stream")
 """Parameters without which the request would be another one."""
 
+_SCHEMA_CARRIERS: Final = re.compile(
+    r"response_?format|response_(?:json_)?schema|response_mime_type|json_schema|text\.format|output_config\.format"
+    r"|output_format",
+    re.IGNORECASE,
+)
+"""Where a schema travels. An answer without it would be another answer; whoever asked must be told."""
+
+
+def may_be_left_out(parameter: str) -> bool:
+    """False for a parameter without which the request would be another one."""
+    if _SCHEMA_CARRIERS.match(parameter):
+        return False
+    return re.split(r"[.\[]", parameter)[0] not in _NEVER_LEFT_OUT
+
+
 _NAME: Final = r"[`'\"]?([A-Za-z_][\w.]*)[`'\"]?"
 _THING: Final = r"(?:parameter|argument|value|field)(?:s|\(s\))?"
 _PARAMETER_SENTENCES: Final = tuple(
@@ -154,7 +169,7 @@ class Case:
         for sentence, fixed in _PARAMETER_SENTENCES:
             if not name and (found := sentence.search(self.complaint.message)):
                 name = fixed or _snake(found[1])
-        return "" if re.split(r"[.\[]", name)[0] in _NEVER_LEFT_OUT else name
+        return name if may_be_left_out(name) else ""
 
     def verdict(self) -> type[ProviderError]:
         words, message, status = self.complaint.words, self.complaint.message, self.status

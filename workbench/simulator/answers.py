@@ -19,6 +19,7 @@ from workbench.simulator.faults import Fault, FaultKind
 from workbench.simulator.models import Reasoning
 from workbench.simulator.pacing import Pace
 from workbench.simulator.prompt import Prompt
+from workbench.simulator.schema_rules import schema_in_words
 from workbench.simulator.schema_values import instance_of, json_text
 from workbench.simulator.tokens import split_tokens
 
@@ -63,6 +64,8 @@ class Answer:
                 return replace(self, text=self.text[: fault.after], finish=Finish.LENGTH)
             case FaultKind.CONTENT_FILTER:
                 return replace(self, text=self.text[: fault.after], finish=Finish.FILTER)
+            case FaultKind.PROSE:
+                return replace(self, text=("I ", "would ", "rather ", "say ", "it ", "in ", "my ", "own ", "words."))
             case FaultKind.SILENT:
                 return replace(self, reasoning=(), text=(), tool_calls=(), tool_tokens=0, finish=Finish.STOP)
             case _:
@@ -104,8 +107,9 @@ def declined(prompt: Prompt, rng: random.Random) -> Answer:
 
 
 def _text(prompt: Prompt, rng: random.Random, scale: float) -> str:
-    if prompt.json_schema is not None:
-        return json_text(instance_of(prompt.json_schema, rng, corpus.subject_of(prompt.question)))
+    schema = prompt.json_schema or schema_in_words(f"{prompt.system}\n{prompt.question}")
+    if schema is not None:
+        return json_text(instance_of(schema, rng, corpus.subject_of(prompt.question)))
     if prompt.json_object:
         return json_text(corpus.as_object(prompt.question, rng))
     target = int(prompt.model.answer_tokens * scale * rng.lognormvariate(0.0, prompt.model.answer_sigma))

@@ -10,6 +10,7 @@ from workbench.simulator.models import ModelProfile
 from workbench.simulator.prompt import TOKENS_PER_MESSAGE, Prompt, Tool, Turn, tokens_in
 from workbench.simulator.prompt_cache import LIFETIME_S, LONG_LIFETIME_S, Mark
 from workbench.simulator.refusal import Reason, Refusal
+from workbench.simulator.schema_rules import check_anthropic
 
 KNOWN = frozenset(
     """
@@ -45,7 +46,8 @@ def read_messages(body: Mapping[str, Any], model: ModelProfile) -> Reading:
     output = body.get("output_config") or {}
     form = body.get("output_format") or (output.get("format") if isinstance(output, Mapping) else None)
     if isinstance(form, Mapping) and form.get("type") == "json_schema":
-        schema = form.get("schema")
+        schema = form.get("schema") or {}
+        check_anthropic(schema)
     prompt = Prompt(
         model=model,
         system=system,

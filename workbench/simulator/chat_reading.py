@@ -8,6 +8,7 @@ from typing import Any
 from workbench.simulator.models import ModelProfile, Reasoning
 from workbench.simulator.prompt import Prompt, Tool, Turn
 from workbench.simulator.refusal import Reason, Refusal
+from workbench.simulator.schema_rules import check_openai
 
 KNOWN = frozenset(
     """
@@ -159,8 +160,13 @@ def messages_of(body: Mapping[str, Any]) -> tuple[str, tuple[Turn, ...]]:
     return "\n\n".join(system), tuple(turns)
 
 
-def schema_of(response_format: object) -> tuple[Mapping[str, Any] | None, bool]:
-    """`response_format` (Chat) or `text.format` (Responses): the schema, and whether any object will do."""
+def schema_of(
+    response_format: object, *, strict: bool, parameter: str = "response_format"
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """`response_format` (Chat) or `text.format` (Responses): the schema, and whether any object will do.
+
+    `strict` is OpenAI itself, which looks at the schema before it takes it.
+    """
     if not isinstance(response_format, Mapping):
         return None, False
     kind = response_format.get("type")
@@ -174,6 +180,8 @@ def schema_of(response_format: object) -> tuple[Mapping[str, Any] | None, bool]:
     schema = inner.get("schema")
     if not isinstance(schema, Mapping):
         raise Refusal(Reason.MISSING_PARAMETER, "", parameter="response_format.json_schema.schema")
+    if strict:
+        check_openai(str(inner["name"]), schema, parameter, strict=bool(inner.get("strict")))
     return schema, False
 
 
@@ -231,7 +239,7 @@ def read_chat(body: Mapping[str, Any], model: ModelProfile, *, strict: bool) -> 
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
             parameter="stream_options",
         )
-    schema, any_object = schema_of(body.get("response_format"))
+    schema, any_object = schema_of(body.get("response_format"), strict=strict)
     tools = tools_of(body.get("tools"))
     return Prompt(
         model=model,

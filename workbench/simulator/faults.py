@@ -100,6 +100,8 @@ class FaultKind(StrEnum):
     """Ends at `after` tokens as if the limit had been reached."""
     REFUSAL = "refusal"
     CONTENT_FILTER = "content-filter"
+    PROSE = "prose"
+    """Plain words, whatever schema was asked for."""
     SILENT = "silent"
     """A complete answer of no tokens."""
 

@@ -66,7 +66,8 @@ def read_response(body: Mapping[str, Any], model: ModelProfile, earlier: tuple[T
         )
     system, turns = _input(body)
     text = body.get("text")
-    schema, any_object = schema_of(text.get("format") if isinstance(text, Mapping) else None)
+    form = text.get("format") if isinstance(text, Mapping) else None
+    schema, any_object = schema_of(form, strict=True, parameter="text.format.schema")
     prompt = Prompt(
         model=model,
         system="\n\n".join(filter(None, (str(body.get("instructions") or ""), system))),
