@@ -99,8 +99,9 @@ class H2Peer:
     number: int
     opened: list[int] = field(default_factory=list)
     bodies: dict[int, bytes] = field(default_factory=dict)
-    finished: dict[int, asyncio.Event] = field(default_factory=dict)
     resets: list[int] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """The client has closed the connection."""
 
     async def flush(self) -> None:
         self.writer.write(self.h2.data_to_send())
@@ -180,6 +181,7 @@ class H2Server:
                                 continue
                             scripts.create_task(self._run(peer, stream_id))
                 await peer.flush()
+            peer.gone.set()
             raise asyncio.CancelledError
 
     async def _run(self, peer: H2Peer, stream_id: int) -> None:

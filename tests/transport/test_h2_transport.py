@@ -329,3 +329,26 @@ async def test_closing_the_pool_fails_what_is_under_way(serve: Serve):
         await asker.connections.aclose()
         with pytest.raises(ConnectionFailed):
             await task
+
+
+async def test_what_is_not_used_for_the_keep_alive_time_is_closed(certificate: Certificate, spec: MakeSpec):
+    server = H2Server()
+    connections = Connections({"SSL_CERT_FILE": str(certificate.ca_file)}, keepalive_s=0.02)
+    async with server.run(certificate) as url:
+        await Asker(connections, spec(url, Transport.HTTP2)).ask()
+        # The client's end of the connection, seen from the server's.
+        await server.peers[0].gone.wait()
+        await connections.aclose()
+
+
+async def test_http2_counts_what_it_hands_on_to_http1(connections: Connections, spec: MakeSpec):
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_request(reader):
+            writer.write(plain_answer())
+
+    async with raw_server(plain) as port:
+        asker = Asker(connections, spec(f"http://127.0.0.1:{port}/v1", Transport.HTTP2))
+        await asker.ask_many(3)
+
+    [pool] = connections.statistics()
+    assert (pool.requests, pool.connections_opened) == (3, 3)

@@ -12,7 +12,7 @@ from scripted_servers import LAST_CHUNK, STREAM_HEAD, chunk, raw_server, read_re
 
 from workbench.core.clock import SystemClock
 from workbench.core.errors import MalformedResponse, TimedOut, TimeoutKind
-from workbench.providers import reading
+from workbench.providers import reading, sse
 from workbench.providers.base import Deadlines, ProviderSpec, Transport
 from workbench.providers.exchange import exchange_of
 from workbench.providers.http import Connections
@@ -61,6 +61,15 @@ async def test_each_read_that_brought_something_is_one_turn_with_the_stamp_of_it
         (4, []),
         (5, [SSEEvent(b"4")]),
     ]
+
+
+async def test_an_event_without_end_names_its_sender(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sse.SSEDecoder.__init__, "__kwdefaults__", {"max_event_bytes": 100})
+
+    with pytest.raises(MalformedResponse, match="more than 100 bytes") as caught:
+        await anext(reader(Script(b"data: " + b"x" * 200)))
+
+    assert caught.value.provider == "Acme"
 
 
 @pytest.mark.parametrize(

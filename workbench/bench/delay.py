@@ -46,6 +46,10 @@ class _End(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
     def _pass_on(self, data: bytes) -> None:
         if self.other is None:
             self._pending.append(data)
@@ -68,10 +72,11 @@ class _Relay:
         self._target = port
         self._round_trip_s = round_trip_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: list[_End] = []
 
     def accept(self) -> _End:
         loop = asyncio.get_running_loop()
-        near = _End(self._round_trip_s / 2)
+        near = self._end()
         near.hold_until(loop.time() + 1.5 * self._round_trip_s)
         task = loop.create_task(self._connect(near))
         self._tasks.add(task)
@@ -79,10 +84,19 @@ class _Relay:
         return near
 
     async def _connect(self, near: _End) -> None:
-        _, far = await asyncio.get_running_loop().create_connection(
-            lambda: _End(self._round_trip_s / 2), "127.0.0.1", self._target
-        )
+        _, far = await asyncio.get_running_loop().create_connection(self._end, "127.0.0.1", self._target)
         near.connect(far)
+
+    def _end(self) -> _End:
+        end = _End(self._round_trip_s / 2)
+        self._ends.append(end)
+        return end
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in self._ends:
+            end.abort()
+        await asyncio.sleep(0)  # what was aborted is told so in the loop's next turn
 
 
 @contextlib.contextmanager
@@ -99,11 +113,15 @@ def delayed(port: int, round_trip_s: float) -> Iterator[int]:
     async def start() -> asyncio.Server:
         return await loop.create_server(relay.accept, "127.0.0.1", 0, backlog=1024)
 
+    async def stop() -> None:
+        server.close()
+        await relay.aclose()
+
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()

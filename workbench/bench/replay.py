@@ -281,17 +281,13 @@ class Replay:
 @contextlib.contextmanager
 def replay_process() -> Iterator[Replay]:
     """The server in a child process for the length of a block."""
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "workbench.bench.replay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
+    ) as child:
         assert child.stdout is not None
         said = json.loads(child.stdout.readline())
+        # Leaving closes its input, at which it ends.
         yield Replay(f"http://127.0.0.1:{said['http']}", f"https://localhost:{said['https']}", said["ca_file"])
-    finally:
-        assert child.stdin is not None
-        child.stdin.close()
-        child.wait(10)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
             keepalive_s=keepalive_s,
             clock=clock,
         )
+        self._plain.traffic = self.traffic
         self._speaks_http2 = origin.scheme == "https"
         """Without TLS there is no handshake to agree on HTTP/2 in."""
 
@@ -75,7 +76,6 @@ class Http2Transport(httpx.AsyncBaseTransport):
         await self._plain.aclose()
 
     async def _over_http2(self, request: httpx.Request) -> httpx.Response:
-        self.traffic.requests += 1
         fields = _fields(request)
         body = _body(request)
         timeouts: Mapping[str, float | None] = request.extensions.get("timeout", {})
@@ -88,6 +88,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
                     raise ConnectionFailed(exc.message) from exc
                 self.traffic.resent += 1
                 continue
+            self.traffic.requests += 1
             exchange = Exchange(stream, sent_ns, stream.arrived_ns, fresh, "HTTP/2")
             return httpx.Response(
                 answer.status,

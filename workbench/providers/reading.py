@@ -157,11 +157,12 @@ class EventReader:
         while not self._ended:
             chunk = await self._read()
             comments = decoder.comments
-            if chunk:
-                events = decoder.feed(chunk)
-            else:
-                self._ended = True
-                events = decoder.close()
+            self._ended = not chunk
+            try:
+                events = decoder.feed(chunk) if chunk else decoder.close()
+            except MalformedResponse as exc:
+                translate(exc, self._place)  # fills in who sent it
+                raise
             if events or decoder.comments != comments:
                 return source.arrived_ns, events
         raise StopAsyncIteration
