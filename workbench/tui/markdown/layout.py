@@ -112,10 +112,11 @@ def estimated_height(block: Block, width: int, *, is_first: bool) -> int:
     width = max(NARROWEST, width - 2 * len(block.containers))
     gap = int(not is_first and needs_gap(block))
     match block.kind:
-        case Kind.PARAGRAPH | Kind.HEADING | Kind.HTML | Kind.DEFINITION | Kind.MATHS:
+        case Kind.PARAGRAPH | Kind.HEADING:
             body = sum(line.end - line.start + 1 for line in block.lines) // width + 1 + (block.level == 1)
-        case Kind.CODE | Kind.RAW:
-            body = sum((line.end - line.start) // width + 1 for line in block.lines) + (not block.is_part)
+        case Kind.CODE | Kind.RAW | Kind.HTML | Kind.DEFINITION | Kind.MATHS:
+            header = block.kind is Kind.CODE and not block.is_part
+            body = header + sum((line.end - line.start) // width + 1 for line in block.lines)
         case _:
             body = max(1, len(block.lines))
     return gap + body

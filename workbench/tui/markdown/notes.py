@@ -39,7 +39,7 @@ class Notes:
         rows = rows.copy()
         for offset, text in mine:
             place = len(rows)
-            while place > 0 and rows[place - 1].start >= max(1, offset):
+            while place > 0 and rows[place - 1].start >= offset:
                 place -= 1
             rows.insert(place, self._row(offset, text))
         return rows

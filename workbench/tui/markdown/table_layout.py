@@ -38,6 +38,8 @@ class Table:
     aligns: tuple[Align | None, ...]
     starts: list[int]
     """Source position of each row."""
+    rule_at: int
+    """Source position of the delimiter row."""
 
 
 def read_table(block: Block, text: str, parse: CellParser) -> Table:
@@ -50,11 +52,10 @@ def read_table(block: Block, text: str, parse: CellParser) -> Table:
         return found + [[] for _ in range(len(aligns) - len(found))]
 
     if block.is_part:
-        return Table([], [read(line, "") for line in lines], aligns, [line.start for line in lines])
+        return Table([], [read(line, "") for line in lines], aligns, [line.start for line in lines], block.start)
     body = lines[2:]
-    return Table(
-        read(lines[0], "table-header"), [read(line, "") for line in body], aligns, [line.start for line in body]
-    )
+    rows = [read(line, "") for line in body]
+    return Table(read(lines[0], "table-header"), rows, aligns, [line.start for line in body], lines[1].start)
 
 
 def column_widths(table: Table, width: int) -> tuple[int, ...]:
@@ -133,7 +134,7 @@ def table_rows(table: Table, widths: tuple[int, ...], width: int, start: int, gl
     was_tall = False
     if table.header:
         rows += _columns(table.header, widths, table.aligns, start, glyphs)
-        rows.append(_rule(widths, start, glyphs))
+        rows.append(_rule(widths, table.rule_at, glyphs))
     for index, (row, at) in enumerate(zip(table.rows, table.starts, strict=True)):
         lines = _columns(row, widths, table.aligns, at, glyphs)
         # Between rows of one line a rule would be noise, around taller ones it shows where they end.
