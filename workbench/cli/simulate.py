@@ -52,8 +52,8 @@ def command(
     import asyncio
 
     from workbench.simulator.profiles import PROFILES as SERVER_PROFILES
-    from workbench.simulator.serving import serve
     from workbench.simulator.server import ServerOptions
+    from workbench.simulator.serving import serve
 
     options = ServerOptions(
         SERVER_PROFILES[profile], seed=seed, time_scale=time_scale, coalesce_s=coalesce_ms / 1000, tls=tls
