@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench.cli.checks import Level, directories, terminal
+from workbench.cli.checks import Check, Level, directories, local_servers, terminal
 from workbench.cli.entry import run
 from workbench.core.paths import Paths
+from workbench.providers.discovery import Candidate, ServerKind
+from workbench.providers.http import Connections
 from workbench.simulator.server import SimulatorThread
 
 
@@ -59,6 +61,32 @@ def test_providers_with_a_key_are_reached_and_the_others_left_alone(
     assert "connection refused" in found["providers", "together"]["detail"]
     assert ("providers", "anthropic") not in found
     assert simulator.call(lambda simulation: simulation.journal.entries()) == []
+
+
+def test_a_server_without_a_key_is_reached_where_somebody_said_it_is(
+    simulator: SimulatorThread, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_BASE_URL", simulator.base_urls["local"])
+
+    assert run(["doctor", "--json"]) == 0
+
+    found = checks(capsys.readouterr().out)
+    assert found["providers", "local"]["detail"].endswith("; needs no key")
+    assert found["providers", "keys"]["level"] == Level.NOTE
+
+
+async def test_local_servers_are_listed_with_what_would_make_them_usable(simulator: SimulatorThread) -> None:
+    root = simulator.base_urls["local"].removesuffix("/v1")
+    connections = Connections({})
+
+    found = [check async for check in local_servers(connections, "", [Candidate(root, ServerKind.UNKNOWN)])]
+    none = [check async for check in local_servers(connections, "", [])]
+    await connections.aclose()
+
+    assert [(check.level, check.subject) for check in found] == [(Level.OK, "local servers")]
+    assert found[0].detail.startswith(f"{root}/v1: ")
+    assert found[0].hint == f"LOCAL_BASE_URL={root}/v1 makes them local/MODEL."
+    assert none == [Check("local servers", Level.NOTE, "none", "nothing answers on the usual ports")]
 
 
 def test_a_broken_settings_file_is_one_finding_among_others(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,8 @@ from workbench.core.errors import ConfigError, WorkbenchError
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
 from workbench.providers.base import Transport
+from workbench.providers.catalog import BUILT_IN
+from workbench.providers.discovery import CANDIDATES, Candidate, discover
 from workbench.providers.http import Connections
 from workbench.providers.transport_errors import Place, translated
 
@@ -95,15 +97,11 @@ def directories(paths: Paths) -> Iterator[Check]:
             yield Check("directories", Level.OK, name, f"{path}, made when it is needed")
 
 
-async def providers(found: list[Account], environ: Mapping[str, str]) -> AsyncIterator[Check]:
-    """Connect to every provider that has a key, all at once; nothing is sent that would be counted or billed."""
-    asked = [account for account in found if account.keyring.keys and account.row.base_url]
-    connections = Connections(environ)
-    try:
-        for check in await asyncio.gather(*(_reach(account, connections) for account in asked)):
-            yield check
-    finally:
-        await connections.aclose()
+async def providers(found: list[Account], connections: Connections) -> AsyncIterator[Check]:
+    """Connect to every provider that is set up, all at once; nothing is sent that would be counted or billed."""
+    asked = [account for account in found if account.row.base_url and _is_set_up(account)]
+    for check in await asyncio.gather(*(_reach(account, connections) for account in asked)):
+        yield check
     for account in found:
         if account.keyring.keys and not account.row.base_url:
             yield Check("providers", Level.OK, account.row.name, f"{_keys(account)}; litellm knows the address")
@@ -117,6 +115,38 @@ async def providers(found: list[Account], environ: Mapping[str, str]) -> AsyncIt
             "none found",
             "`llm-workbench keys` names the variables; `llm-workbench --demo` needs none.",
         )
+
+
+def _is_set_up(account: Account) -> bool:
+    """It has a key, or it needs none and somebody has said where it is."""
+    row = account.row
+    return bool(account.keyring.keys) or (
+        not row.needs_key and all(row.base_url != known.base_url for known in BUILT_IN)
+    )
+
+
+async def local_servers(
+    connections: Connections, in_use: str, candidates: Iterable[Candidate] = CANDIDATES
+) -> AsyncIterator[Check]:
+    """What listens on the usual ports; `in_use` is where `local/…` goes now."""
+    servers = await discover(connections, candidates)
+    for server in servers:
+        if server.problem:
+            yield Check("local servers", Level.WARNING, server.kind, f"{server.base_url}: {server.problem}")
+            continue
+        names = ", ".join(model.name for model in server.models[:3])
+        more = f" and {len(server.models) - 3} more" if len(server.models) > 3 else ""
+        # 127.0.0.1 and localhost are the same place.
+        is_used = server.base_url == in_use.replace("//localhost:", "//127.0.0.1:")
+        yield Check(
+            "local servers",
+            Level.OK,
+            server.kind,
+            f"{server.base_url}: {names}{more}",
+            "" if is_used else f"LOCAL_BASE_URL={server.base_url} makes them local/MODEL.",
+        )
+    if not servers:
+        yield Check("local servers", Level.NOTE, "none", "nothing answers on the usual ports")
 
 
 async def _reach(account: Account, connections: Connections) -> Check:
@@ -139,6 +169,8 @@ async def _reach(account: Account, connections: Connections) -> Check:
 
 def _keys(account: Account) -> str:
     count = len(account.keyring.keys)
+    if count == 0:
+        return "needs no key"
     return "1 key" if count == 1 else f"{count} keys"
 
 

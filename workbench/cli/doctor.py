@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import asdict
 from itertools import groupby
 
@@ -19,6 +20,7 @@ from workbench.cli.table import columns
 from workbench.core.errors import ConfigError
 from workbench.core.redact import redact
 from workbench.core.settings import Settings, settings_file
+from workbench.providers.http import Connections
 
 
 @click.command("doctor")
@@ -63,4 +65,7 @@ def _examine(invoked: Invocation, *, offline: bool) -> Iterator[Check]:
 
 
 async def _online(found: list[Account], environ: Mapping[str, str]) -> list[Check]:
-    return [check async for check in checks.providers(found, environ)]
+    in_use = next((account.row.base_url for account in found if account.row.name == "local"), "")
+    async with aclosing(Connections(environ)) as connections:
+        checked = [check async for check in checks.providers(found, connections)]
+        return checked + [check async for check in checks.local_servers(connections, in_use)]
