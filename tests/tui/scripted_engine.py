@@ -185,6 +185,7 @@ class ScriptedEngine:
 @dataclass(frozen=True)
 class ScriptedStatistics:
     traffic: Traffic
+    stamp_error_s: Percentiles = Percentiles()
 
 
 def traffic(**changes: Any) -> Traffic:

@@ -7,7 +7,7 @@ Keys themselves never get here, only where they were found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workbench.core.errors import WorkbenchError
 from workbench.core.paths import Paths
@@ -17,6 +17,7 @@ from workbench.engine.keyring import Keyring, read_system_keyring
 from workbench.engine.router import Router
 from workbench.providers.base import ProviderSpec
 from workbench.providers.catalog import known_models
+from workbench.providers.listing import ListedModel
 from workbench.session import figures
 
 _SMALL = ("mini", "haiku", "flash", "small", "8b")
@@ -90,10 +91,25 @@ class ModelDirectory:
         return directory
 
     def add(self, models: Iterable[str]) -> None:
-        """Take in models that a server says it has."""
         for model in models:
             if model not in self._entries:
                 self._entries[model] = self._describe(model)
+
+    def learn(self, listed: Iterable[ListedModel], *, nothing_else: bool = False) -> None:
+        """Take in what servers say they have; with `nothing_else` that is all there is, as in a demo."""
+        entries: dict[str, ModelEntry] = {}
+        for model in listed:
+            if "embedding" in model.name:
+                continue
+            entry = self._entries.get(model.name) or self._describe(model.name)
+            # What a server says of itself is newer than any table.
+            entries[model.name] = replace(
+                entry,
+                context_tokens=model.context or entry.context_tokens,
+                input_usd=entry.input_usd if model.input_usd is None else model.input_usd,
+                output_usd=entry.output_usd if model.output_usd is None else model.output_usd,
+            )
+        self._entries = entries if nothing_else else {**self._entries, **entries}
 
     def __iter__(self) -> Iterator[ModelEntry]:
         return iter(self._entries.values())

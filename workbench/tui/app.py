@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -32,11 +33,11 @@ from workbench.tui.engine_room import EngineRoom
 from workbench.tui.frame import FrameClock
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
-from workbench.tui.loop_lag import LoopLag
 from workbench.tui.screens.compare import CompareScreen
 
 if TYPE_CHECKING:
     from workbench.core.types import Params
+    from workbench.tui.screens.model_picker import ModelPicker
     from workbench.tui.widgets.prompt_editor import PromptEditor
 
 
@@ -83,8 +84,9 @@ class WorkbenchApp(App[object]):
         # A demo leaves nothing behind, not even a draft.
         memory = Memory(None if demo else paths.state)
         engine = EngineRoom(settings, self._environ, demo=demo, opener=opener)
-        engine.on_ready = lambda: self._later(self._learn())
+        engine.on_ready = lambda: self._later(self._learn)
         engine.on_trouble = self._tell_trouble
+        engine.on_notice = self._tell_notice
         clock = clock or SystemClock()
         self.desk = Desk(
             paths=paths,
@@ -94,7 +96,6 @@ class WorkbenchApp(App[object]):
             comparison=Comparison(engine.host.engine, clock),
             engine=engine,
             frames=FrameClock(self, hz=settings.ui.frame_rate),
-            lag=LoopLag(),
             glyphs=Glyphs(settings.ui.ascii),
         )
         self._session: asyncio.Task[None] | None = None
@@ -125,12 +126,10 @@ class WorkbenchApp(App[object]):
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""
         self._session = asyncio.create_task(self.desk.engine.serve(self.desk.comparison), name="session")
-        self.desk.lag.start()
         for title, complaint in self._complaints:
             self.notify(complaint, title=title, severity="warning", markup=False, timeout=10)
 
     async def on_unmount(self) -> None:
-        self.desk.lag.stop()
         self.desk.autosave.close()
         self.desk.engine.host.close()
         if self._session is not None:
@@ -161,11 +160,14 @@ class WorkbenchApp(App[object]):
     def _warm(self) -> None:
         """Warming is a courtesy: what it could not do the first request will do, or explain."""
         models = [target.model for target in self.desk.comparison.line_up]
-        self.run_worker(self.desk.engine.warm(models), group=WARMING, exclusive=True, exit_on_error=False)
+        self._later(partial(self.desk.engine.warm, models), group=WARMING)
 
     def _tell_trouble(self, error: WorkbenchError) -> None:
         title = f"Engine not started: {error.title}"
         self.notify(str(error), title=title, severity="error", markup=False, timeout=15)
+
+    def _tell_notice(self, text: str, hint: str) -> None:
+        self.notify(f"{text} {hint}".strip(), title="Note", severity="warning", markup=False, timeout=10)
 
     def start_demo(self, draft: Draft | None = None) -> None:
         """Ask simulated models from now on; with a draft, ask them that at once."""
@@ -196,13 +198,14 @@ class WorkbenchApp(App[object]):
 
     def _set_line_up(self, line_up: LineUp) -> None:
         self.desk.comparison.set_line_up(line_up)
-        self._later(self.compare.show_line_up())
+        self._later(self.compare.show_line_up)
         self._warm()
 
     def use_what_was_found(self) -> None:
         """A line-up of one model for every provider that can be asked."""
         directory = self.desk.engine.directory
         models = directory.first_choices() if directory is not None else ()
+        models += tuple(server.models[0] for server in self.desk.engine.servers if server.models)
         if models:
             self.change_line_up(LineUp.of(*models))
             self.compare.action_focus_prompt()
@@ -213,7 +216,8 @@ class WorkbenchApp(App[object]):
         """What can be asked, as phrases."""
         directory = self.desk.engine.directory
         states = directory.providers if directory is not None else ()
-        return [f"{state.title} ({', '.join(state.sources)})" for state in states if state.sources]
+        keys = [f"{state.title} ({', '.join(state.sources)})" for state in states if state.sources]
+        return keys + [server.phrase for server in self.desk.engine.servers]
 
     def choose_models(self) -> None:
         directory = self.desk.engine.directory
@@ -228,6 +232,12 @@ class WorkbenchApp(App[object]):
 
         picker = ModelPicker(directory, self.desk.memory, self.desk.comparison.line_up, self.desk.glyphs)
         self.push_screen(picker, chosen)
+        self._later(partial(self._complete_lists, picker))
+
+    async def _complete_lists(self, picker: ModelPicker) -> None:
+        """While somebody chooses, ask the providers what else they have."""
+        if await self.desk.engine.fetch_lists() and picker.is_attached:
+            picker.refresh_models()
 
     def edit_target(self, target: Target) -> None:
         from workbench.tui.screens.params_dialog import ParamsDialog
@@ -247,7 +257,7 @@ class WorkbenchApp(App[object]):
 
         def pasted(answer: tuple[str, str] | None) -> None:
             if answer is not None:
-                self._later(self._keep_key(*answer))
+                self._later(partial(self._keep_key, *answer))
 
         self.push_screen(KeyEntry(directory.providers, directory.entry(model).provider if model else ""), pasted)
 
@@ -273,7 +283,7 @@ class WorkbenchApp(App[object]):
 
     def copy_text(self, text: str, what: str) -> None:
         if text:
-            self._later(self._copy(text, what))
+            self._later(partial(self._copy, text, what))
         else:
             self.compare.status.flash("Nothing to copy yet.")
 
@@ -307,7 +317,7 @@ class WorkbenchApp(App[object]):
 
         def chosen(path: str | None) -> None:
             if path:
-                self._later(self._read_file(Path(path).expanduser()))
+                self._later(partial(self._read_file, Path(path).expanduser()))
 
         hint = "a text or Markdown file · enter opens it · esc leaves it"
         self.push_screen(NameDialog("Open a file as the prompt", hint=hint), chosen)
@@ -394,9 +404,9 @@ class WorkbenchApp(App[object]):
 
         self.push_screen(QuitBar(running), answered)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Callable[[], Awaitable[None]], *, group: str = "default") -> None:
         """Run something on the side; what goes wrong in it is told, and ends nothing else."""
-        self.run_worker(work, exit_on_error=False)
+        self.run_worker(work, group=group, exclusive=group == WARMING, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.state is WorkerState.ERROR and event.worker.error is not None and event.worker.group != WARMING:

@@ -12,7 +12,6 @@ from workbench.tui.autosave import Autosave
 from workbench.tui.engine_room import EngineRoom
 from workbench.tui.frame import FrameClock
 from workbench.tui.glyphs import Glyphs
-from workbench.tui.loop_lag import LoopLag
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +23,4 @@ class Desk:
     comparison: Comparison
     engine: EngineRoom
     frames: FrameClock
-    lag: LoopLag
     glyphs: Glyphs

@@ -9,7 +9,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from workbench.core.errors import KeyRejected, WorkbenchError
 from workbench.core.events import Failed
@@ -18,10 +18,11 @@ from workbench.core.settings import Settings
 from workbench.core.types import CacheMode, Message, Params, Request
 from workbench.session import figures
 from workbench.session.comparison import Comparison
-from workbench.tui.host import EngineHost, OpenEngine, Opener
+from workbench.tui.host import EngineHost, OpenEngine, Opener, Snapshot
 
 if TYPE_CHECKING:
-    from workbench.engine.records import Traffic
+    from workbench.engine.notices import Notice
+    from workbench.session.local_servers import FoundServer
     from workbench.session.model_directory import ModelDirectory
 
 
@@ -42,8 +43,13 @@ class EngineRoom:
         """The engine is open; `learn` may be called."""
         self.on_trouble: Callable[[WorkbenchError], None] | None = None
         """The engine could not be opened."""
+        self.on_notice: Callable[[str, str], None] | None = None
+        """Something that a person should be told once: what is the matter, and what to do about it."""
+        self.servers: tuple[FoundServer, ...] = ()
+        """Model servers on this machine."""
         self._environ = environ
         self._open_engine: OpenEngine | None = None
+        self._lists_fetched = False
 
     @property
     def is_demo(self) -> bool:
@@ -54,17 +60,38 @@ class EngineRoom:
         async with comparison:
             await self.host.run()
 
-    def statistics(self) -> Traffic | None:
-        """A snapshot of the engine's traffic; None while it is being opened."""
-        return self._open_engine.engine.statistics().traffic if self._open_engine is not None else None
+    def statistics(self) -> Snapshot | None:
+        """The engine's figures at this moment; None while it is being opened."""
+        return self._open_engine.engine.statistics() if self._open_engine is not None else None
 
     async def learn(self) -> None:
-        """Read the directory of models, in a thread."""
+        """Read the directory of models, in a thread; in a demo, ask the simulator what it has."""
         from workbench.session.model_directory import ModelDirectory
 
         opened = self._open_engine
-        if opened is not None:
-            self.directory = await asyncio.to_thread(ModelDirectory.load, opened.settings, opened.environ)
+        if opened is None:
+            return
+        directory = await asyncio.to_thread(ModelDirectory.load, opened.settings, opened.environ)
+        directory.add(model for server in self.servers for model in server.models)
+        self._lists_fetched = False
+        if opened.demo:
+            await self._fetch_lists(directory, opened, nothing_else=True)
+        self.directory = directory
+
+    async def fetch_lists(self) -> bool:
+        """Ask every provider with a key what it serves, once; True if that was done now."""
+        if self.directory is None or self._open_engine is None or self._lists_fetched:
+            return False
+        await self._fetch_lists(self.directory, self._open_engine)
+        return True
+
+    async def _fetch_lists(self, directory: ModelDirectory, opened: OpenEngine, *, nothing_else: bool = False) -> None:
+        from workbench.session.model_lists import fetch_model_lists
+
+        self._lists_fetched = True
+        listed = await fetch_model_lists(opened.settings, opened.environ)
+        if listed:
+            directory.learn(listed, nothing_else=nothing_else)
 
     async def warm(self, models: Iterable[str]) -> None:
         """Import what these models need and open connections ahead, while nobody waits for it."""
@@ -124,15 +151,29 @@ class EngineRoom:
         """The production path; the demo differs in nothing but settings and environment."""
         async with AsyncExitStack() as stack:
             settings, environ = self.settings, self._environ
+            # In a thread: importing takes longer than a frame.
+            engine_module = await asyncio.to_thread(importlib.import_module, "workbench.engine.engine")
             if demo:
                 from workbench.demo import demo as demo_world
 
                 world = await stack.enter_async_context(demo_world(settings))
                 settings, environ = world.settings, world.environ
-            # In a thread: importing takes longer than a frame.
-            engine_module = await asyncio.to_thread(importlib.import_module, "workbench.engine.engine")
-            engine = await stack.enter_async_context(engine_module.Engine(settings, environ=environ))
-            yield OpenEngine(engine, settings, environ, demo)
+                self.servers = ()
+            else:
+                settings = await self._with_local_servers(settings)
+            engine = engine_module.Engine(settings, environ=environ, on_notice=self._notice)
+            yield OpenEngine(await stack.enter_async_context(engine), settings, environ, demo)
+
+    async def _with_local_servers(self, settings: Settings) -> Settings:
+        """Settings with a row for every model server that runs on this machine."""
+        servers = await asyncio.to_thread(importlib.import_module, "workbench.session.local_servers")
+        found = await servers.find_local_servers(self._environ)
+        placed, self.servers = servers.place_servers(found, settings, self._environ)
+        return cast("Settings", placed)
+
+    def _notice(self, notice: Notice) -> None:
+        if self.on_notice is not None:
+            self.on_notice(notice.text, notice.hint)
 
     def _opened(self, opened: OpenEngine | WorkbenchError) -> None:
         if isinstance(opened, WorkbenchError):

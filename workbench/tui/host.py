@@ -17,22 +17,29 @@ from workbench.core.settings import Settings
 from workbench.session.comparison import Streams, Unexpected
 
 if TYPE_CHECKING:
+    from workbench.core.stats import Percentiles
     from workbench.engine.records import Traffic
 
 
 class HostedEngine(Streams, Protocol):
     """What the app needs of an engine beyond its streams."""
 
-    def statistics(self) -> HasTraffic:
+    def statistics(self) -> Snapshot:
         """A frozen snapshot; cheap enough for 4 Hz."""
 
     async def warm(self, models: Sequence[str]) -> None:
         """Import what these models need, off the loop, and open connections ahead."""
 
 
-class HasTraffic(Protocol):
+class Snapshot(Protocol):
+    """The parts of an engine's statistics that a screen shows."""
+
     @property
     def traffic(self) -> Traffic: ...
+
+    @property
+    def stamp_error_s(self) -> Percentiles:
+        """How long the loop went without looking at its sockets."""
 
 
 @dataclass(frozen=True, slots=True)

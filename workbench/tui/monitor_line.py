@@ -14,6 +14,7 @@ from workbench.tui.glyphs import Glyphs
 if TYPE_CHECKING:
     from workbench.core.stats import Percentiles
     from workbench.engine.records import Traffic
+    from workbench.tui.host import Snapshot
 
 SPARK_SAMPLES = 16
 LAG_WORTH_SAYING_MS = 5.0
@@ -27,12 +28,11 @@ class MonitorLine:
         self._glyphs = glyphs
         self._rates: deque[float] = deque(maxlen=SPARK_SAMPLES)
 
-    def figures(
-        self, traffic: Traffic | None, frames: FrameStats, lag_ms: float | None, *, width: int
-    ) -> tuple[Content, Content]:
+    def figures(self, snapshot: Snapshot | None, frames: FrameStats, *, width: int) -> tuple[Content, Content]:
         """Left and right part of the line; says less when there is less room."""
-        if traffic is None:
+        if snapshot is None:
             return Content.styled("starting the engine", "dim"), Content()
+        traffic = snapshot.traffic
         busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
         if busy or any(self._rates):
             self._rates.append(traffic.tokens_per_s)
@@ -44,7 +44,7 @@ class MonitorLine:
             _fact("429", str(traffic.refusals), "$text-warning" if traffic.refusals_window else ""),
         ]
         gap = Content.styled(f" {self._glyphs.dot} ", "dim")
-        right = self._health(frames, lag_ms) if width >= 50 else Content()
+        right = self._health(frames, snapshot.stamp_error_s) if width >= 50 else Content()
         while len(parts) > 1 and gap.join(parts).cell_length + right.cell_length + 4 > width:
             parts.pop()
         return gap.join(parts), right
@@ -56,10 +56,12 @@ class MonitorLine:
         spark = figures.sparkline(tuple(self._rates), ascii_only=self._glyphs.ascii_only)
         return Content.assemble(rate, " ", (spark, "$text-primary"))
 
-    def _health(self, frames: FrameStats, lag_ms: float | None) -> Content:
+    def _health(self, frames: FrameStats, lag_s: Percentiles) -> Content:
         """Whether this machine keeps up; its gauge is the theme's."""
-        if lag_ms is None:
+        worst_s = lag_s.p95 if lag_s.p95 is not None else lag_s.max
+        if worst_s is None:
             return Content()
+        lag_ms = worst_s * 1e3
         step = next((n for n, limit in enumerate((2.0, LAG_WORTH_SAYING_MS, 10.0, 25.0), 1) if lag_ms < limit), 5)
         said = Content.assemble("lag ", (f"{lag_ms:.0f} ms", f"$gauge-{step}"))
         return Content.assemble(said, f"  {frames.hz:.0f} fps") if frames.hz else said

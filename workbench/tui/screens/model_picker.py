@@ -104,6 +104,11 @@ class ModelPicker(ModalScreen[LineUp]):
 
     # Drawing
 
+    def refresh_models(self) -> None:
+        """The directory knows more than before."""
+        self.query_one("#picker-models").border_title = f"Models {self._glyphs.dot} {len(self._directory)}"
+        self._draw_models()
+
     def _draw_models(self) -> None:
         """The list for what is being searched; the highlight stays on its model where it still is there."""
         models = self.query_one(ModelList)
