@@ -308,3 +308,14 @@ SCHEMAS = [
 @pytest.mark.parametrize("seed", range(5))
 def test_a_value_satisfies_its_schema(schema: dict[str, object], seed: int) -> None:
     jsonschema.validate(instance_of(schema, random.Random(seed), "tulips"), schema)
+
+
+@pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
+@pytest.mark.parametrize("style", STYLES)
+def test_every_topic_reads_well_in_every_voice(topic: object, style: Style) -> None:
+    answer = said(f"Explain {topic.match[0]} to me", style, tokens=600)  # type: ignore[attr-defined]  # a Topic
+
+    prose = re.sub(r"```.*?```|\$\$.*?\$\$|\$.*?\$", "…", answer, flags=re.DOTALL)
+    assert not re.search(r"\b(tCP|uDP|hTTP)\b", prose)
+    assert not re.search(r"[{}]|\n\n\n", prose)
+    assert answer.count("```") % 2 == 0

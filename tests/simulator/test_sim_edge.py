@@ -64,6 +64,16 @@ async def test_it_speaks_both_versions_with_and_without_tls(tls: bool, version: 
         assert simulator.tally().connections == 1
 
 
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("fault", ["drop;after=1", "reset"])
+async def test_a_dropped_connection_is_dropped_in_both_versions(version: str, fault: str) -> None:
+    with SimulatorThread("fast") as simulator:
+        is_h2 = version == "HTTP/2"
+        async with httpx.AsyncClient(http1=not is_h2, http2=is_h2, headers={"x-sim-fault": fault}) as client:
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                await ask(client, simulator)
+
+
 async def test_its_certificate_is_not_trusted_by_anybody_else() -> None:
     with SimulatorThread("fast", tls=True) as simulator:
         async with httpx.AsyncClient() as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from workbench.simulator.corpus.generic import capitalised
+from workbench.simulator.corpus.generic import capitalised, uncapitalised
 from workbench.simulator.corpus.library import Topic, proverbs
 from workbench.simulator.corpus.markdown import bullets, code_of, numbered, proverb_block, table
 from workbench.simulator.models import Style
@@ -44,12 +44,11 @@ def _structured(topic: Topic, rng: random.Random) -> Iterator[str]:
 
 def _plain(topic: Topic, rng: random.Random) -> Iterator[str]:
     points = rng.sample(topic.points, k=len(topic.points))
-    yield f"{topic.definition} {points[0].text}"
-    yield f"{topic.analogy} {points[0].detail}"
+    yield f"It helps to begin with what goes wrong. {rng.choice(topic.pitfalls)}"
+    yield f"To see why, one has to know what {topic.name} comes down to. {topic.definition} {points[0].text}"
     for first, second in zip(points[1::2], points[2::2], strict=False):
         yield f"{first.text} {first.detail} {second.text}"
-    yield code_of(topic)
-    yield f"A common misunderstanding is worth naming. {rng.choice(topic.pitfalls)}"
+    yield topic.analogy
     yield from (point.detail for point in points[2::2])
 
 
@@ -70,12 +69,11 @@ def _warm(topic: Topic, rng: random.Random) -> Iterator[str]:
             "Good thing to ask, because the usual explanations skip the interesting part.",
         )
     )
-    yield f"{opener} {topic.definition}"
-    yield f"{topic.analogy} {rng.choice(EMOJI)}"
+    yield f"{opener} {topic.analogy} {rng.choice(EMOJI)}"
+    yield f"Put plainly: {uncapitalised(topic.definition)}"
     points = rng.sample(topic.points, k=len(topic.points))
     for point in points[:3]:
         yield f"**{point.title}.** {point.text} {point.detail}"
-    yield code_of(topic)
     yield "Three things that trip people up:"
     yield numbered(topic.pitfalls)
     yield from (f"**{point.title}.** {point.text} {point.detail}" for point in points[3:])
@@ -100,13 +98,12 @@ def _academic(topic: Topic, rng: random.Random) -> Iterator[str]:
 
 
 def _tabular(topic: Topic, rng: random.Random) -> Iterator[str]:
-    yield topic.definition
-    yield table(topic.table, topic.rows)
     points = rng.sample(topic.points, k=len(topic.points))
+    yield f"In one line: {uncapitalised(points[0].text)}"
+    yield table(topic.table, topic.rows)
     yield "**Key points**"
-    yield bullets(f"*{point.title}*: {point.text}" for point in points)
+    yield bullets(f"*{point.title}*: {point.text}" for point in points[1:])
     if topic.formula:
         yield topic.formula
     yield "| Pitfall |\n| :-- |\n" + "\n".join(f"| {text} |" for text in topic.pitfalls)
-    yield code_of(topic)
     yield bullets(point.detail for point in points)

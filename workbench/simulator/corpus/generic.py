@@ -222,3 +222,12 @@ def observations(subject: str, rng: random.Random) -> Iterator[str]:
 
 def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def uncapitalised(text: str) -> str:
+    """For the middle of a sentence; abbreviations stay as they are."""
+    return (
+        text
+        if text[1:2].isupper() or not text[1:2].isascii() or text[1:2] in ("/", "-")
+        else text[:1].lower() + text[1:]
+    )

@@ -45,6 +45,8 @@ class Task(msgspec.Struct, frozen=True):
 
 
 M = TypeVar("M", Topic, Task)
+LOOKED_AT = 4_000
+"""Characters of a prompt that decide what it is about."""
 
 
 class Proverb(msgspec.Struct, frozen=True):
@@ -94,7 +96,8 @@ def best_task(text: str) -> Task | None:
 
 
 def _best(text: str, candidates: tuple[M, ...], least: int) -> M | None:
-    scored = [(sum(len(hit) for hit in set(_pattern(tuple(c.match)).findall(text.lower()))), c) for c in candidates]
+    head = text[:LOOKED_AT].lower()
+    scored = [(sum(map(len, set(_pattern(tuple(c.match)).findall(head)))), c) for c in candidates]
     score, best = max(scored, key=lambda pair: pair[0])
     return best if score >= least else None
 

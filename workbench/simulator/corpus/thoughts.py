@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from workbench.simulator.corpus.generic import capitalised, observations
+from workbench.simulator.corpus.generic import capitalised, observations, uncapitalised
 from workbench.simulator.corpus.library import best_topic
 from workbench.simulator.corpus.question import Kind, Question
 from workbench.simulator.tokens import count_tokens
@@ -46,7 +46,7 @@ def think(question: Question, tokens: int, rng: random.Random) -> str:
     opener = _OPENERS.get(question.kind, "So this is about {s}. What exactly is being asked?")
     lines = [opener, *rng.sample(_STEPS, k=len(_STEPS))]
     if topic is not None:
-        lines[3:3] = [f"What I know for certain: {point.text[0].lower()}{point.text[1:]}" for point in topic.points[:2]]
+        lines[3:3] = [f"What I know for certain: {uncapitalised(point.text)}" for point in topic.points[:2]]
     headings = list(rng.sample(_HEADINGS, k=len(_HEADINGS)))
     more = observations(subject, rng)
     parts: list[str] = []
