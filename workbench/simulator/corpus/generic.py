@@ -226,8 +226,5 @@ def capitalised(text: str) -> str:
 
 def uncapitalised(text: str) -> str:
     """For the middle of a sentence; abbreviations stay as they are."""
-    return (
-        text
-        if text[1:2].isupper() or not text[1:2].isascii() or text[1:2] in ("/", "-")
-        else text[:1].lower() + text[1:]
-    )
+    is_word = text[1:2].islower() or text[1:2] == " "
+    return text[:1].lower() + text[1:] if is_word else text
