@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.cli.entry import run
+from workbench.cli.bench import BENCHMARKS
+from workbench.cli.entry import COMMANDS, run
 
 SECRET = "sk-abcdefghij0123456789"
 
@@ -133,3 +134,10 @@ def test_themes_list_ours_and_a_person_s_own_and_report_a_broken_one(
     assert "mine" in shown.out
     assert "tokyo-night" in shown.out
     assert "broken.toml" in shown.err
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *(f"bench {name}" for name in BENCHMARKS)])
+def test_every_command_that_help_names_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*name.split(), "--help"]) == 0
+
+    assert f"Usage: llm-workbench {name}" in capsys.readouterr().out
