@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from workbench.session import figures
-from workbench.tui.frame import FrameStats
 from workbench.tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class MonitorLine:
         self._glyphs = glyphs
         self._rates: deque[float] = deque(maxlen=SPARK_SAMPLES)
 
-    def figures(self, snapshot: Snapshot | None, frames: FrameStats, *, width: int) -> tuple[Content, Content]:
+    def figures(self, snapshot: Snapshot | None, *, width: int) -> tuple[Content, Content]:
         """Left and right part of the line; says less when there is less room."""
         if snapshot is None:
             return Content.styled("starting the engine", "dim"), Content()
@@ -44,7 +43,7 @@ class MonitorLine:
             _fact("429", str(traffic.refusals), "$text-warning" if traffic.refusals_window else ""),
         ]
         gap = Content.styled(f" {self._glyphs.dot} ", "dim")
-        right = self._health(frames, snapshot.stamp_error_s) if width >= 50 else Content()
+        right = self._health(snapshot.stamp_error_s) if width >= 50 else Content()
         while len(parts) > 1 and gap.join(parts).cell_length + right.cell_length + 4 > width:
             parts.pop()
         return gap.join(parts), right
@@ -56,15 +55,14 @@ class MonitorLine:
         spark = figures.sparkline(tuple(self._rates), ascii_only=self._glyphs.ascii_only)
         return Content.assemble(rate, " ", (spark, "$text-primary"))
 
-    def _health(self, frames: FrameStats, lag_s: Percentiles) -> Content:
+    def _health(self, lag_s: Percentiles) -> Content:
         """Whether this machine keeps up; its gauge is the theme's."""
         worst_s = lag_s.p95 if lag_s.p95 is not None else lag_s.max
         if worst_s is None:
             return Content()
         lag_ms = worst_s * 1e3
         step = next((n for n, limit in enumerate((2.0, LAG_WORTH_SAYING_MS, 10.0, 25.0), 1) if lag_ms < limit), 5)
-        said = Content.assemble("lag ", (f"{lag_ms:.0f} ms", f"$gauge-{step}"))
-        return Content.assemble(said, f"  {frames.hz:.0f} fps") if frames.hz else said
+        return Content.assemble("lag ", (f"{lag_ms:.0f} ms", f"$gauge-{step}"))
 
 
 def _fact(name: str, value: str, style: str) -> Content:

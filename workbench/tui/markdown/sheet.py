@@ -128,10 +128,9 @@ class Sheet:
 
     def _height(self, index: int) -> int:
         section = self.sections[index]
-        headline = section.headline is not None
-        # A headed section is set apart from what follows; the last one has nothing below.
-        gap = headline and any(not other.is_empty for other in self.sections[index + 1 :])
-        return headline + section.body + gap
+        rows = (section.headline is not None) + section.body
+        # A blank row sets it apart from what follows.
+        return rows + 1 if rows and any(not other.is_empty for other in self.sections[index + 1 :]) else rows
 
     def _find(self, y: int) -> tuple[int, int]:
         for index in range(len(self.sections)):

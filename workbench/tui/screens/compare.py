@@ -175,9 +175,7 @@ class CompareScreen(Screen[None]):
         )
         self.strip.show_lanes(comparison.lanes, self.deck.arrangement, now_ns, desk.glyphs)
         width = self.status.size.width
-        self.status.show_figures(
-            *self._monitor.figures(desk.engine.statistics(), desk.frames.statistics(), width=width)
-        )
+        self.status.show_figures(*self._monitor.figures(desk.engine.statistics(), width=width))
         if self.desk.engine.directory is not None:
             self.show_estimate()
         if tally != self._tally:
