@@ -33,6 +33,8 @@ FOREIGN_VARIABLES = (
     "COLUMNS",
     "LINES",
 )
+KEPT_VARIABLES = ("TEXTUAL_SNAPSHOT_TEMPDIR",)
+"""The snapshot plugin's own, by which it finds its pictures again."""
 
 
 class NetworkForbidden(RuntimeError):
@@ -71,7 +73,7 @@ def _loopback_only() -> Iterator[None]:
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Private directories and an environment without keys, proxies and addresses; returns the directories' root."""
     for name in list(os.environ):
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in FOREIGN_VARIABLES):
+        if name not in KEPT_VARIABLES and any(fnmatch.fnmatchcase(name, pattern) for pattern in FOREIGN_VARIABLES):
             monkeypatch.delenv(name)
     root = tmp_path_factory.mktemp("home")
     monkeypatch.setenv(CONFIG_DIR_VARIABLE, str(root / "config"))
