@@ -22,6 +22,7 @@ from workbench.core.params import params_from
 from workbench.core.schema import OutputSchema, schema_from
 from workbench.core.totals import UsageTotals
 from workbench.core.types import CacheMode, Channel, Json, Params, Priority, Request, Result
+from workbench.engine.embedding import EmbeddingRequest
 from workbench.loop_thread import shared_loop_thread
 from workbench.progress import ProgressBar, print_summary
 from workbench.session.fanout import Ended, Errors, collect, rows_of
@@ -342,6 +343,33 @@ class LLM:
             async for event in events:
                 yield event
 
+    # ---- embeddings
+
+    def embed(self, texts: Sequence[str], *, dimensions: int | None = None, cache: bool = True) -> list[list[float]]:
+        """A vector for each text, in their order.
+
+        Texts go out in requests of the provider's size (up to 100), at most `max_concurrent` of them at once, and each
+        text's vector is cached on its own. In `totals` each of those requests counts as one, and so does each text
+        that came from the cache.
+
+        Args:
+            dimensions: shorter vectors, from models that can give them.
+            cache: False asks the provider again and stores nothing.
+
+        Raises:
+            UsageError: a text is empty or None, or the provider has no embeddings; nothing has been sent.
+            WorkbenchError: what the first failed request came to, after all have ended. The others' vectors are cached.
+        """
+        request = self._embedding(texts, dimensions, cache)
+        return shared_loop_thread().run(lambda host: self._embed(host, request))
+
+    async def aembed(
+        self, texts: Sequence[str], *, dimensions: int | None = None, cache: bool = True
+    ) -> list[list[float]]:
+        """`embed`, awaited."""
+        request = self._embedding(texts, dimensions, cache)
+        return await shared_loop_thread().arun(lambda host: self._embed(host, request))
+
     # ---- totals
 
     @property
@@ -487,6 +515,27 @@ class LLM:
                 if isinstance(event, Failed):
                     self._record(host, request, event.partial, event.error)
                     raise event.error
+
+    def _embedding(self, texts: Sequence[str], dimensions: int | None, cache: bool) -> EmbeddingRequest:
+        return EmbeddingRequest(
+            model=self.model,
+            texts=(texts,) if isinstance(texts, str) else tuple(texts),
+            dimensions=dimensions,
+            cache=CacheMode.USE if cache else CacheMode.OFF,
+            job=self._job,
+            max_in_flight=self.max_concurrent,
+            max_retries=self.max_retries,
+        )
+
+    async def _embed(self, host: Host, request: EmbeddingRequest) -> list[list[float]]:
+        embedded = await host.engine.embed(request)
+        with self._totals_lock:
+            self._totals = self._totals.plus_hits(embedded.cached)
+        for result in embedded.results:
+            self._count(result)
+            # Its texts are no prompts that anybody would look for; what they cost is.
+            self._record(host, request.as_request(["(texts to embed)"]), result)
+        return [list(vector) for vector in embedded.vectors]
 
     def _count(self, result: Result) -> None:
         with self._totals_lock:

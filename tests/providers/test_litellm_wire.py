@@ -31,10 +31,12 @@ from workbench.core.errors import (
     UnsupportedParameter,
 )
 from workbench.core.events import UsageReport
-from workbench.core.types import FinishReason, Message, Params
+from workbench.core.types import FinishReason, Message, Params, Usage
 from workbench.providers.base import Deadlines, WireFamily
 from workbench.providers.catalog import ANTHROPIC, rows_from
+from workbench.providers.embeddings import embed
 from workbench.providers.failures import Witness
+from workbench.providers.fetching import Account
 from workbench.providers.litellm_fallback import import_litellm, litellm_error
 from workbench.providers.transport_errors import Place
 from workbench.simulator.server import SimulatorThread
@@ -237,3 +239,15 @@ async def test_nothing_was_looked_up_and_nothing_is_left_on(fallback: Wire, lite
     assert set(looked_up) <= {"127.0.0.1", "localhost"}
     assert os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
     assert (litellm.num_retries, litellm.cache, litellm.callbacks, litellm.success_callback) == (0, None, [], [])
+
+
+async def test_embeddings_go_through_litellm_too(fallback: Wire) -> None:
+    call = fallback.call("mistral/mistral-embed")
+    account = Account(call.spec, call.key, None, call.route.wire_model)
+
+    embedded = await embed(fallback.connections, account, ["a", "b"])
+    with pytest.raises(KeyRejected):
+        await embed(fallback.connections, replace(account, key="sim-key-dead"), ["a"])
+
+    assert [len(vector) for vector in embedded.vectors] == [1024, 1024]
+    assert embedded.usage == Usage(input=2)

@@ -35,5 +35,9 @@ class UsageTotals:
             unpriced=self.unpriced + (result.cost_usd is None),
         )
 
+    def plus_hits(self, hits: int) -> UsageTotals:
+        """`hits` requests more that the response cache answered."""
+        return replace(self, requests=self.requests + hits, cache_hits=self.cache_hits + hits)
+
     def minus(self, other: UsageTotals) -> UsageTotals:
         return UsageTotals(**{name: getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__})

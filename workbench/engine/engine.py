@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
@@ -26,6 +26,7 @@ from workbench.core.types import Request, Result, Route, Usage
 from workbench.engine.admission import Admission
 from workbench.engine.breaker import CircuitStats
 from workbench.engine.cache import CacheStats, ResponseCache
+from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector, embed_texts
 from workbench.engine.gate import Gate
 from workbench.engine.intake import Intake
 from workbench.engine.keyring import Keyring, read_system_keyring
@@ -37,7 +38,7 @@ from workbench.engine.notices import Notice, NoticeBoard
 from workbench.engine.poll_watch import PollWatch
 from workbench.engine.records import RequestRecord, Traffic
 from workbench.engine.router import Router, Target
-from workbench.engine.services import Services
+from workbench.engine.services import Order, Services
 from workbench.engine.wires import Wires
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
 from workbench.providers.capabilities import ParameterMemory
@@ -182,9 +183,12 @@ class Engine:
     async def _adapter_for(self, target: Target, request: Request) -> Adapter:
         """The adapter, with the provider's keys found: the system's keyring may take its time to answer."""
         assert self._wires is not None, "only an open engine runs requests"
+        await self._find_keys(target)
+        return await self._wires.adapter_for(target, request)
+
+    async def _find_keys(self, target: Target) -> None:
         if self._limiter is not None and target.spec.name not in self._keyrings:
             await asyncio.to_thread(self.keyring, target.spec)
-        return await self._wires.adapter_for(target, request)
 
     def _tell_of_keys(self, change: Change) -> None:
         """A retired key and accounts that turn out to be one concern everything that follows."""
@@ -216,14 +220,31 @@ class Engine:
         Args:
             stream: False asks for the answer in one piece. Costs less CPU, and gives neither TTFT nor a partial answer.
         """
-        async with aclosing(self._events(request, stream=stream, quiet=True)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event.result
-                if isinstance(event, Failed):
-                    event.error.partial = event.partial
-                    raise event.error
-        raise AssertionError("a stream ends with a terminal event")
+        return await _result_of(self._events(request, stream=stream, quiet=True))
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """A vector for every text, from the response cache or from as many requests as the provider's sizes ask for.
+
+        Raises, after all of them have ended, what the first failed one came to; the others' vectors are cached.
+        UsageError for an empty text and for a model whose provider has no embeddings.
+        """
+        services = self._check_open()
+        # Vectors of two models cannot be compared: what follows in a chain would spoil rather than save the call.
+        target = self._router.route(request.model)[0]
+        return await embed_texts(
+            request, target, self._cache, lambda texts: self._embed_at_once(services, request, target, texts)
+        )
+
+    async def _embed_at_once(
+        self, services: Services, request: EmbeddingRequest, target: Target, texts: Sequence[str]
+    ) -> tuple[tuple[Vector, ...], Result]:
+        assert self._wires is not None, "an open engine has its wires"
+        await self._find_keys(target)
+        wire = await self._wires.embedding_wire(target, texts, request.dimensions)
+        now_ns = self._clock.monotonic_ns()
+        order = Order(request.as_request(texts), (target,), (), now_ns, stream=False, adapter=wire)
+        result = await _result_of(self._intake.pursue(services, order))
+        return wire.vectors, result
 
     def _events(self, request: Request, *, stream: bool, quiet: bool) -> AsyncGenerator[StreamEvent, None]:
         return self._intake.events(self._check_open, request, stream=stream, quiet=quiet)
@@ -328,3 +349,15 @@ class Engine:
         if route not in self._prices:
             self._prices[route] = self._price_table.price_of(route)
         return cost_usd(usage, self._prices[route])
+
+
+async def _result_of(events: AsyncGenerator[StreamEvent, None]) -> Result:
+    """The answer at a stream's end. Raises the error there, with what had arrived as its `partial`."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finished):
+                return event.result
+            if isinstance(event, Failed):
+                event.error.partial = event.partial
+                raise event.error
+    raise AssertionError("a stream ends with a terminal event")

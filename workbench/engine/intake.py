@@ -57,6 +57,16 @@ class Intake:
 
         return follow(self._flights, begin, lambda ending: self._record_spare(request, submitted_ns, ending))
 
+    def pursue(self, services: Services, order: Order) -> AsyncGenerator[StreamEvent, None]:
+        """Everything that happens to an order that is shared with nobody, without the pieces of its answer."""
+
+        def begin() -> Reader:
+            return self._flights.launch(
+                None, order.submitted_ns, lambda flight: Pursuit(services, order, flight).run(), quiet=True
+            )
+
+        return follow(self._flights, begin, lambda _: None)
+
     async def aclose(self) -> None:
         """Cancel everything under way; its callers get EngineClosed."""
         await self._flights.aclose()

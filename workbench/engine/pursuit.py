@@ -105,7 +105,7 @@ class Pursuit:
         budget = self._on.budgets.setdefault(route.provider, RetryBudget())
         budget.earn(self._now_ns())
         circuit = self._on.gate.circuit(route.provider, route.base_url)
-        adapter = await self._on.adapter_for(target, self._request)
+        adapter = self._order.adapter or await self._on.adapter_for(target, self._request)
         state = RetryState()
         error: ProviderError | None = None
         tries = 0

@@ -49,3 +49,5 @@ class Order:
     """One per target; empty when the cache is off for this request."""
     submitted_ns: int
     stream: bool = True
+    adapter: Adapter | None = None
+    """Speaks in place of the target's own, for what is no conversation: embeddings."""

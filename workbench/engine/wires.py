@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from workbench.core.clock import Clock
 from workbench.core.errors import ConfigError
@@ -15,6 +15,7 @@ from workbench.core.types import Params, Request
 from workbench.engine.router import Target
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
 from workbench.providers.capabilities import ParameterMemory, wire_family
+from workbench.providers.embeddings import EmbeddingWire
 from workbench.providers.http import Connections, PoolStatistics
 from workbench.providers.registry import Adapters
 from workbench.providers.registry import warm as import_sdks
@@ -24,8 +25,8 @@ from workbench.providers.registry import warm as import_sdks
 # the process's; nothing is lost, since the interpreter's own lock would take turns with them anyway.
 _ONE_IMPORT_AT_A_TIME = threading.Lock()
 
-_Need = tuple[WireFamily, str]
-"""What must be imported for a call: the family's SDK and the row's transport."""
+_Need = tuple[WireFamily | None, str]
+"""What must be imported for a call: the family's SDK, if it takes one, and the row's transport."""
 
 
 _importing = threading.Lock()
@@ -44,6 +45,7 @@ class Wires:
         adapters: Mapping[WireFamily, Adapter] | None = None,
     ) -> None:
         """`adapters` stand in for our own, for tests and other wires; they need no warming and are not closed here."""
+        self._clock = clock
         self._connections = Connections(environ, clock=clock)
         self._own: Adapters | None = None
         if adapters is None:
@@ -61,6 +63,12 @@ class Wires:
         if self._own is not None:
             await self._import(family, target.spec)
         return self._adapters[family]
+
+    async def embedding_wire(self, target: Target, texts: Sequence[str], dimensions: int | None) -> EmbeddingWire:
+        """A wire for these texts, which takes a connection but no SDK of the provider's."""
+        is_litellm = target.spec.family is WireFamily.LITELLM
+        await self._import(WireFamily.LITELLM if is_litellm else None, target.spec)
+        return EmbeddingWire(self._connections, self._clock, texts, dimensions)
 
     async def warm(self, targets: Iterable[Target], requests: int) -> int:
         """Import what these targets need and connect ahead; how many connections stand ready.
@@ -98,7 +106,7 @@ class Wires:
         except Exception:  # the boundary of a task: the request that is to come meets the same error and reports it
             return 0
 
-    async def _import(self, family: WireFamily, spec: ProviderSpec) -> None:
+    async def _import(self, family: WireFamily | None, spec: ProviderSpec) -> None:
         need = (family, spec.transport.value)
         task = self._imports.get(need)
         if task is None:
@@ -111,10 +119,10 @@ class Wires:
             self._imports.pop(need, None)
             raise
 
-    async def _import_in_thread(self, family: WireFamily, spec: ProviderSpec) -> None:
+    async def _import_in_thread(self, family: WireFamily | None, spec: ProviderSpec) -> None:
         def load() -> None:
             with _ONE_IMPORT_AT_A_TIME:
-                import_sdks([family])
+                import_sdks([] if family is None else [family])
                 if family is not WireFamily.LITELLM:
                     self._connections.warm(spec.transport)
 

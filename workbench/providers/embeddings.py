@@ -1,18 +1,20 @@
-"""Embeddings, in one request: OpenAI's endpoint and its imitators, and Gemini's."""
+"""Embeddings, in one request: OpenAI's endpoint and its imitators, Gemini's, and whatever litellm reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workbench.core.clock import Clock
+from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import MalformedResponse, UsageError
-from workbench.core.types import Usage
-from workbench.providers.base import Deadlines, ProviderSpec, WireFamily
-from workbench.providers.failures import Headers
+from workbench.core.events import UsageReport
+from workbench.core.types import FinishReason, Usage
+from workbench.providers.base import Call, Deadlines, ProviderSpec, WireEnd, WireEvent, WireFamily, WireOpened
+from workbench.providers.failures import Headers, request_id_of
 from workbench.providers.fetching import Account, fetch
 from workbench.providers.http import Connections
+from workbench.providers.litellm_fallback import embed_through_litellm
 
 MOST_TEXTS: Final = {WireFamily.GEMINI: 100}
 USUAL_MOST_TEXTS: Final = 96
@@ -34,6 +36,48 @@ def most_texts(spec: ProviderSpec) -> int:
     return 2_048 if spec.name == "openai" else MOST_TEXTS.get(spec.family, USUAL_MOST_TEXTS)
 
 
+class EmbeddingWire:
+    """Some texts' embeddings as an adapter: keys, limits and retries treat the request as any other.
+
+    What comes back is no text: it lies in `vectors` once the call has ended well.
+    """
+
+    def __init__(
+        self, connections: Connections, clock: Clock, texts: Sequence[str], dimensions: int | None = None
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._texts = texts
+        self._dimensions = dimensions
+        self.vectors: tuple[tuple[float, ...], ...] = ()
+
+    async def open(self, call: Call) -> AsyncGenerator[WireEvent, None]:
+        account = Account(call.spec, call.key, call.key_alias, call.route.wire_model)
+        account.witness.check_key()
+        deadlines = replace(call.deadlines, first_token_s=call.deadlines.total_s)
+        sent_ns = self._clock.monotonic_ns()
+        try:
+            embedded = await embed(
+                self._connections,
+                account,
+                self._texts,
+                dimensions=self._dimensions,
+                deadlines=deadlines,
+                clock=self._clock,
+            )
+        except UnicodeEncodeError as exc:
+            raise account.witness.unwritable() from exc
+        self.vectors = embedded.vectors
+        at_ns, headers = self._clock.monotonic_ns(), embedded.headers
+        yield WireOpened(at_ns, sent_ns, headers, request_id_of(headers), http_version="")
+        if embedded.usage is not None:
+            yield UsageReport(at_ns, embedded.usage)
+        yield WireEnd(at_ns, FinishReason.STOP, "")
+
+    async def aclose(self) -> None:
+        """Nothing of its own: the connections belong to `Connections`."""
+
+
 async def embed(
     connections: Connections,
     account: Account,
@@ -48,13 +92,17 @@ async def embed(
     Raises the `ProviderError` of whatever went wrong, `UsageError` where a provider has no embeddings.
     """
     match account.spec.family:
-        case WireFamily.OPENAI_CHAT | WireFamily.OPENAI_RESPONSES:
+        case WireFamily.OPENAI_CHAT | WireFamily.OPENAI_RESPONSES | WireFamily.LITELLM:
             path, body = "embeddings", _openai_body(account.model, texts, dimensions)
         case WireFamily.GEMINI:
             path, body = f"models/{account.model}:batchEmbedContents", _gemini_body(account.model, texts, dimensions)
         case _:
             raise UsageError(f"{account.spec.title or account.spec.name} has no embeddings here.")
-    answer, headers = await fetch(connections, account, path, body=body, deadlines=deadlines, clock=clock)
+    if account.spec.family is WireFamily.LITELLM:
+        del body["encoding_format"]  # it refuses the name for most of its providers
+        answer, headers = await embed_through_litellm(account, body, deadlines or Deadlines(), clock or SystemClock())
+    else:
+        answer, headers = await fetch(connections, account, path, body=body, deadlines=deadlines, clock=clock)
     try:
         vectors = _gemini_vectors(answer) if account.spec.family is WireFamily.GEMINI else _openai_vectors(answer)
     except (KeyError, TypeError):

@@ -13,7 +13,7 @@ import importlib
 import logging
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -24,11 +24,12 @@ from workbench.core.clock import Clock
 from workbench.core.errors import ConnectionFailed, ProviderError, TimedOut, TimeoutKind, UnsupportedParameter
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, FinishReason, Usage
-from workbench.providers.base import Call, WireAlive, WireEnd, WireEvent, WireOpened
+from workbench.providers.base import Call, Deadlines, WireAlive, WireEnd, WireEvent, WireOpened
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.chat_decoder import FINISH_REASONS
 from workbench.providers.complaint import complaint_in
 from workbench.providers.failures import Headers, Witness, headers_of, request_id_of
+from workbench.providers.fetching import Account
 from workbench.providers.fitting import Fitted, fit
 from workbench.providers.openai_chat import chat_messages
 from workbench.providers.reading import Watch
@@ -162,6 +163,36 @@ class LiteLLMAdapter:
         if not raw or _made_up_its_end(answer):
             raise witness.cut_off(headers, nothing=False, began=began)
         yield _end(raw, at_ns)
+
+
+async def embed_through_litellm(
+    account: Account, body: Mapping[str, Any], deadlines: Deadlines, clock: Clock
+) -> tuple[dict[str, Any], Headers]:
+    """Send an OpenAI-shaped body for embeddings; the answer in the same shape, and its headers.
+
+    Raises the `ProviderError` of whatever went wrong.
+    """
+    litellm = await asyncio.to_thread(import_litellm)
+    witness = account.witness
+    watch = Watch(deadlines, clock, witness.place)
+    try:
+        answer = await watch.wait(
+            litellm.aembedding(
+                **body,
+                api_key=account.key or None,
+                api_base=account.spec.base_url or None,
+                timeout=deadlines.total_s,
+                num_retries=0,
+                max_retries=0,
+                caching=False,
+            )
+        )
+    except Exception as exc:  # as for answers: its own, its SDKs' and its clients' classes alike
+        raise litellm_error(exc, witness, clock) from exc
+    finally:
+        watch.close()
+    found: dict[str, Any] = answer.model_dump()
+    return found, _headers(answer)
 
 
 def _arguments(call: Call, fitted: Fitted) -> dict[str, Any]:
