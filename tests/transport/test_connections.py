@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from scripted_servers import H2Server, plain_answer, raw_server, read_request, server_context
+from scripted_servers import H2Server, plain_answer, pump, raw_server, read_request, server_context
 
 from workbench.core.errors import ConfigError, ConnectionFailed, EngineClosed
 from workbench.providers.base import ProviderSpec, Transport
@@ -203,12 +203,6 @@ class ForwardProxy:
                 both.create_task(pump(up_reader, writer))
         finally:
             up_writer.transport.abort()
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-    raise ConnectionResetError
 
 
 async def test_https_goes_through_the_proxys_tunnel(certificate: Certificate, spec: MakeSpec, transport: Transport):

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from h2.errors import ErrorCodes
-from scripted_servers import H2Peer, H2Server, answer_at_once, plain_answer, raw_server, read_request, server_context
+from scripted_servers import (
+    H2Peer,
+    H2Server,
+    answer_at_once,
+    plain_answer,
+    pump,
+    raw_server,
+    read_request,
+    server_context,
+)
 
 from workbench.core.errors import ConnectionFailed, IncompleteStream
 from workbench.providers.base import ProviderSpec, Transport
@@ -134,6 +143,48 @@ async def test_a_burst_spreads_over_several_connections(serve: Serve):
         await asker.ask_many(32)
 
     assert sorted(len(peer.opened) for peer in server.peers) == [8, 8, 8, 8]
+
+
+async def test_a_request_that_finds_room_does_not_wait_for_another_connection(
+    connections: Connections, certificate: Certificate, spec: MakeSpec
+):
+    """Nine streams call for a second connection; its handshake hangs, and the ninth is answered on the first."""
+    full, release = asyncio.Event(), asyncio.Event()
+
+    async def hold_eight(peer: H2Peer, stream_id: int) -> None:
+        if stream_id == 15:
+            full.set()
+        if stream_id < 17:
+            await release.wait()
+        await answer_at_once(peer, stream_id)
+
+    h2_server = H2Server(hold_eight)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(1)
+        if len(accepted) > 1:
+            await reader.read()
+            await asyncio.Event().wait()
+        up_reader, up_writer = await asyncio.open_connection("localhost", port)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(pump(reader, up_writer))
+                both.create_task(pump(up_reader, writer))
+        finally:
+            up_writer.transport.abort()
+
+    accepted: list[int] = []
+    async with raw_server(h2_server._serve, server_context(certificate, "h2")) as port, raw_server(relay) as relayed:
+        asker = Asker(connections, spec(f"https://localhost:{relayed}/v1", Transport.HTTP2))
+        first = await asker.connections.prewarm(asker.row, 1)
+        held = [asyncio.create_task(asker.ask()) for _ in range(8)]
+        await full.wait()
+        ninth = await asker.ask()
+        release.set()
+        rest = await asyncio.gather(*held)
+
+    assert first == 1
+    assert (ninth.text, len(rest)) == ("data: 17\n\n", 8)
 
 
 async def test_requests_that_a_goaway_leaves_out_are_sent_again_and_the_others_finish(serve: Serve):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -103,6 +104,21 @@ def test_each_provider_gets_the_leader_among_the_transports_that_suit_it():
     best = {choice.provider: choice.best for choice in routes.choose(rows, (OPENAI, TOGETHER, LOCAL))}
 
     assert best == {"openai": Transport.HTTP2, "together": Transport.AIOHTTP, "local": Transport.AIOHTTP}
+
+
+def test_targets_are_judged_at_the_longest_distance():
+    """`row` gives every client 1 tok/s; its latencies are its value."""
+    rows = [row("ours-http2", 1.0), row("openai-h2", 10.0), row("litellm", 10.0)]
+    near = [replace(r, round_trip_ms=0, tokens_per_s=99.0) for r in rows]
+    crowd = [replace(r, situation="crowd") for r in rows]
+
+    figures = list(routes.compare([*near, *rows, *crowd]))
+
+    assert [(figure.situation, figure.peer, figure.ratio, figure.met) for figure in figures] == [
+        ("cold", "openai-h2", 1.0, False),
+        ("cold", "litellm", 1.0, False),
+        ("crowd", "openai-h2", 0.1, True),
+    ]
 
 
 def test_a_small_lead_changes_nothing():

@@ -57,6 +57,38 @@ class Row:
     cpu_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What our default transport promises at the longest distance, as a ratio to a peer."""
+
+    situation: str
+    measure: str
+    peer: str
+    limit: float
+    at_least: bool
+
+
+TARGETS = (
+    Target("cold", "tokens_per_s", "openai-h2", 1.6, at_least=True),
+    Target("cold", "tokens_per_s", "litellm", 3.5, at_least=True),
+    Target("crowd", "ttft_p95_ms", "openai-h2", 0.15, at_least=False),
+    Target("pause", "ttft_p50_ms", "openai", 0.8, at_least=False),
+)
+DEFAULT = "ours-http2"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    situation: str
+    measure: str
+    ours: float
+    peer: str
+    peer_value: float
+    ratio: float
+    target: str
+    met: bool
+
+
 SITUATIONS: Mapping[str, str] = {
     "cold": f"{STREAMS} streams at once, no connection open",
     "warm": f"{STREAMS} streams at once, connections open",
@@ -82,12 +114,11 @@ def command(runs: int, round_trips: str, clients: str, as_json: bool) -> None:
     except ValueError as exc:
         raise click.BadParameter(f"{round_trips!r} is no list of milliseconds", param_hint="--round-trips") from exc
     rows = list(measure(names, distances, runs))
-    choices = list(choose(rows, BUILT_IN))
+    figures, choices = list(compare(rows)), list(choose(rows, BUILT_IN))
     if as_json:
-        for row in rows:
-            click.echo(json.dumps(asdict(row)))
-        for choice in choices:
-            click.echo(json.dumps(asdict(choice)))
+        values: list[Row | Figure | Choice] = [*rows, *figures, *choices]
+        for value in values:
+            click.echo(json.dumps(asdict(value)))
         return
     click.echo(environment())
     click.echo(f"Medians of {runs} rounds; TLS everywhere; {CHUNKS} chunks an answer, {PROMPT_BYTES} bytes a prompt.")
@@ -95,6 +126,24 @@ def command(runs: int, round_trips: str, clients: str, as_json: bool) -> None:
         for situation, meaning in SITUATIONS.items():
             click.echo(f"\n{distance} ms round trip, {situation}: {meaning}\n")
             click.echo(_table([row for row in rows if (row.round_trip_ms, row.situation) == (distance, situation)]))
+    if figures:
+        click.echo(f"\n{TITLES[DEFAULT]} at {distances[-1]} ms beside its peers:\n")
+        click.echo(
+            markdown_table(
+                ("situation", "measure", "peer", "ratio", "target"),
+                [
+                    (
+                        f.situation,
+                        f.measure,
+                        TITLES[f.peer],
+                        f"{f.ratio:.2f}×",
+                        f"{'met' if f.met else 'MISSED'} {f.target}",
+                    )
+                    for f in figures
+                ],
+                left=3,
+            )
+        )
     if choices:
         click.echo(f"\nTransports at {distances[-1]} ms, relative to the best (geometric mean of what is above):\n")
         click.echo(
@@ -184,6 +233,21 @@ def _row(name: str, distance: int, situation: str, samples: Sequence[Sample]) ->
         ttft_p95_ms=1000 * median(sample.ttft_p95_s for sample in samples),
         cpu_s=median(sample.cpu_s for sample in samples),
     )
+
+
+def compare(rows: Sequence[Row]) -> Iterator[Figure]:
+    """Our default transport beside its peers, at the longest distance; only what was measured."""
+    far = max((row.round_trip_ms for row in rows), default=0)
+    seen = {(row.client, row.situation): row for row in rows if row.round_trip_ms == far}
+    for target in TARGETS:
+        ours, theirs = seen.get((DEFAULT, target.situation)), seen.get((target.peer, target.situation))
+        if ours is None or theirs is None:
+            continue
+        mine, other = float(getattr(ours, target.measure)), float(getattr(theirs, target.measure))
+        ratio = mine / other
+        met = ratio >= target.limit if target.at_least else ratio <= target.limit
+        words = f"{'≥' if target.at_least else '≤'} {target.limit}×"
+        yield Figure(target.situation, target.measure, mine, target.peer, other, ratio, words, met)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ _HOLD_OFF_NS = 1 * NS_PER_S
 """After a failed dial, make do with what is open for so long before trying again."""
 
 
+_CLOSED = "the engine's connections were closed"
+
+
 class NoHttp2(Exception):
     """The server chose another protocol in the TLS handshake."""
 
@@ -68,7 +71,9 @@ class H2Shards:
 
         Raises `NoHttp2`, `ConnectTimeout`, and whatever connecting raised when no connection could be opened.
         """
-        if not self._waiters and (best := self._least_loaded(self._limit())) is not None:
+        if self._closed:
+            raise ConnectionAbortedError(_CLOSED)
+        if not self._waiters and (best := self._least_loaded(self._limit(dealing=False))) is not None:
             best.reserve()
             self._dial_more()
             return best, False
@@ -105,7 +110,7 @@ class H2Shards:
         for task in self._dialling:
             task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
-        self._fail_waiters(ConnectionAbortedError("the engine's connections were closed"))
+        self._fail_waiters(ConnectionAbortedError(_CLOSED))
         await asyncio.gather(*(connection.abort() for connection in self._connections))
 
     def _open(self) -> list[H2Connection]:
@@ -115,9 +120,18 @@ class H2Shards:
         """The share of one connection, which a server's cap can make smaller."""
         return max(1, min([self._each, *(connection.max_streams for connection in self._open())]))
 
-    def _limit(self) -> int | None:
-        """How far a connection is filled while there are others to open; None is up to the server's cap."""
-        return self._streams_each() if self._dialling or self._each < STREAMS_EACH else None
+    def _limit(self, *, dealing: bool = True) -> int | None:
+        """How far a connection is filled as long as there are others to come; None is up to the server's cap.
+
+        `dealing` is for those who wait. A request that finds room at once does not wait for a handshake.
+        """
+        if self._is_holding_off:
+            return None
+        return self._streams_each() if self._each < STREAMS_EACH or (dealing and self._dialling) else None
+
+    @property
+    def _is_holding_off(self) -> bool:
+        return self._clock.monotonic_ns() < self._hold_off_until_ns
 
     def _least_loaded(self, limit: int | None = None) -> H2Connection | None:
         best: H2Connection | None = None
@@ -128,7 +142,7 @@ class H2Shards:
 
     def _dial_more(self) -> None:
         opened = self._open()
-        if opened and self._clock.monotonic_ns() < self._hold_off_until_ns:
+        if opened and self._is_holding_off:
             return
         load = sum(connection.load for connection in opened) + len(self._waiters)
         wanted = math.ceil(load / self._streams_each())

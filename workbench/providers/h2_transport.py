@@ -83,9 +83,11 @@ class Http2Transport(httpx.AsyncBaseTransport):
             connection, fresh = await self._shards.acquire(timeouts.get("connect"))
             try:
                 stream, answer, sent_ns = await connection.request(fields, body)
-            except NotProcessed as exc:
+            except (NotProcessed, Http11Required) as exc:
                 if not isinstance(body, bytes):
-                    raise ConnectionFailed(exc.message) from exc
+                    raise ConnectionFailed(exc.message) from exc  # It has been read, and cannot be sent twice.
+                if isinstance(exc, Http11Required):
+                    raise
                 self.traffic.resent += 1
                 continue
             self.traffic.requests += 1

@@ -8,7 +8,7 @@ consumer counts for the total and not for the silence of the provider.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
 from workbench.core.clock import NS_PER_S, Clock
@@ -210,6 +210,32 @@ async def read_body(response: httpx.Response, watch: Watch, clock: Clock, place:
             if size > MAX_BODY_BYTES:
                 raise MalformedResponse(f"{place.host} sent more than {MAX_BODY_BYTES:,} bytes.", **place.details())
     return source.arrived_ns, b"".join(parts)
+
+
+async def read_lines(response: httpx.Response, watch: Watch, clock: Clock, place: Place) -> AsyncGenerator[bytes, None]:
+    """A body line by line, without line ends; no more of it is held than one read and one line. Raises as above."""
+    source = _source_of(response, clock)
+    waiting = bytearray()
+    while True:
+        with translated(place, reading=True):
+            chunk = await watch.wait(source.read())
+        watch.output_began()
+        if not chunk:
+            break
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            waiting += chunk
+            if len(waiting) > MAX_BODY_BYTES:
+                raise MalformedResponse(f"{place.host} sent a line that does not end.", **place.details())
+            continue
+        waiting += chunk[:end]
+        lines = bytes(waiting).split(b"\n")
+        waiting = bytearray(chunk[end + 1 :])
+        for line in lines:
+            if line.strip():
+                yield line
+    if waiting.strip():
+        yield bytes(waiting)
 
 
 def _source_of(response: httpx.Response, clock: Clock) -> ByteSource:
