@@ -18,6 +18,7 @@ from textual.content import Content
 from textual.message import Message
 
 from workbench.core.clock import NS_PER_S, Clock
+from workbench.core.events import Queued, Retrying
 from workbench.core.types import Channel
 from workbench.session.lane import Lane, Turn
 from workbench.session.lane_state import LaneState
@@ -118,6 +119,7 @@ class LanePane(Vertical):
         self._position = 0
         self._stalls = 0
         self._state: LaneState | None = None
+        self._waiting: Queued | Retrying | None = None
         self._revision = -1
         self._header_due_ns = 0
         self._wake: Callable[[], None] | None = None
@@ -162,8 +164,11 @@ class LanePane(Vertical):
             self._take(turn)
         now_ns = self._clock.monotonic_ns()
         state = turn.state if turn is not None else LaneState.READY
-        if state is not self._state or (now_ns >= self._header_due_ns and (state.is_running or self._is_stale)):
+        waiting = turn.waiting if turn is not None else None
+        is_news = state is not self._state or waiting is not self._waiting
+        if is_news or (now_ns >= self._header_due_ns and (state.is_running or self._is_stale)):
             self._state = state
+            self._waiting = waiting
             self._revision = self.lane.revision
             self._header_due_ns = now_ns + HEADER_PERIOD_NS
             self._draw_header(turn, state, now_ns)

@@ -61,8 +61,6 @@ def _number(rate: float | None) -> str:
 
 
 def _best(values: Sequence[float | None], *, smallest: bool) -> float | None:
-    """The best of at least two, else there is nothing to compare."""
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return None
-    return min(known) if smallest else max(known)
+    """The best of at least two; None when there is nothing to compare, or when it is shared."""
+    known = sorted((value for value in values if value is not None), reverse=not smallest)
+    return known[0] if len(known) > 1 and known[0] != known[1] else None

@@ -1,0 +1,137 @@
+"""What the screens look like, sign by sign: a frozen session in three sizes and three themes.
+
+`pytest --snapshot-update tests/tui/test_snapshots.py` takes new pictures; look at them before they are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from scripted_engine import End, Fail, Hold, Say, Think, Wait
+from textual.pilot import Pilot
+from tui_stage import Stage, ready, until
+
+from workbench.core.errors import RateLimited
+from workbench.core.types import FinishReason
+
+ANSWER = """\
+## One scan instead of two
+
+The inner query reads `orders` **again**, since it is *not* correlated:
+
+```sql
+with agg as (
+  select customer_id, sum(total) as spent
+  from orders group by customer_id
+)
+select * from agg where spent > 10;
+```
+
+| step | before | after |
+|:-----|-------:|------:|
+| scans | 2 | 1 |
+| cost | 8,412 | 4,207 |
+
+- one sequential scan
+- a hash aggregate replaces the semi-join
+"""
+
+REFUSED = RateLimited(
+    "OpenAI refuses for now: 3 requests per minute are used up.",
+    provider="openai",
+    status=429,
+    code="rate_limit_exceeded",
+    request_id="req_7f3a",
+    hint="It passes in 20 s.",
+)
+
+LINE_UP = ("gpt-5.4", "anthropic/claude-sonnet-4-6", "gemini/gemini-2.5-flash", "local/qwen3-8b")
+
+SCRIPTS = {
+    "gpt-5.4": (Think("First, find why the table is read twice. " * 3), Say(ANSWER), End()),
+    "anthropic/claude-sonnet-4-6": (Say(ANSWER[:310]), End(FinishReason.LENGTH)),
+    "gemini/gemini-2.5-flash": (Say("The subquery is evaluated once"), Fail(REFUSED)),
+    "local/qwen3-8b": (Wait(seconds=6.0, ahead=2), Hold(), End()),
+}
+
+SIZES = [(200, 50), (120, 35), (80, 24)]
+THEMES = ["workbench-dark", "workbench-light", "ansi-dark"]
+
+Scene = Callable[[Pilot[Any]], Awaitable[None]]
+
+
+def still(scene: Callable[[Pilot[Any], Stage], Awaitable[None]], on: Stage) -> Scene:
+    """The scene, in an app that does nothing by itself any more."""
+
+    async def run(pilot: Pilot[Any]) -> None:
+        await ready(pilot)
+        on.compare.editor.prompt_area.cursor_blink = False
+        await scene(pilot, on)
+        for _ in range(5):
+            await pilot.pause()
+        on.compare.refresh_bars()
+        await pilot.pause()
+
+    return run
+
+
+async def compared(pilot: Pilot[Any], on: Stage) -> None:
+    on.compare.editor.insert_typed("Rewrite this query so that it reads the table once.")
+    await pilot.press("enter")
+    await until(pilot, lambda: on.states() == ["done", "truncated", "failed", "queued"])
+
+
+async def written(pilot: Pilot[Any], on: Stage) -> None:
+    on.compare.editor.insert_typed("Rewrite this query\nso that it reads the table once.")
+    await until(pilot, lambda: "for 4 models" in str(on.compare.editor.border_subtitle))
+
+
+async def choosing(pilot: Pilot[Any], on: Stage) -> None:
+    await pilot.press("f2")
+    await until(pilot, lambda: on.app.screen.query("#models") and on.app.screen.query_one("#models").option_count)  # type: ignore[attr-defined]  # a list
+    await pilot.press(*"sonnet")
+    await until(pilot, lambda: len(on.app.screen._rows) < 50)  # type: ignore[attr-defined]  # the picker
+
+
+async def helped(pilot: Pilot[Any], on: Stage) -> None:
+    await pilot.press("f1")
+    await until(pilot, lambda: on.app.screen.query("Markdown"))
+
+
+async def nothing(pilot: Pilot[Any], on: Stage) -> None:
+    await until(pilot, lambda: "no key in the environment" in on.compare.start_panel.plain)
+
+
+def stage(theme: str = "workbench-dark", models: tuple[str, ...] = LINE_UP) -> Stage:
+    return Stage(models, dict(SCRIPTS), theme=theme)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_a_comparison(snap_compare: Any, size: tuple[int, int], theme: str) -> None:
+    on = stage(theme)
+
+    assert snap_compare(on.app, terminal_size=size, run_before=still(compared, on))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_first_run(snap_compare: Any, size: tuple[int, int]) -> None:
+    on = stage(models=())
+
+    assert snap_compare(on.app, terminal_size=size, run_before=still(nothing, on))
+
+
+@pytest.mark.parametrize("scene", [written, choosing, helped])
+def test_other_screens(snap_compare: Any, scene: Callable[[Pilot[Any], Stage], Awaitable[None]]) -> None:
+    on = stage()
+
+    assert snap_compare(on.app, terminal_size=(120, 35), run_before=still(scene, on))
+
+
+def test_without_colour(snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    on = stage()
+
+    assert snap_compare(on.app, terminal_size=(120, 35), run_before=still(compared, on))
