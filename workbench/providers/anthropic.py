@@ -11,11 +11,12 @@ from workbench.core.clock import Clock
 from workbench.core.types import Json, Message, Role
 from workbench.providers.anthropic_decoder import AnthropicDecoder
 from workbench.providers.base import Call, WireEvent
-from workbench.providers.capabilities import ParameterMemory
+from workbench.providers.capabilities import ParameterMemory, traits_of
 from workbench.providers.dialogue import Facts, converse
 from workbench.providers.failures import Witness
 from workbench.providers.fitting import fit
 from workbench.providers.http import Connections
+from workbench.providers.prompt_marks import MARK, worth_marking
 
 if TYPE_CHECKING:
     import httpx
@@ -73,25 +74,37 @@ def anthropic_headers(call: Call) -> dict[str, str]:
 def anthropic_body(call: Call, parameters: Mapping[str, Json]) -> tuple[dict[str, Json], tuple[str, ...]]:
     """The request's body, and what to say about how the messages were placed.
 
-    System messages go to `system`. A `cache_control` among the parameters stays where it is, for the provider to mark
-    the conversation's end, and is put on the system text too, so that requests which share only that can share it.
+    System messages go to `system`. What the next request is likely to begin with is marked for the provider's prompt
+    cache, unless the caller says `cache_control=False`. A `cache_control` of the caller's own stays where it is, for
+    the provider to mark the conversation's end, and is put on the system text too, so that requests which share only
+    that can share it.
     """
-    system = [message.text for message in call.messages if message.role is Role.SYSTEM]
-    turns = [message for message in call.messages if message.role is not Role.SYSTEM]
+    chosen = parameters.get("cache_control")
+    marked = _marked(call) if "cache_control" not in dict(call.params.extra) else frozenset[int]()
+    system = [(place, message.text) for place, message in enumerate(call.messages) if message.role is Role.SYSTEM]
     body: dict[str, Json] = {
         "model": call.route.wire_model,
         **parameters,
-        "messages": [{"role": message.role.value, "content": message.text} for message in turns],
+        "messages": [
+            {"role": message.role.value, "content": _content(message.text, MARK if place in marked else None)}
+            for place, message in enumerate(call.messages)
+            if message.role is not Role.SYSTEM
+        ],
     }
     if system:
-        body["system"] = _system("\n\n".join(system), parameters.get("cache_control"))
+        mark = MARK if system[-1][0] in marked else chosen
+        body["system"] = _content("\n\n".join(text for _, text in system), mark)
     if call.stream:
         body["stream"] = True
     moved = _interrupts(call.messages)
     return body, ("system: a later system message was put in front, with the first.",) if moved else ()
 
 
-def _system(text: str, cache_control: Json) -> Json:
+def _marked(call: Call) -> frozenset[int]:
+    return worth_marking(call.messages, traits_of(call.spec, call.route.wire_model).cache_minimum)
+
+
+def _content(text: str, cache_control: Json) -> Json:
     if cache_control is None:
         return text
     return [{"type": "text", "text": text, "cache_control": cache_control}]

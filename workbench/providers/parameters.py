@@ -26,6 +26,9 @@ class Fitting:
         self.body: dict[str, Json] = {}
         self.notes: list[str] = []
         self.extra: dict[str, Json] = dict(params.extra)
+        if self.extra.get("cache_control") is False:
+            # "No marks": nothing that goes on any wire.
+            del self.extra["cache_control"]
         self.limit = self._limit()
 
     def _limit(self) -> int | None:
