@@ -105,6 +105,9 @@ class FrameClock:
         self._pace = FramePace()
         self._timer: Timer | None = None
         self._running = False
+        self._woken = False
+        self._waiting: list[FrameView] = []
+        """Views to be flushed, those that have waited longest first."""
         self._ticks = 0
         self._frames = 0
         self._dropped = 0
@@ -125,10 +128,13 @@ class FrameClock:
         """Let go of this view; unknown ones are fine."""
         if view in self._views:
             self._views.remove(view)
+            if view in self._waiting:
+                self._waiting.remove(view)
             view.connect(None)
 
     def wake(self) -> None:
         """Something wants drawing. Cheap enough to call for every chunk of every stream."""
+        self._woken = True
         if self._running:
             return
         self._running = True
@@ -158,32 +164,31 @@ class FrameClock:
         if self._ticks % self._pace.divisor:
             self._dropped += 1
             return
-        more = self._draw(now)
+        if self._woken:
+            self._woken = False
+            self._waiting += [view for view in self._views if view not in self._waiting]
+        self._draw(now)
         self._observe(now)
-        if not more:
+        if not self._waiting and not self._woken:
             self._running = False
             self._last_frame_s = 0.0
             if self._timer is not None:
                 self._timer.pause()
 
-    def _draw(self, now: float) -> bool:
-        """One frame. Views that did not get their turn are first in the next one. True while any has work left."""
+    def _draw(self, now: float) -> None:
+        """One frame: the views that wait for one, as many as a tick takes. Those with work left wait again."""
         deadline = now + self._budget_s
-        order = self._views[:]
-        more = False
+        order, unfinished = self._waiting, list[FrameView]()
         drawn = 0
-        for number, view in enumerate(order):
+        while order and drawn < MOST_DRAWN:
+            view = order.pop(0)
             began = time.perf_counter()
-            more |= view.flush(max(MINIMUM_S, (deadline - began) / (len(order) - number)))
+            if view.flush(max(MINIMUM_S, (deadline - began) / (len(order) + 1))):
+                unfinished.append(view)
             drawn += time.perf_counter() - began > NOTHING_S
-            if drawn >= MOST_DRAWN and view is not order[-1]:
-                more = True
-                waiting = order[number + 1 :]
-                self._views.sort(key=lambda view: view not in waiting)
-                break
+        self._waiting = order + unfinished
         self._costs_s.append(time.perf_counter() - now)
         self._frames += drawn > 0
-        return more
 
     def _observe(self, now: float) -> None:
         """Adapt the rate to what the thread did since the last frame, drawing it on the screen included."""

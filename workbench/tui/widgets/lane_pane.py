@@ -66,7 +66,7 @@ class LanePane(Vertical):
         border-subtitle-align: left;
         background: $background;
     }}
-    LanePane StreamView {{ height: 1fr; padding: 0 1; background: $background; scrollbar-size: 1 1; }}
+    LanePane StreamView {{ height: 1fr; padding: 0 0 0 1; background: $background; scrollbar-size: 1 1; }}
     LanePane.-empty LaneNotice {{ dock: top; }}
 {_ACCENT_RULES}
     """

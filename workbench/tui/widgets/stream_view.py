@@ -36,6 +36,9 @@ from workbench.tui.widgets.stream_view_styles import CSS, ROLES
 FIRST_FRAME_S = 0.025
 """What the first frame of a new text may take: a person waits for it."""
 
+GAP = 1
+"""Cells between text and scrollbar."""
+
 _BASE: dict[int, Roles] = {REASONING: ("reasoning",), ANSWER: (), TOOL: ("code",)}
 _PREFIX = "stream-view--"
 
@@ -403,8 +406,8 @@ class StreamView(ScrollView, can_focus=True):
             finally:
                 self._painting = False
         size, gutter = self._laid_size, self.styles.gutter
-        unused = 0 if self.show_vertical_scrollbar else self.scrollbar_gutter.right
-        self._set_margins(gutter.left, gutter.right + unused)
+        left, right = gutter.left, GAP + self.scrollbar_gutter.right + gutter.right
+        self._set_margins(left, right)
         first = max(0, crop.y - gutter.top)
         last = min(size.height, crop.bottom - gutter.top)
         strips = self._strips(first, last, size.width)
@@ -414,7 +417,7 @@ class StreamView(ScrollView, can_focus=True):
         background = self.background_colors[1]
         for line_filter in self.get_line_filters():
             strips = [strip.apply_filter(line_filter, background) for strip in strips]
-        if crop.column_span != (0, size.width + gutter.width + unused):
+        if crop.column_span != (0, left + size.width + right):
             strips = [strip.crop(*crop.column_span) for strip in strips]
         return strips
 
@@ -508,6 +511,12 @@ class StreamView(ScrollView, can_focus=True):
     def on_mount(self) -> None:
         self._spawn(warm)
 
+    @property
+    def _text_size(self) -> Size:
+        """Room for text: all but padding, scrollbar, and the gap to the left of that."""
+        width, height = self.scrollable_content_region.size
+        return Size(max(0, width - GAP), height)
+
     def on_resize(self) -> None:
         self._follow_size()
 
@@ -516,7 +525,7 @@ class StreamView(ScrollView, can_focus=True):
 
         Also asked for by drawing, because Textual draws before it tells of a new size.
         """
-        size = self.scrollable_content_region.size
+        size = self._text_size
         if size == self._laid_size or not size.width:
             return
         place = None
@@ -546,7 +555,7 @@ class StreamView(ScrollView, can_focus=True):
         # Not the parent's, which would draw the whole scrollbar each time.
         if round(old_value) != round(new_value):
             self.refresh(self.size.region)
-        if self._own_scroll or self.scrollable_content_region.size != self._laid_size:
+        if self._own_scroll or self._text_size != self._laid_size:
             return
         self._copied = -1
         top, height = round(new_value), self._laid_size.height
