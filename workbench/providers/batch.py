@@ -107,6 +107,8 @@ class BatchResult:
     custom_id: str
     text: str = ""
     reasoning: str = ""
+    tool_calls: str = ""
+    """As in `Result`."""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error: ProviderError | None = None

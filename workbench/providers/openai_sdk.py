@@ -7,7 +7,8 @@ CPU per request) and works alike in openai 2 and 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from workbench.core.clock import Clock
@@ -36,12 +37,12 @@ class OpenAISDK:
         import httpx
         import openai
 
-        client = self._client(call.spec, call.route.base_url)
+        client = self.client(call.spec, call.route.base_url)
         options: Any = {
-            "headers": self._headers(call.spec, call.key),
+            "headers": self.headers(call.spec, call.key),
             "timeout": httpx.Timeout(None, connect=call.deadlines.connect_s),
         }
-        try:
+        with self.translated(witness):
             # With `stream`, the SDK leaves the body alone whether it is an event stream or one piece of JSON.
             response: Any = await client.post(
                 path,
@@ -52,6 +53,14 @@ class OpenAISDK:
                 stream_cls=openai.AsyncStream[object],
             )
             return cast("httpx.Response", response)
+
+    @contextmanager
+    def translated(self, witness: Witness) -> Iterator[None]:
+        """Raise what the SDK raises as the `ProviderError` that it stands for."""
+        import openai
+
+        try:
+            yield
         except openai.APIStatusError as exc:
             # Duck-typed: openai 3 may hand out httpx2's response, and has read its body in any case.
             refusal = exc.response
@@ -63,7 +72,7 @@ class OpenAISDK:
             message = f"{witness.place.provider}: the openai SDK did not send this: {witness.clean(str(exc))}"
             raise translate(exc, witness.place) or ProviderError(message, **witness.details()) from exc
 
-    def _client(self, spec: ProviderSpec, base_url: str) -> AsyncOpenAI:
+    def client(self, spec: ProviderSpec, base_url: str) -> AsyncOpenAI:
         found = self._clients.get((spec.name, base_url))
         if found is None:
             import openai
@@ -80,7 +89,7 @@ class OpenAISDK:
         return found
 
     @staticmethod
-    def _headers(spec: ProviderSpec, key: str) -> dict[str, Any]:
+    def headers(spec: ProviderSpec, key: str) -> dict[str, Any]:
         import openai
 
         return {**dict(spec.headers), "Authorization": f"Bearer {key}" if key else openai.Omit()}

@@ -4,8 +4,9 @@ GET  /_sim/requests?limit=&provider=&model=&key=   what was asked, newest last
 GET  /_sim/counters?provider=&model=&key=          requests by status and ending, in flight, its peak, connections
 GET  /_sim/state                                   profile, seed, time scale, faults in force
 POST /_sim/quota    {provider, model, key, …QuotaSpec}     limits from now on, globs allowed
-POST /_sim/faults   {rules: [{faults, provider, model, key, count, probability, skip}]}   replaces all rules
+POST /_sim/faults   {rules: [{faults, provider, model, key, count, probability, skip, operation}]}   replaces all rules
 POST /_sim/settings {time_scale, coalesce_s, rate_headers}
+POST /_sim/batches  {skip_s, …BatchPace}                   time that passes for batches; the pace of new ones
 POST /_sim/reset                                   counters, quotas, caches and faults as at the start
 """
 
@@ -21,7 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from workbench.simulator.faults import BadFault, FaultRule, parse
+from workbench.simulator.batch_book import BatchPace
+from workbench.simulator.faults import ANSWER, BadFault, FaultRule, parse
 from workbench.simulator.journal import Tally
 from workbench.simulator.quota import QuotaSpec
 from workbench.simulator.simulation import Simulation
@@ -44,11 +46,11 @@ class RuleBody(msgspec.Struct, forbid_unknown_fields=True):
     count: int | None = None
     probability: float = 1.0
     skip: int = 0
+    operation: str = ANSWER
 
     def rule(self) -> FaultRule:
-        return FaultRule(
-            parse(self.faults), self.provider, self.model, self.key, self.count, self.probability, self.skip
-        )
+        place = (self.provider, self.model, self.key)
+        return FaultRule(parse(self.faults), *place, self.count, self.probability, self.skip, self.operation)
 
 
 class RulesBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +77,7 @@ class Admin:
                 Route("/quota", self.quota, methods=["POST"]),
                 Route("/faults", self.faults, methods=["POST"]),
                 Route("/settings", self.settings, methods=["POST"]),
+                Route("/batches", self.batches, methods=["POST"]),
                 Route("/reset", self.reset, methods=["POST"]),
             ],
         )
@@ -146,6 +149,19 @@ class Admin:
         if body.rate_headers is not None:
             simulation.rate_headers = body.rate_headers
         return await self.state(request)
+
+    async def batches(self, request: Request) -> Response:
+        book = self._simulation.batches
+        try:
+            body = msgspec.json.decode(await request.body(), type=dict[str, Any])
+            skip_s = msgspec.convert(body.pop("skip_s", 0.0), float)
+            if unknown := set(body) - {*BatchPace.__dataclass_fields__}:
+                raise ValueError(f"batches have no {', '.join(sorted(unknown))}")  # noqa: TRY301 - answered below
+            book.pace = msgspec.convert({**asdict(book.pace), **body}, BatchPace)
+        except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as exc:
+            return _json({"error": str(exc)}, 400)
+        book.skip(skip_s)
+        return _json({"pace": asdict(book.pace)})
 
     async def reset(self, request: Request) -> Response:
         self._simulation.reset()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import msgspec
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from workbench.simulator import openai_errors
+from workbench.simulator.batch_openai import TogetherBatches
 from workbench.simulator.dialect import header
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.models import ModelProfile, Provider
@@ -29,6 +31,9 @@ class TogetherDialect(ChatDialect):
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation, Provider.TOGETHER)
+
+    def routes(self) -> list[BaseRoute]:
+        return [*TogetherBatches(self).routes(), *super().routes()]
 
     def limit_headers(self, snapshot: Snapshot) -> Headers:
         headers: Headers = []

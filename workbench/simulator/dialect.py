@@ -112,7 +112,7 @@ class Dialect(ABC):
         response.raw_headers.extend(self.common_headers(exchange))
         return response
 
-    def _early(self, exchange: Exchange) -> ASGIApp | None:
+    def early(self, exchange: Exchange) -> ASGIApp | None:
         """The faults that replace the response as a whole."""
         if exchange.fault(FaultKind.RESET):
             return exchange.respond([], None, open_s=0.0, status=0)
@@ -132,7 +132,7 @@ class Dialect(ABC):
         media: str = "text/event-stream; charset=utf-8",
         frames: Callable[[], Frames] | None = None,
     ) -> ASGIApp:
-        early = self._early(exchange)
+        early = self.early(exchange)
         if early is not None:
             return early
         exchange.entry.stream = True
@@ -151,7 +151,7 @@ class Dialect(ABC):
 
     def whole(self, exchange: Exchange, body: object, *, at_s: float) -> ASGIApp:
         """An answer in one piece, when all of it would have been produced."""
-        early = self._early(exchange)
+        early = self.early(exchange)
         if early is not None:
             return early
         data = msgspec.json.encode(body)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from workbench.simulator import faults as fault_book
 from workbench.simulator.accounts import ANONYMOUS, Account, authenticate, masked
 from workbench.simulator.answers import Answer, Schedule, compose, declined, rng_for, schedule
-from workbench.simulator.faults import BadFault, Fault, FaultKind
+from workbench.simulator.faults import ANSWER, BadFault, Fault, FaultKind
 from workbench.simulator.journal import Ending
 from workbench.simulator.models import ModelProfile, Provider
 from workbench.simulator.prompt import Prompt
@@ -145,13 +145,34 @@ class Exchange:
         if not self.faults and "[sim:" in question:
             self._give_faults(fault_book.marks_in(question), rules=False)
 
-    def _give_faults(self, spec: str, *, rules: bool = True) -> None:
+    def meet_faults(self, operation: str) -> None:
+        """Faults of a request that asks no model; those that refuse do so at once."""
+        self.identify()
+        self._give_faults(self.request.headers.get("x-sim-fault", ""), operation=operation)
+        for fault in self.faults:
+            reason = _REFUSALS.get(fault.kind)
+            if reason is not None:
+                raise Refusal(
+                    reason,
+                    fault.message,
+                    parameter=fault.parameter,
+                    retry_after_s=1.0 if fault.retry_after is None and reason.is_rate else fault.retry_after,
+                    limit=100,
+                    used=100,
+                    requested=1,
+                    hint=RetryHint(fault.hint),
+                    status=fault.status,
+                    should_retry=fault.should_retry,
+                )
+
+    def _give_faults(self, spec: str, *, rules: bool = True, operation: str = ANSWER) -> None:
         try:
             self.faults = fault_book.parse(spec)
         except BadFault as exc:
             raise Refusal(Reason.BAD_VALUE, str(exc), parameter="x-sim-fault") from None
         if not self.faults and rules:
-            self.faults = self.simulation.faults.strike(self.provider, self.model.name, self.account.key)
+            model = self._model.name if self._model else ""
+            self.faults = self.simulation.faults.strike(self.provider, model, self.account.key, operation)
         self.entry.faults = tuple(fault.spec() for fault in self.faults)
 
     def fault(self, *kinds: FaultKind) -> Fault | None:

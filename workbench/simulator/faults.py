@@ -50,6 +50,8 @@ class FaultKind(StrEnum):
     """200, and a web page."""
     HTML_ERROR = "html-error"
     """502, and a web page."""
+    LOST_ANSWER = "lost-answer"
+    """What was asked for is done, and the client gets a 500 all the same. At files and batches only."""
     RESET = "reset"
     """The connection breaks before a single byte."""
     # In the stream
@@ -177,6 +179,10 @@ def marks_in(prompt: str) -> str:
     return ",".join(_MARK.findall(prompt))
 
 
+ANSWER = "answer"
+"""The operation of everything that asks a model; files and batches have others, see `batch_serving`."""
+
+
 @dataclass(slots=True)
 class FaultRule:
     """Gives faults to requests that match: the next `count` of them, or each with a probability."""
@@ -191,9 +197,12 @@ class FaultRule:
     probability: float = 1.0
     skip: int = 0
     """Matching requests to let through first."""
+    operation: str = ANSWER
+    """A glob, too."""
 
-    def matches(self, provider: str, model: str, key: str) -> bool:
-        return fnmatchcase(provider, self.provider) and fnmatchcase(model, self.model) and fnmatchcase(key, self.key)
+    def matches(self, provider: str, model: str, key: str, operation: str = ANSWER) -> bool:
+        mine = (self.provider, self.model, self.key, self.operation)
+        return all(map(fnmatchcase, (provider, model, key, operation), mine))
 
 
 @dataclass(slots=True)
@@ -210,9 +219,9 @@ class FaultBook:
     def set_rules(self, rules: Iterable[FaultRule]) -> None:
         self.rules = list(rules)
 
-    def strike(self, provider: str, model: str, key: str) -> tuple[Fault, ...]:
+    def strike(self, provider: str, model: str, key: str, operation: str = ANSWER) -> tuple[Fault, ...]:
         for rule in self.rules:
-            if rule.count == 0 or not rule.matches(provider, model, key):
+            if rule.count == 0 or not rule.matches(provider, model, key, operation):
                 continue
             if rule.skip > 0:
                 rule.skip -= 1

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from workbench.simulator import openai_errors
 from workbench.simulator.answers import rng_for
+from workbench.simulator.batch_openai import OpenAIBatches
 from workbench.simulator.dialect import Dialect, header, identifier
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.mangle import Frames
@@ -219,6 +220,7 @@ class OpenAIDialect(ChatDialect):
         return [
             self.route("/responses", self.respond),
             self.route("/responses/{name}", self.stored_response, "GET"),
+            *OpenAIBatches(self).routes(),
             *super().routes(),
         ]
 

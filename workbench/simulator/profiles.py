@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from workbench.simulator.batch_book import BatchPace
 from workbench.simulator.faults import Fault, FaultKind, FaultRule
 from workbench.simulator.models import ModelProfile, Provider
 from workbench.simulator.pacing import Pace
@@ -19,6 +21,9 @@ class QuotaRule:
     provider: str
     model: str
     spec: QuotaSpec
+
+
+BATCH_PACE = BatchPace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class ServerProfile:
     """How many requests a local server works on at once; the others wait, as long as it takes."""
     answer_scale: float = 1.0
     reasoning_scale: float = 1.0
+    batches: BatchPace = BATCH_PACE
 
     def pace_of(self, model: ModelProfile) -> Pace:
         return next((pace for name, pace in self.paces if name in (model.name, "*")), model.pace)
@@ -89,6 +95,7 @@ FAST = ServerProfile(
     paces=(("*", Pace(0.0, 0.0, 0.0, 0.0)),),
     tokens_per_event=1,
     local_slots=100_000,
+    batches=BatchPace(validate_s=0.0, rows_per_s=math.inf, finalize_s=0.0, cancel_s=0.0, brief=True),
 )
 
 STEADY = ServerProfile(

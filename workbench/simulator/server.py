@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from workbench.simulator.accounts import FIRST_KEY
 from workbench.simulator.admin import Admin
 from workbench.simulator.anthropic import AnthropicDialect
+from workbench.simulator.batch_book import BatchPace
 from workbench.simulator.certificate import Certificate, temporary_certificate
 from workbench.simulator.compat import LiteLLMDialect, SambaNovaDialect, TogetherDialect
 from workbench.simulator.dialect import Dialect
@@ -285,6 +286,14 @@ class SimulatorThread:
     def set_faults(self, *rules: FaultRule) -> None:
         """Replaces the rules in force."""
         self.call(lambda simulation: simulation.faults.set_rules(rules))
+
+    def set_batch_pace(self, pace: BatchPace) -> None:
+        """For batches that are created from now on."""
+        self.call(lambda simulation: setattr(simulation.batches, "pace", pace))
+
+    def skip_batch_time(self, seconds: float) -> None:
+        """Let time pass for batches, and for nothing else."""
+        self.call(lambda simulation: simulation.batches.skip(seconds))
 
     def reset(self) -> None:
         self.call(lambda simulation: simulation.reset())

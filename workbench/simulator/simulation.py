@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from workbench.simulator.accounts import Accounts
+from workbench.simulator.batch_book import BatchBook
 from workbench.simulator.faults import FaultBook, FaultRule
 from workbench.simulator.journal import Journal
 from workbench.simulator.models import ModelIndex, all_models
@@ -68,6 +69,7 @@ class Simulation:
         """For `previous_response_id`."""
         self.generations = Shelf[dict[str, object]]()
         """What OpenRouter answers about finished generations."""
+        self.batches = BatchBook(profile.batches, self.now_s)
         self._asked: Counter[bytes] = Counter()
         self._pacers: set[Pacer] = set()
         self._loop = asyncio.get_running_loop()
@@ -86,6 +88,7 @@ class Simulation:
         self._asked.clear()
         self.responses.clear()
         self.generations.clear()
+        self.batches = BatchBook(self.profile.batches, self.now_s)
         self.rate_headers = True
         self.faults = FaultBook(self.seed, [replace(rule) for rule in (rules or self.profile.faults)])
 

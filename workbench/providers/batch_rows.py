@@ -1,0 +1,138 @@
+"""What the batch adapters share: a row as a call, lines as a file, an answer's body as a result."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from workbench.core.errors import BatchNotFound, MalformedResponse, ModelNotFound, ProviderError
+from workbench.core.events import Delta, UsageReport
+from workbench.core.types import Channel, Route, Usage
+from workbench.providers.base import Call, Deadlines, WireEnd, WireEvent
+from workbench.providers.batch import BatchAccount, BatchResult, BatchRow
+from workbench.providers.dialogue import Decoder, Facts
+from workbench.providers.failures import Witness, secrets_in
+from workbench.providers.fetching import Account
+from workbench.providers.transport_errors import Place
+
+SMALL = Deadlines(first_token_s=60.0, total_s=60.0)
+"""For a question with a short answer."""
+
+LARGE = Deadlines(first_token_s=1_800.0, idle_s=60.0, total_s=3_600.0)
+"""For moving 200 MB, either way, over a line that manages 1 Mbit/s."""
+
+CLOCKS_APART_S = 600.0
+"""How far a provider's clock and ours may differ when a batch is looked for by its time."""
+
+
+def call_of(account: BatchAccount, model: str, row: BatchRow) -> Call:
+    """The row as a live call that does not stream, for the code that turns those into bodies."""
+    spec = replace(account.spec, base_url=account.base_url)
+    route = Route(f"{spec.prefix}/{model}", spec.name, model, account.base_url)
+    return Call(route, spec, row.messages, row.params, account.key, account.key_alias, SMALL, stream=False)
+
+
+def asked(account: BatchAccount, model: str = "") -> Account:
+    return Account(replace(account.spec, base_url=account.base_url), account.key, account.key_alias, model)
+
+
+def witness_of(account: BatchAccount, model: str = "") -> Witness:
+    place = Place(account.spec.title or account.spec.name, account.base_url, model, account.key_alias)
+    return Witness(place, account.key, account.spec.key_variables, secrets_in(account.spec.headers))
+
+
+@contextmanager
+def about(batch_id: str, witness: Witness) -> Iterator[None]:
+    """Inside, what the provider does not find is this batch, or what it wrote."""
+    try:
+        yield
+    except ModelNotFound as error:
+        alias = witness.place.key_alias or "this key"
+        raise BatchNotFound(
+            f"{witness.place.provider} shows {alias} no batch {witness.clean(batch_id)}, or has deleted its results.",
+            **witness.details(
+                error.headers, hint="Check the id and the account; results are kept for some weeks only."
+            ),
+        ) from error
+
+
+class LinesFile(io.RawIOBase):
+    """Lines as one binary file, each ended with a line feed. Reads what it is asked for and joins nothing."""
+
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        super().__init__()
+        self._lines = lines
+        self._size = sum(len(line) + 1 for line in lines)
+        self._next = 0
+        self._rest = b""
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """To the beginning or to the end, which is all that a reader needs who wants to know the size."""
+        if whence == io.SEEK_END and offset == 0:
+            self._next, self._rest, self._at = len(self._lines), b"", self._size
+        elif whence == io.SEEK_SET and offset == 0:
+            self._next, self._rest, self._at = 0, b"", 0
+        elif not (whence == io.SEEK_SET and offset == self._at):
+            raise io.UnsupportedOperation("only the beginning and the end can be sought")
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            size = self._size
+        parts = [self._rest]
+        found = len(self._rest)
+        while found < size and self._next < len(self._lines):
+            line = self._lines[self._next]
+            self._next += 1
+            parts += (line, b"\n")
+            found += len(line) + 1
+        data = b"".join(parts)
+        self._rest = data[size:]
+        data = data[:size]
+        self._at += len(data)
+        return data
+
+
+def result_of(
+    custom_id: str, body: bytes, decoder: Decoder, facts: Facts, request_id: str | None = None
+) -> BatchResult:
+    """A row's answer, read by the decoder that reads live ones. What cannot be read is an error of this row alone."""
+    events: list[WireEvent] = []
+    try:
+        decoder.decode_whole(body, 0, events)
+        decoder.close(0, events)
+        return _result(custom_id, events, facts, request_id)
+    except ProviderError as error:
+        error.request_id = error.request_id or request_id
+        return BatchResult(custom_id, error=error, request_id=request_id)
+
+
+def _result(custom_id: str, events: list[WireEvent], facts: Facts, request_id: str | None) -> BatchResult:
+    said: dict[Channel, list[str]] = {channel: [] for channel in Channel}
+    usage: Usage | None = None
+    end: WireEnd | None = None
+    for event in events:
+        match event:
+            case Delta():
+                said[event.channel].append(event.text)
+            case UsageReport():
+                usage = event.usage
+            case WireEnd():
+                end = event
+    if end is None:
+        witness = facts.witness
+        raise MalformedResponse(f"{witness.place.provider} wrote a result that holds no answer.", **witness.details())
+    text, reasoning, tools = ("".join(said[channel]) for channel in (Channel.TEXT, Channel.REASONING, Channel.TOOL))
+    return BatchResult(custom_id, text, reasoning, tools, end.finish_reason, usage, None, request_id)

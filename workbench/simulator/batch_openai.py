@@ -1,0 +1,489 @@
+"""Files and batches as OpenAI has them, and as Together copied them.
+
+A batch is created at once and validated later: what is wrong with its file turns it into a failed one, with a list of
+problems. Answers go to one file and errors to another, in any order; rows that were never run stand among the errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from workbench.simulator.batch_book import Batch, BatchRow, Moment, Phase, Problem, RowResult, StoredFile
+from workbench.simulator.batch_rows import TURN_ROWS, RowExchange, RowWork
+from workbench.simulator.batch_serving import BatchEndpoints, decoded, read_form, rows_of
+from workbench.simulator.dialect import identifier
+from workbench.simulator.exchange import Exchange
+from workbench.simulator.faults import split_model
+from workbench.simulator.openai_chat import ChatTraits, accept, usage_of, whole_body
+from workbench.simulator.openai_responses import ResponseWriter
+from workbench.simulator.prompt_cache import CacheUse
+from workbench.simulator.refusal import Reason, Refusal
+from workbench.simulator.responses_reading import read_response
+
+if TYPE_CHECKING:
+    from workbench.simulator.openai import ChatDialect
+
+encode = msgspec.json.encode
+CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTraits:
+    """How one host's batches differ."""
+
+    upload_path: str = "/files"
+    purpose: str = "batch"
+    endpoints: tuple[str, ...] = (CHAT, RESPONSES)
+    rows: int = 50_000
+    file_bytes: int = 200 * 1024 * 1024
+    needs_method: bool = True
+    """Each line says POST and the endpoint."""
+
+
+TOGETHER = BatchTraits("/files/upload", "batch-api", (CHAT,), 50_000, 100 * 1024 * 1024, needs_method=False)
+
+
+class OpenAIBatches(BatchEndpoints):
+    """Endpoints for a host that speaks Chat Completions."""
+
+    dialect: ChatDialect
+
+    def __init__(self, dialect: ChatDialect, traits: BatchTraits | None = None) -> None:
+        super().__init__(dialect)
+        self.traits = traits or BatchTraits()
+        self.work = RowWork(dialect, self._answerer)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            self.route(self.traits.upload_path, "upload", self.upload),
+            self.route("/files", "files", self.list_files, "GET"),
+            self.route("/files/{name}", "files", self.one_file, "GET"),
+            self.route("/files/{name}", "files", self.delete_file, "DELETE"),
+            self.route("/files/{name}/content", "results", self.content, "GET"),
+            self.route("/batches", "create", self.create),
+            self.route("/batches", "list", self.list_batches, "GET"),
+            self.route("/batches/{name}", "status", self.status, "GET"),
+            self.route("/batches/{name}/cancel", "cancel", self.cancel),
+        ]
+
+    # --- files
+
+    async def upload(self, exchange: Exchange) -> ASGIApp:
+        form = await read_form(exchange.request)
+        if form.file is None:
+            raise Refusal(Reason.MISSING_PARAMETER, "", parameter="file")
+        purpose = form.fields.get("purpose")
+        if purpose is None:
+            raise Refusal(Reason.MISSING_PARAMETER, "", parameter="purpose")
+        if purpose not in (self.traits.purpose, "user_data", "fine-tune"):
+            raise Refusal(Reason.BAD_VALUE, f"'{purpose}' is not one of ['{self.traits.purpose}', 'user_data']")
+        if len(form.file) > self.traits.file_bytes:
+            raise Refusal(Reason.TOO_LARGE, "")
+        if not form.file.strip():
+            raise Refusal(Reason.BAD_VALUE, "The file is empty.", parameter="file")
+        name = form.fields.get("file_name") or form.file_name or "upload"
+        file = StoredFile(
+            identifier("file-", exchange),
+            self.dialect.provider,
+            self.owner(exchange),
+            name,
+            purpose,
+            form.file,
+            self.book.now_s(),
+        )
+        self.book.add_file(file)
+        return self.dialect.plain(exchange, self.file_body(file))
+
+    def file_body(self, file: StoredFile) -> dict[str, object]:
+        return {
+            "id": file.id,
+            "object": "file",
+            "bytes": len(file.data),
+            "created_at": int(self.book.wall(file.created_s)),
+            "expires_at": None,
+            "filename": file.name,
+            "purpose": file.purpose,
+            "status": "processed",
+            "status_details": None,
+        }
+
+    async def list_files(self, exchange: Exchange) -> ASGIApp:
+        purpose = exchange.request.query_params.get("purpose")
+        files = self.book.files(self.dialect.provider, self.owner(exchange))
+        rows = [self.file_body(file) for file in files if purpose in (None, file.purpose)]
+        return self.dialect.plain(exchange, page_of(exchange, rows, 10_000))
+
+    async def one_file(self, exchange: Exchange) -> ASGIApp:
+        name = exchange.request.path_params["name"]
+        return self.dialect.plain(exchange, self.file_body(self.file(exchange, name, no_file(name))))
+
+    async def delete_file(self, exchange: Exchange) -> ASGIApp:
+        name = exchange.request.path_params["name"]
+        self.book.remove_file(self.file(exchange, name, no_file(name)).id)
+        return self.dialect.plain(exchange, {"id": name, "object": "file", "deleted": True})
+
+    async def content(self, exchange: Exchange) -> ASGIApp:
+        name = exchange.request.path_params["name"]
+        batch, wants_errors = self._behind(exchange, name)
+        if batch is None:
+            return self.download(exchange, _each(self.file(exchange, name, no_file(name)).data))
+        return self.download(exchange, self._lines(batch, wants_errors=wants_errors))
+
+    def _behind(self, exchange: Exchange, name: str) -> tuple[Batch | None, bool]:
+        """The batch whose answers or errors this file is."""
+        kind, _, batch_id = name.removeprefix("file-").partition("-")
+        batch = self.book.batch(batch_id, self.dialect.provider, self.owner(exchange))
+        if kind not in ("output", "error") or batch is None or not self.book.has_results(batch):
+            return None, False
+        return batch, kind == "error"
+
+    # --- batches
+
+    async def create(self, exchange: Exchange) -> ASGIApp:
+        body = await exchange.read_json()
+        endpoint = self._endpoint(body)
+        metadata = _metadata(body)
+        name = body.get("input_file_id")
+        if not isinstance(name, str):
+            raise Refusal(Reason.MISSING_PARAMETER, "", parameter="input_file_id")
+        file = self.book.file(name, self.dialect.provider, self.owner(exchange))
+        if file is None:
+            raise Refusal(Reason.BAD_VALUE, f"Invalid input_file_id: {no_file(name)}", parameter="input_file_id")
+        if file.purpose != self.traits.purpose:
+            raise Refusal(
+                Reason.BAD_VALUE,
+                f"Invalid input file purpose: '{file.purpose}' is not '{self.traits.purpose}'.",
+                parameter="input_file_id",
+            )
+        lines = rows_of(file.data)
+        batch = Batch(
+            id=identifier("batch_", exchange),
+            number=self.book.next_number(),
+            provider=self.dialect.provider,
+            organisation=self.owner(exchange),
+            model=_model_in(lines),
+            endpoint=endpoint,
+            lines=lines,
+            read_row=read_line,
+            pace=self.book.pace,
+            scale=self.dialect.simulation.time_scale,
+            created_s=self.book.now_s(),
+            tokens=len(file.data) // 4,
+            details={"metadata": metadata, "input_file_id": name, "bytes": len(file.data)},
+        )
+        batch.problems = (*await self._problems(batch), *self._over_limit(batch))
+        self.book.add(batch)
+        return self.dialect.plain(exchange, self.created(await self.body(batch)))
+
+    def _endpoint(self, body: dict[str, Any]) -> str:
+        endpoint = body.get("endpoint")
+        if endpoint is None:
+            raise Refusal(Reason.MISSING_PARAMETER, "", parameter="endpoint")
+        if endpoint not in self.traits.endpoints:
+            known = ", ".join(f"'{name}'" for name in self.traits.endpoints)
+            raise Refusal(
+                Reason.BAD_VALUE, f"Invalid value: '{endpoint}'. Supported values are: {known}.", parameter="endpoint"
+            )
+        if self.traits.needs_method and body.get("completion_window") != "24h":
+            raise Refusal(
+                Reason.BAD_VALUE,
+                f"Invalid value: '{body.get('completion_window')}'. Value must be '24h'.",
+                parameter="completion_window",
+            )
+        return str(endpoint)
+
+    async def _problems(self, batch: Batch) -> list[Problem]:
+        """What validation will find, at most a few dozen of them as the real one reports."""
+        found: list[Problem] = []
+        if len(batch.lines) > self.traits.rows:
+            text = f"The batch input file contains too many requests: {len(batch.lines)} > {self.traits.rows}."
+            return [Problem("too_many_tasks", text)]
+        seen: set[str] = set()
+        for number, line in enumerate(batch.lines, 1):
+            if number % (4 * TURN_ROWS) == 0:
+                await asyncio.sleep(0)
+            problem = self._problem(batch, number, line, seen)
+            if problem is not None:
+                found.append(problem)
+            if len(found) >= 50:
+                break
+        return found
+
+    def _problem(self, batch: Batch, number: int, line: bytes, seen: set[str]) -> Problem | None:
+        row = decoded(line)
+        if not isinstance(row, dict):
+            return Problem("invalid_json_line", "This line is not parseable as valid JSON.", number)
+        name, body = row.get("custom_id"), row.get("body")
+        if not isinstance(name, str) or not name:
+            return Problem(
+                "missing_required_parameter", "Missing required parameter: 'custom_id'.", number, "custom_id"
+            )
+        if name in seen:
+            return Problem(
+                "duplicate_custom_id", f"The custom_id '{name}' for this request is a duplicate.", number, "custom_id"
+            )
+        seen.add(name)
+        if self.traits.needs_method and row.get("method") != "POST":
+            return Problem("invalid_method", "Invalid value: 'method' must be 'POST'.", number, "method")
+        if self.traits.needs_method and row.get("url") != batch.endpoint:
+            text = f"The URL provided for this request does not match the batch endpoint '{batch.endpoint}'."
+            return Problem("invalid_url", text, number, "url")
+        if not isinstance(body, dict):
+            return Problem("missing_required_parameter", "Missing required parameter: 'body'.", number, "body")
+        return self._body_problem(batch, number, body)
+
+    def _body_problem(self, batch: Batch, number: int, body: dict[str, Any]) -> Problem | None:
+        model = body.get("model")
+        plain = split_model(model)[0] if isinstance(model, str) else ""
+        if self.dialect.simulation.models.find(self.dialect.provider, plain) is None:
+            return Problem("model_not_found", f"The provided model '{plain}' does not exist.", number, "body.model")
+        if plain != batch.model:
+            text = "The model used in this request does not match the other requests of this batch."
+            return Problem("mismatched_model", text, number, "body.model")
+        if body.get("stream"):
+            return Problem("invalid_request", "Streaming is not supported in batches.", number, "body.stream")
+        return None
+
+    def _over_limit(self, batch: Batch) -> list[Problem]:
+        limit = self.book.pace.enqueued_tokens
+        waiting = self.book.enqueued_tokens(batch.provider, batch.organisation, batch.model)
+        if limit is None or waiting + batch.tokens <= limit:
+            return []
+        text = (
+            f"Enqueued token limit reached for {batch.model} in organization org-simulated. Limit: {limit:,} enqueued "
+            "tokens. Please try again once some in_progress batches have been completed."
+        )
+        return [Problem("token_limit_exceeded", text)]
+
+    async def list_batches(self, exchange: Exchange) -> ASGIApp:
+        batches = self.book.batches(self.dialect.provider, self.owner(exchange))
+        return self.dialect.plain(exchange, self.listed(exchange, [await self.body(batch) for batch in batches]))
+
+    async def status(self, exchange: Exchange) -> ASGIApp:
+        name = exchange.request.path_params["name"]
+        batch = self.batch(exchange, name, f"No batch found with id '{name}'.")
+        return self.dialect.plain(exchange, await self.body(batch))
+
+    async def cancel(self, exchange: Exchange) -> ASGIApp:
+        name = exchange.request.path_params["name"]
+        batch = self.batch(exchange, name, f"No batch found with id '{name}'.")
+        phase = batch.at(self.book.now_s()).phase
+        if phase.is_end:
+            raise Refusal(Reason.CONFLICT, f"Cannot cancel a batch with status '{phase}'.")
+        self.book.cancel(batch)
+        return self.dialect.plain(exchange, await self.body(batch))
+
+    # What Together spells differently.
+
+    def created(self, body: dict[str, object]) -> object:
+        return body
+
+    def listed(self, exchange: Exchange, rows: list[dict[str, object]]) -> object:
+        return page_of(exchange, rows, 20)
+
+    async def body(self, batch: Batch) -> dict[str, object]:
+        moment = batch.at(self.book.now_s())
+        phase, done, ended_s = moment
+        failed = await self.work.failed(batch, done)
+        wall = self.book.wall
+        ended_at = None if ended_s is None else int(wall(ended_s))
+        files = self.files_of(batch, moment, failed)
+        problems = [
+            {"code": p.code, "message": p.message, "line": p.line, "param": p.param} for p in batch.problems
+        ]  # fmt: skip
+        return {
+            "id": batch.id,
+            "object": "batch",
+            "endpoint": batch.endpoint,
+            "model": batch.model,
+            "errors": {"object": "list", "data": problems} if phase is Phase.FAILED else None,
+            "input_file_id": batch.details["input_file_id"],
+            "completion_window": "24h",
+            "status": phase.value,
+            "output_file_id": files[0],
+            "error_file_id": files[1],
+            "created_at": int(wall(batch.created_s)),
+            "expires_at": int(wall(batch.expires_s)),
+            **{f"{end}_at": ended_at if phase is end else None for end in Phase if end.is_end},
+            "cancelling_at": None if batch.cancelled_s is None else int(wall(batch.cancelled_s)),
+            "request_counts": {"total": len(batch.lines), "completed": done - failed, "failed": failed}
+            if phase not in (Phase.VALIDATING, Phase.FAILED)
+            else {"total": 0, "completed": 0, "failed": 0},
+            "metadata": batch.details["metadata"],
+        }
+
+    def files_of(self, batch: Batch, moment: Moment, failed: int) -> tuple[str | None, str | None]:
+        """Ids of the files with answers and with errors, where there are any."""
+        if not moment.phase.is_end or batch.problems:
+            return None, None
+        unfinished = len(batch.lines) - moment.done
+        return (
+            f"file-output-{batch.id}" if moment.done > failed else None,
+            f"file-error-{batch.id}" if failed or unfinished else None,
+        )
+
+    # --- rows
+
+    async def _lines(self, batch: Batch, *, wants_errors: bool) -> AsyncIterator[bytes]:
+        phase, done, _ = batch.at(self.book.now_s())
+        async for result in self.work.results(batch, done):
+            if (result.status != 200) is wants_errors:
+                yield encode(self.result_line(batch, result))
+        if wants_errors:
+            for index in batch.order[done:]:
+                yield encode(unfinished_line(batch, index, phase))
+
+    def result_line(self, batch: Batch, result: RowResult) -> dict[str, object]:
+        return {
+            "id": f"batch_req_{batch.number:06d}{result.number:012d}",
+            "custom_id": result.custom_id,
+            "response": {
+                "status_code": result.status,
+                "request_id": f"req_{batch.number:06d}{result.number:012d}",
+                "body": result.body,
+            },
+            "error": None,
+        }
+
+    def _answerer(self, exchange: RowExchange, row: BatchRow) -> Callable[[], object]:
+        if exchange.batch.endpoint == RESPONSES:
+            return _response(exchange, row.body)
+        call = accept(exchange, row.body, strict=self.dialect.strict)
+        traits: ChatTraits = self.dialect.traits
+        usage = usage_of(call.prompt, (answer for answer, _ in call.answers), call.cache)
+        return lambda: whole_body(exchange, call, traits, identifier(self.dialect.id_prefix, exchange), usage)
+
+
+def _response(exchange: RowExchange, body: dict[str, Any]) -> Callable[[], object]:
+    reading = read_response(body, exchange.choose_model(body.get("model")), ())
+    exchange.read_marks(reading.prompt.question)
+    exchange.admit(reading.prompt)
+
+    def answer() -> object:
+        ((said, _),) = exchange.answers(reading.prompt)
+        return ResponseWriter(exchange, reading, CacheUse(), body).response(said)
+
+    return answer
+
+
+class TogetherBatches(OpenAIBatches):
+    """Upper-case states, dates in words, a percentage for a count, and no metadata."""
+
+    def __init__(self, dialect: ChatDialect) -> None:
+        super().__init__(dialect, TOGETHER)
+
+    def created(self, body: dict[str, object]) -> object:
+        return {"job": body, "warning": ""}
+
+    def listed(self, exchange: Exchange, rows: list[dict[str, object]]) -> object:
+        return rows
+
+    async def body(self, batch: Batch) -> dict[str, object]:
+        moment = batch.at(self.book.now_s())
+        failed = await self.work.failed(batch, moment.done)
+        output, errors = self.files_of(batch, moment, failed)
+        phase = {Phase.FINALIZING: Phase.IN_PROGRESS, Phase.CANCELLING: Phase.CANCELLED}.get(moment.phase, moment.phase)
+        body: dict[str, object] = {
+            "id": batch.id,
+            "user_id": batch.organisation,
+            "input_file_id": batch.details["input_file_id"],
+            "file_size_bytes": batch.details["bytes"],
+            "status": phase.value.upper(),
+            "job_deadline": self._date(batch.expires_s),
+            "created_at": self._date(batch.created_s),
+            "endpoint": batch.endpoint,
+            "progress": 100 * moment.done / max(1, len(batch.lines)),
+            "model_id": batch.model,
+        }
+        if output:
+            body["output_file_id"] = output
+        if errors:
+            body["error_file_id"] = errors
+        if moment.phase is Phase.FAILED:
+            body["error"] = "; ".join(f"line {p.line}: {p.message}" if p.line else p.message for p in batch.problems)
+        if moment.ended_s is not None:
+            body["completed_at"] = self._date(moment.ended_s)
+        return body
+
+    def _date(self, moment_s: float) -> str:
+        return datetime.fromtimestamp(self.book.wall(moment_s), UTC).isoformat().replace("+00:00", "Z")
+
+
+def read_line(line: bytes) -> BatchRow:
+    row = msgspec.json.decode(line)
+    return BatchRow(row["custom_id"], row["body"])
+
+
+def unfinished_line(batch: Batch, index: int, phase: Phase) -> dict[str, object]:
+    """A row that was never run."""
+    if phase is Phase.EXPIRED:
+        code, text = "batch_expired", "This request could not be executed before the completion window expired."
+    else:
+        code, text = "batch_cancelled", "This request was not executed because the batch was cancelled."
+    return {
+        "id": f"batch_req_{batch.number:06d}{index:012d}",
+        "custom_id": batch.read_row(batch.lines[index]).custom_id,
+        "response": None,
+        "error": {"code": code, "message": text},
+    }
+
+
+def page_of(exchange: Exchange, rows: list[dict[str, object]], limit: int) -> dict[str, object]:
+    """A list as OpenAI pages it: `after` is the last id that was seen."""
+    query = exchange.request.query_params
+    names = [row["id"] for row in rows]
+    after = query.get("after")
+    start = names.index(after) + 1 if after in names else 0
+    try:
+        limit = min(limit, int(query.get("limit", limit)))
+    except ValueError:
+        raise Refusal(Reason.BAD_VALUE, "Invalid 'limit': expected an integer.", parameter="limit") from None
+    page = rows[start : start + limit]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": start + limit < len(rows),
+    }
+
+
+def no_file(name: str) -> str:
+    return f"No such File object: {name}"
+
+
+async def _each(data: bytes) -> AsyncIterator[bytes]:
+    for line in rows_of(data):
+        yield line
+
+
+def _model_in(lines: list[bytes]) -> str:
+    """Of the first row that names one."""
+    first = next((row for row in map(decoded, lines[:50]) if isinstance(row, dict)), {})
+    body = first.get("body")
+    model = body.get("model") if isinstance(body, dict) else None
+    return split_model(model)[0] if isinstance(model, str) else ""
+
+
+def _metadata(body: dict[str, Any]) -> dict[str, str] | None:
+    metadata = body.get("metadata")
+    if metadata is None:
+        return None
+    fits = (
+        isinstance(metadata, dict)
+        and len(metadata) <= 16
+        and all(isinstance(value, str) and len(value) <= 512 and len(key) <= 64 for key, value in metadata.items())
+    )
+    if not fits:
+        text = "Invalid 'metadata': expected at most 16 pairs of strings, of up to 64 and 512 characters."
+        raise Refusal(Reason.BAD_VALUE, text, parameter="metadata")
+    return dict(metadata)
