@@ -121,3 +121,15 @@ def test_one_prompt_to_two_models_is_one_run_with_two_answers(
         (1, "gpt-4.1-nonesuch", "Hello?"),
     ]
     assert [bool(line["error_title"]) for line in lines] == [False, True]
+
+
+@pytest.mark.parametrize("style", ["lines", "jsonl"])
+def test_what_the_engine_has_to_say_stands_beside_the_progress(
+    rows: Path, capsys: pytest.CaptureFixture[str], style: str
+) -> None:
+    rules = "Answer as the harbour master would, in short sentences. " * 120
+
+    assert run([*WORDS[:-1], "--progress", style, "Where is {{city}}? " + rules]) == 0
+
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "layout: " in line]
+    assert "Put what stays the same first" in (json.loads(line)["notice"] if style == "jsonl" else line)

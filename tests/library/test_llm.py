@@ -299,3 +299,12 @@ def test_history_can_be_turned_off(own_environment: Path, monkeypatch: pytest.Mo
     close_shared_loop_thread()
 
     assert not Paths.from_environment(os.environ).database.exists()
+
+
+def test_a_prompt_that_hinders_the_providers_cache_is_remarked_on_once() -> None:
+    llm = LLM(MODEL)
+    rules = "Answer as the harbour master would, in short sentences. " * 120
+
+    notes = [llm.complete(f"Boat {number}?\n{rules}").notes for number in range(3)]
+
+    assert [any(note.startswith("layout: ") for note in said) for said in notes] == [False, True, False]

@@ -52,7 +52,7 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
         # The whole file is one run in the history; each row stands in it by its line.
         prompt = Message.user(sweep.reader.template or f"(rows of {sweep.source.name})")
         async with (
-            Engine(world.settings, environ=world.environ) as engine,
+            Engine(world.settings, environ=world.environ, on_notice=progress.tell) as engine,
             recording(world, (prompt,), sweep.reader.params, name=sweep.source.name) as history,
         ):
 

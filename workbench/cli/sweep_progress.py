@@ -7,9 +7,13 @@ import shutil
 import sys
 import time
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from workbench.progress import clock_time, progress_line
 from workbench.session.sweep import SweepTally
+
+if TYPE_CHECKING:
+    from workbench.engine.notices import Notice
 
 _DRAW_S = 0.1
 _LINE_S = 10.0
@@ -52,6 +56,15 @@ class SweepProgress:
                     self._write_line(tally, now - self._started)
             case ProgressStyle.NONE:
                 pass
+
+    def tell(self, notice: Notice) -> None:
+        """Something that concerns the whole run, on a line of its own; the bar comes back with the next row."""
+        self.clear()
+        if self._style is ProgressStyle.JSONL:
+            sys.stderr.write(f"{json.dumps({'notice': str(notice)})}\n")
+        elif self._style is not ProgressStyle.NONE:
+            sys.stderr.write(f"{notice}\n")
+        sys.stderr.flush()
 
     def clear(self) -> None:
         if self._bar_shown:

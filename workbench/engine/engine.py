@@ -36,6 +36,7 @@ from workbench.engine.limiter_stats import LimiterStats
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice, NoticeBoard
 from workbench.engine.poll_watch import PollWatch
+from workbench.engine.prompt_layout import LayoutWatch
 from workbench.engine.records import RequestRecord, Traffic
 from workbench.engine.router import Router, Target
 from workbench.engine.services import Order, Services
@@ -144,6 +145,7 @@ class Engine:
             hub=self._hub,
             cost_of=self._cost_of,
             stamp_error_ns=self._watch.worst_ns,
+            layout=LayoutWatch(self._notices.tell),
             budgets={},
         )
         self._warming = asyncio.create_task(asyncio.to_thread(self._price_table.warm), name="read prices")

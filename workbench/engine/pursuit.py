@@ -101,6 +101,8 @@ class Pursuit:
         """Until this target has answered. Raises why it did not."""
         if await self._answer_from_cache(target):
             return
+        if self._order.adapter is None and (hint := self._on.layout.look(target, self._request.messages)):
+            self._notes.append(hint)
         route = target.route
         budget = self._on.budgets.setdefault(route.provider, RetryBudget())
         budget.earn(self._now_ns())

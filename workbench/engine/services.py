@@ -13,6 +13,7 @@ from workbench.engine.admission import Admission
 from workbench.engine.cache import ResponseCache
 from workbench.engine.gate import Gate
 from workbench.engine.metrics import MetricsHub
+from workbench.engine.prompt_layout import LayoutWatch
 from workbench.engine.retry import RetryBudget
 from workbench.engine.router import Target
 from workbench.providers.base import Adapter
@@ -35,6 +36,7 @@ class Services:
     cost_of: Callable[[Usage | None, Route], float | None]
     stamp_error_ns: Callable[[int], int]
     """Bound on the lateness of stamps taken since a moment."""
+    layout: LayoutWatch
     budgets: dict[str, RetryBudget]
     """By provider."""
 
