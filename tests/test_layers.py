@@ -42,6 +42,7 @@ HOMES = {
     "openai": {"providers", "bench"},
     "google": {"providers", "bench"},
     "litellm": {"providers", "bench"},
+    "tiktoken": {"providers"},
     "httpx": {"providers", "bench"},
     "httpx_aiohttp": {"providers", "bench"},
     "aiohttp": {"providers", "bench"},
@@ -134,7 +135,19 @@ def test_the_simulator_knows_nothing_of_what_it_judges() -> None:
     assert seen <= {"simulator", "core"}
 
 
-HEAVY = ("textual", "rich", "openai", "google.genai", "litellm", "httpx", "httpx2", "aiohttp", "diskcache", "hypercorn")
+HEAVY = (
+    "textual",
+    "rich",
+    "openai",
+    "google.genai",
+    "litellm",
+    "tiktoken",
+    "httpx",
+    "httpx2",
+    "aiohttp",
+    "diskcache",
+    "hypercorn",
+)
 
 
 def loaded_after(code: str) -> set[str]:

@@ -7,6 +7,7 @@ and with an `a` in front for code that runs in a loop.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -21,12 +22,13 @@ from workbench.core.messages import Prompt, messages_from, prompts_from
 from workbench.core.params import params_from
 from workbench.core.schema import OutputSchema, schema_from
 from workbench.core.totals import UsageTotals
-from workbench.core.types import CacheMode, Channel, Json, Params, Priority, Request, Result
+from workbench.core.types import CacheMode, Channel, Json, Message, Params, Priority, Request, Result
 from workbench.engine.embedding import EmbeddingRequest
 from workbench.loop_thread import shared_loop_thread
 from workbench.progress import ProgressBar, print_summary
 from workbench.session.fanout import Ended, Errors, collect, rows_of
 from workbench.session.structured import Structurer
+from workbench.session.token_count import TokenCount, counted, estimated
 
 if TYPE_CHECKING:
     from workbench.loop_thread import Host
@@ -370,6 +372,29 @@ class LLM:
         request = self._embedding(texts, dimensions, cache)
         return await shared_loop_thread().arun(lambda host: self._embed(host, request))
 
+    # ---- token counts
+
+    def count_tokens(self, messages: Prompt, system_prompt: str | None = None, *, exact: bool = False) -> TokenCount:
+        """How many tokens of input a prompt is to this model.
+
+        Args:
+            exact: with the model's own tokenizer instead of characters over four. It is loaded then, which takes half
+                a second; where it is not public or cannot be loaded, the result is the estimate and says why.
+        """
+        said = messages_from(messages, system_prompt)
+        if not exact:
+            return estimated(said)
+        return shared_loop_thread().run(lambda host: self._count_exactly(host, said))
+
+    async def acount_tokens(
+        self, messages: Prompt, system_prompt: str | None = None, *, exact: bool = False
+    ) -> TokenCount:
+        """`count_tokens`, awaited; the tokenizer is loaded in a thread."""
+        said = messages_from(messages, system_prompt)
+        if not exact:
+            return estimated(said)
+        return await shared_loop_thread().arun(lambda host: self._count_exactly(host, said))
+
     # ---- totals
 
     @property
@@ -536,6 +561,10 @@ class LLM:
             # Its texts are no prompts that anybody would look for; what they cost is.
             self._record(host, request.as_request(["(texts to embed)"]), result)
         return [list(vector) for vector in embedded.vectors]
+
+    async def _count_exactly(self, host: Host, messages: tuple[Message, ...]) -> TokenCount:
+        target = host.engine.route(self.model)[0]
+        return await asyncio.to_thread(counted, messages, target.route.wire_model)
 
     def _count(self, result: Result) -> None:
         with self._totals_lock:
