@@ -43,6 +43,7 @@ each_place = pytest.mark.parametrize(
     [
         pytest.param(Place("openai", "gpt-4.1-nano"), id="openai-chat"),
         pytest.param(Place("openai", "gpt-5.4-mini"), id="openai-responses"),
+        pytest.param(Place("anthropic", "claude-haiku-4-5"), id="anthropic"),
     ],
 )
 

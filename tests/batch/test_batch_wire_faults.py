@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from batch_wire_kit import Desk, each_place, fault, questions
+from batch_wire_kit import Desk, Place, each_place, fault, questions
 
 from workbench.core.errors import (
     BadRequest,
+    Conflict,
     ConnectionFailed,
     IncompleteStream,
     KeyRejected,
@@ -133,3 +134,24 @@ async def test_a_batch_with_the_same_row_twice_is_not_run(desk: Desk) -> None:
         problem = str(error)
 
     assert "uplicate" in problem
+
+
+@pytest.mark.parametrize("place", [Place("anthropic", "claude-haiku-4-5")])
+async def test_a_batch_that_does_not_say_yet_what_it_holds_is_waited_for(
+    desk: Desk, simulator: SimulatorThread
+) -> None:
+    simulator.set_batch_pace(BatchPace(validate_s=0.0, rows_per_s=1.0, brief=True))
+    since_s = time.time()
+    made = await desk.submit(questions(4))
+
+    async def find(rows: int) -> str | None:
+        found = await desk.adapter.find_batch(
+            desk.account, tag="job-1", file_id=None, custom_id="row-0002", rows=rows, since_s=since_s
+        )
+        return found and found.id
+
+    with pytest.raises(Conflict):
+        await find(4)
+    assert await find(5) is None, "another size is another batch"
+    simulator.skip_batch_time(20.0)
+    assert await find(4) == made.id

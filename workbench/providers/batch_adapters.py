@@ -11,7 +11,7 @@ from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import Connections
 from workbench.providers.openai_sdk import OpenAISDK
 
-SUPPORTED: Final = ("openai",)
+SUPPORTED: Final = ("openai", "anthropic")
 """Names of the provider rows that have batches, as `supports_batches` reads them."""
 
 
@@ -40,6 +40,12 @@ class BatchAdapters:
         return found
 
     def _make(self, name: str) -> BatchAdapter:
-        from workbench.providers.batch_openai import OpenAIBatches
+        match name:
+            case "anthropic":
+                from workbench.providers.batch_anthropic import AnthropicBatches
 
-        return OpenAIBatches(self._sdk, self._clock, self._memory)
+                return AnthropicBatches(self._connections, self._clock, self._memory)
+            case _:
+                from workbench.providers.batch_openai import OpenAIBatches
+
+                return OpenAIBatches(self._sdk, self._clock, self._memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from workbench.core.clock import Clock
-from workbench.core.errors import BadRequest, ProviderError, TimedOut, TimeoutKind, UnsupportedParameter
+from workbench.core.errors import ProviderError, TimedOut, TimeoutKind, UnsupportedParameter
 from workbench.core.types import Json, Params
 from workbench.providers.base import WireFamily
 from workbench.providers.batch import (
@@ -30,6 +30,7 @@ from workbench.providers.batch_rows import (
     LinesFile,
     about,
     call_of,
+    encoded,
     result_of,
     witness_of,
 )
@@ -69,7 +70,7 @@ class OpenAIBatches:
     def encode(self, account: BatchAccount, model: str, row: BatchRow) -> EncodedRow:
         body, url, notes = request_body(account, model, row, self._memory)
         line = {"custom_id": row.custom_id, "method": "POST", "url": url, "body": body}
-        return EncodedRow(row.custom_id, encoded(line, account), notes)
+        return EncodedRow(row.custom_id, encoded(line, witness_of(account, model)), notes)
 
     async def upload(self, account: BatchAccount, name: str, lines: Sequence[bytes]) -> str:
         witness = witness_of(account)
@@ -234,15 +235,6 @@ def request_body(
     if family is WireFamily.OPENAI_RESPONSES:
         return responses_body(call, fitted, refused), _RESPONSES, fitted.notes
     return chat_body(call, fitted, refused), _CHAT, fitted.notes
-
-
-def encoded(line: Mapping[str, object], account: BatchAccount) -> bytes:
-    try:
-        return msgspec.json.encode(line)
-    except UnicodeEncodeError as exc:
-        raise witness_of(account).unwritable() from exc
-    except (TypeError, ValueError) as exc:
-        raise BadRequest(f"This row cannot be written as JSON: {exc}", **witness_of(account).details()) from exc
 
 
 def _timeout() -> httpx.Timeout:

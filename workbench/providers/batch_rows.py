@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from workbench.core.errors import BatchNotFound, MalformedResponse, ModelNotFound, ProviderError
+import msgspec
+
+from workbench.core.errors import BadRequest, BatchNotFound, MalformedResponse, ModelNotFound, ProviderError
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, Route, Usage
 from workbench.providers.base import Call, Deadlines, WireEnd, WireEvent
@@ -41,6 +43,15 @@ def asked(account: BatchAccount, model: str = "") -> Account:
 def witness_of(account: BatchAccount, model: str = "") -> Witness:
     place = Place(account.spec.title or account.spec.name, account.base_url, model, account.key_alias)
     return Witness(place, account.key, account.spec.key_variables, secrets_in(account.spec.headers))
+
+
+def encoded(line: Mapping[str, object], witness: Witness) -> bytes:
+    try:
+        return msgspec.json.encode(line)
+    except UnicodeEncodeError as exc:
+        raise witness.unwritable() from exc
+    except (TypeError, ValueError) as exc:
+        raise BadRequest(f"This row cannot be written as JSON: {exc}", **witness.details()) from exc
 
 
 @contextmanager

@@ -15,11 +15,14 @@ from starlette.types import ASGIApp
 from workbench.simulator import anthropic_errors
 from workbench.simulator.answers import Answer, Event, Finish, Schedule
 from workbench.simulator.anthropic_reading import read_messages
+from workbench.simulator.batch_anthropic import AnthropicBatches
+from workbench.simulator.batch_rows import RowExchange
 from workbench.simulator.dialect import Dialect, header, identifier
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.faults import FaultKind
 from workbench.simulator.mangle import Frames
 from workbench.simulator.models import ModelProfile, Provider
+from workbench.simulator.prompt import Prompt
 from workbench.simulator.prompt_cache import CacheUse
 from workbench.simulator.refusal import Reason, Refusal
 from workbench.simulator.simulation import Simulation
@@ -45,6 +48,7 @@ class AnthropicDialect(Dialect):
 
     def routes(self) -> list[BaseRoute]:
         return [
+            *AnthropicBatches(self, _whole_message).routes(),
             self.route("/v1/messages", self.messages),
             self.route("/v1/messages/count_tokens", self.count_tokens),
             self.route("/v1/models", self.list_models, "GET"),
@@ -130,6 +134,12 @@ class AnthropicDialect(Dialect):
             return CacheUse()
         scope = f"{self.provider}/{exchange.account.organisation}/{exchange.model.name}"
         return self.simulation.prompt_cache.explicit(scope, marks, minimum, self.simulation.now_s())
+
+
+def _whole_message(exchange: RowExchange, prompt: Prompt) -> object:
+    ((answer, _),) = exchange.answers(prompt)
+    message_id = identifier("msg_01", exchange, 22)
+    return MessageWriter(exchange, message_id, prompt.tokens, CacheUse()).whole(answer)
 
 
 def _model_row(model: ModelProfile) -> dict[str, object]:

@@ -88,6 +88,11 @@ def _rate_message(refusal: Refusal) -> str:
             "contact sales at https://www.anthropic.com/contact-sales to discuss your options for a rate "
             "limit increase."
         )
+    if refusal.reason is Reason.RATE_ENQUEUED:
+        return (
+            f"This batch would exceed your organization's limit of {refusal.limit:,} tokens enqueued in Message "
+            f"Batches (model: {refusal.model}). Please wait until batches under way have ended."
+        )
     if not refusal.named:
         return "This request would exceed your account's rate limit. Please try again later."
     if refusal.reason is Reason.REQUEST_OVER_LIMIT:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +19,7 @@ from workbench.simulator.batch_book import Batch, BatchRow, Moment, Phase, Probl
 from workbench.simulator.batch_rows import TURN_ROWS, RowExchange, RowWork
 from workbench.simulator.batch_serving import BatchEndpoints, decoded, read_form, rows_of
 from workbench.simulator.dialect import identifier
+from workbench.simulator.durations import rfc3339_at
 from workbench.simulator.exchange import Exchange
 from workbench.simulator.faults import split_model
 from workbench.simulator.openai_chat import ChatTraits, accept, usage_of, whole_body
@@ -415,7 +415,7 @@ class TogetherBatches(OpenAIBatches):
         return body
 
     def _date(self, moment_s: float) -> str:
-        return datetime.fromtimestamp(self.book.wall(moment_s), UTC).isoformat().replace("+00:00", "Z")
+        return rfc3339_at(self.book.wall(moment_s))
 
 
 def read_line(line: bytes) -> BatchRow:

@@ -62,6 +62,15 @@ class BatchEndpoints:
     def owner(self, exchange: Exchange) -> str:
         return exchange.account.organisation
 
+    def check_enqueued(self, batch: Batch) -> None:
+        """For those that refuse at once what would be too much in waiting."""
+        limit = batch.pace.enqueued_tokens
+        waiting = self.book.enqueued_tokens(batch.provider, batch.organisation, batch.model)
+        if limit is not None and waiting + batch.tokens > limit:
+            raise Refusal(
+                Reason.RATE_ENQUEUED, "", model=batch.model, limit=limit, used=waiting, requested=batch.tokens
+            )
+
     def batch(self, exchange: Exchange, name: str, missing: str) -> Batch:
         found = self.book.batch(name, self.dialect.provider, self.owner(exchange))
         if found is None:

@@ -29,5 +29,10 @@ def rfc3339(seconds: float) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
+def rfc3339_at(epoch_s: float) -> str:
+    """That moment, in microseconds."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat().replace("+00:00", "Z")
+
+
 def http_date(seconds: float) -> str:
     return format_datetime(after(seconds + 0.999).replace(microsecond=0), usegmt=True)

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     RATE_REQUESTS_DAY = "requests per day"
     RATE_TOKENS_DAY = "tokens per day"
     RATE_CONCURRENCY = "concurrent requests"
+    RATE_ENQUEUED = "enqueued tokens"
+    """Too much waiting in batches."""
     LIMIT_ZERO = "limit zero"
     """A quota of nothing at all, as for a model outside the plan."""
     REQUEST_OVER_LIMIT = "larger than the limit"
