@@ -111,8 +111,8 @@ class Answer:
         if not self._pending:
             return
         pieces: list[list[str]] = [[] for _ in _SECTION_OF]
-        for section, text in self._pending:
-            pieces[section].append(text)
+        for number, piece in self._pending:
+            pieces[number].append(piece)
         self.active = self._pending[-1][0]
         self._pending = []
         for section, stripper, parts in zip(self.sheet.sections, self._strippers, pieces, strict=True):
