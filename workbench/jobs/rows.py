@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -76,7 +76,7 @@ class RowReader:
     params: Params = field(default_factory=Params)
     """Under the row's own."""
 
-    def read(self, path: Path, format_: RowFormat | None = None) -> Iterator[Row | BadRow]:
+    def read(self, path: Path, format_: RowFormat | None = None) -> Generator[Row | BadRow, None, None]:
         """Raises UsageError, before the first row, when the file cannot be opened or its ending means nothing."""
         chosen = format_ or RowFormat.of(path)
         try:
@@ -97,7 +97,7 @@ class RowReader:
                     seen.add(row.id)
             yield row
 
-    def _closing(self, stream: TextIO, format_: RowFormat) -> Iterator[Row | BadRow]:
+    def _closing(self, stream: TextIO, format_: RowFormat) -> Generator[Row | BadRow, None, None]:
         with stream:
             yield from self.rows(stream, format_)
 

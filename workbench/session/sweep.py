@@ -7,8 +7,8 @@ row that ends is in the results file before the next one is looked at, so a run 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,8 +57,12 @@ class Sweep:
                 for sample in range(self.samples):
                     yield row.id, model, sample, digest
 
-    def rows(self) -> Iterator[Row]:
-        return (row for row in self.reader.read(self.source) if isinstance(row, Row))
+    def rows(self) -> Generator[Row, None, None]:
+        """Close it when leaving early: it holds the file."""
+        with closing(self.reader.read(self.source)) as found:
+            for row in found:
+                if isinstance(row, Row):
+                    yield row
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +147,22 @@ class SweepRun:
         """Ask what is not finished yet. Cancelling leaves a file that can be resumed."""
         width = self._sweep.in_flight * len(self._sweep.models)
         try:
-            async with aclosing(fan_out(self._ask, self._requests(), in_flight=width)) as ends:
-                async for ended in ends:
-                    asked = self._pending.pop(ended.index)
-                    if isinstance(ended.result, _CapReached):
-                        continue
-                    self._write(asked, ended.request, ended.result)
+            with closing(self._sweep.rows()) as rows:
+                async with aclosing(fan_out(self._ask, self._requests(rows), in_flight=width)) as ends:
+                    async for ended in ends:
+                        asked = self._pending.pop(ended.index)
+                        if isinstance(ended.result, _CapReached):
+                            continue
+                        self._write(asked, ended.request, ended.result)
         finally:
             if self._asking is not None:
                 self._asking.cancel()
                 await asyncio.wait([self._asking])
         return self.tally
 
-    def _requests(self) -> Iterator[Request]:
+    def _requests(self, rows: Iterable[Row]) -> Iterator[Request]:
         index = 0
-        for row in self._sweep.rows():
+        for row in rows:
             digest = row.digest
             for model in self._sweep.models:
                 for sample in range(self._sweep.samples):
