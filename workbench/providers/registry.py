@@ -12,9 +12,11 @@ from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import Connections
 from workbench.providers.openai_sdk import OpenAISDK
 
+# openai 2.54 takes httpx2 out of sys.modules as it makes a client, half-imported though it may be by the thread that
+# imports google-genai at that moment (AttributeError: no 'Timeout'). Imported first, it is whole.
 _NEEDED: Final = {
-    WireFamily.OPENAI_CHAT: ("openai", "workbench.providers.openai_chat"),
-    WireFamily.OPENAI_RESPONSES: ("openai", "workbench.providers.openai_responses"),
+    WireFamily.OPENAI_CHAT: ("httpx2", "openai", "workbench.providers.openai_chat"),
+    WireFamily.OPENAI_RESPONSES: ("httpx2", "openai", "workbench.providers.openai_responses"),
     WireFamily.GEMINI: ("google.genai", "google.genai.types", "workbench.providers.gemini"),
     WireFamily.ANTHROPIC: ("httpx", "workbench.providers.anthropic"),
 }
