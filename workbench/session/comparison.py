@@ -74,6 +74,9 @@ class Comparison:
         self.lanes: tuple[Lane, ...] = ()
         self.on_activity: Callable[[], None] | None = None
         """Called when a lane goes from rest to running, never per event: whoever draws starts to look then."""
+        self.on_ended: Callable[[Lane, Turn, Result], None] | None = None
+        """Called once for each turn when it is over, however it ended, with what it came to."""
+        self._round = 0
         self.line_up = LineUp()
         self.set_line_up(line_up or LineUp())
 
@@ -112,6 +115,7 @@ class Comparison:
     def send(self, draft: Draft) -> list[Lane]:
         """Ask every lane that is not still answering; each goes on with its own conversation. Returns those asked."""
         asked = [lane for lane in self.lanes if not lane.state.is_running]
+        self._round += 1
         for lane in asked:
             lane.begin(draft.prompt, draft.system, self._clock.monotonic_ns(), sample=self._sample(lane))
             self._start(lane)
@@ -120,6 +124,7 @@ class Comparison:
     def repeat(self, lanes: Iterable[Lane] | None = None) -> list[Lane]:
         """Ask the last question again, in all lanes or in those given that are at rest."""
         asked = [lane for lane in (self.lanes if lanes is None else lanes) if lane.turns and not lane.state.is_running]
+        self._round += 1
         for lane in asked:
             lane.again(self._clock.monotonic_ns())
             self._start(lane)
@@ -203,6 +208,7 @@ class Comparison:
 
     def _start(self, lane: Lane) -> None:
         turn = lane.turns[-1]
+        turn.round = self._round
         task = self._group.create_task(self._run(lane, turn), name=f"lane {lane.target.slot} {lane.target.name}")
         self._running[id(lane)] = task
         self._tasks.add(task)
@@ -226,6 +232,8 @@ class Comparison:
         finally:
             if self._running.get(id(lane)) is asyncio.current_task():
                 del self._running[id(lane)]
+            if self.on_ended is not None:
+                self.on_ended(lane, turn, turn.result or self._partial(lane, turn, FinishReason.CANCELLED))
 
     def _failure(self, lane: Lane, turn: Turn, error: Exception) -> Failed:
         now_ns = self._clock.monotonic_ns()
@@ -236,13 +244,16 @@ class Comparison:
                 f"{type(error).__name__}: {error}", hint="This is a fault of the workbench; please report it."
             )
         )
-        partial = Result(
+        return Failed(now_ns, known, self._partial(lane, turn, FinishReason.INCOMPLETE))
+
+    def _partial(self, lane: Lane, turn: Turn, finish_reason: FinishReason) -> Result:
+        """What has arrived of an answer whose engine could not say so itself."""
+        return Result(
             text=turn.text(),
             reasoning=turn.text(Channel.REASONING),
-            finish_reason=FinishReason.INCOMPLETE,
+            finish_reason=finish_reason,
             usage=None,
             cost_usd=None,
-            timing=Timing(turn.meter.submitted_ns, done_ns=now_ns),
+            timing=Timing(turn.meter.submitted_ns, done_ns=self._clock.monotonic_ns()),
             route=Route(lane.target.model, "", lane.target.model, ""),
         )
-        return Failed(now_ns, known, partial)

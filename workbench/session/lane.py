@@ -42,6 +42,8 @@ class Turn:
     """Why it is not on the wire; None once it is."""
     result: Result | None = None
     error: WorkbenchError | None = None
+    round: int = 0
+    """Turns that were asked together, of several lanes, have the same number."""
 
     def apply(self, event: StreamEvent) -> None:
         self.state = state_after(self.state, event)
