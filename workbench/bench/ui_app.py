@@ -23,7 +23,7 @@ from textual.containers import Grid, Vertical, VerticalScroll
 from textual.widgets import Markdown
 
 from workbench.core.types import Channel
-from workbench.tui.frame import FrameClock
+from workbench.tui.frame import FrameClock, settle_heap
 from workbench.tui.widgets.stream_view import StreamView
 
 TOKEN = 4
@@ -209,6 +209,7 @@ class BenchApp(App[Sample]):
         else:
             await self._load(texts)
         gc.collect()
+        settle_heap()
         beat = asyncio.create_task(self._heartbeat(), name="heartbeat")
         cpu, wall = time.process_time(), time.perf_counter()
         first_frame = 0.0
