@@ -185,7 +185,7 @@ class ScriptedEngine:
 @dataclass(frozen=True)
 class ScriptedStatistics:
     traffic: Traffic
-    stamp_error_s: Percentiles = Percentiles()
+    stamp_error_s: Percentiles = field(default_factory=Percentiles)
 
 
 def traffic(**changes: Any) -> Traffic:

@@ -30,7 +30,7 @@ from workbench.tui import theming
 from workbench.tui.autosave import Autosave
 from workbench.tui.desk import Desk
 from workbench.tui.engine_room import EngineRoom
-from workbench.tui.frame import FrameClock
+from workbench.tui.frame import FrameClock, settle_heap
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
 from workbench.tui.screens.compare import CompareScreen
@@ -152,10 +152,15 @@ class WorkbenchApp(App[object]):
 
     async def _learn(self) -> None:
         """The engine is open: read what models there are, then warm the line-up's."""
-        await self.desk.engine.learn()
+        engine = self.desk.engine
+        await engine.learn()
         await self.compare.show_line_up()
         self.compare.start_panel.show_found(self._found())
-        self._warm()
+        await engine.warm(target.model for target in self.desk.comparison.line_up)
+        if not self.is_headless:
+            settle_heap()
+        if engine.is_demo:
+            await engine.fetch_lists()
 
     def _warm(self) -> None:
         """Warming is a courtesy: what it could not do the first request will do, or explain."""

@@ -65,7 +65,7 @@ class EngineRoom:
         return self._open_engine.engine.statistics() if self._open_engine is not None else None
 
     async def learn(self) -> None:
-        """Read the directory of models, in a thread; in a demo, ask the simulator what it has."""
+        """Read the directory of models, in a thread."""
         from workbench.session.model_directory import ModelDirectory
 
         opened = self._open_engine
@@ -74,24 +74,19 @@ class EngineRoom:
         directory = await asyncio.to_thread(ModelDirectory.load, opened.settings, opened.environ)
         directory.add(model for server in self.servers for model in server.models)
         self._lists_fetched = False
-        if opened.demo:
-            await self._fetch_lists(directory, opened, nothing_else=True)
         self.directory = directory
 
     async def fetch_lists(self) -> bool:
-        """Ask every provider with a key what it serves, once; True if that was done now."""
-        if self.directory is None or self._open_engine is None or self._lists_fetched:
+        """Ask every provider with a key what it serves, once; True if that was done now. A demo has nothing else."""
+        opened, directory = self._open_engine, self.directory
+        if directory is None or opened is None or self._lists_fetched:
             return False
-        await self._fetch_lists(self.directory, self._open_engine)
-        return True
-
-    async def _fetch_lists(self, directory: ModelDirectory, opened: OpenEngine, *, nothing_else: bool = False) -> None:
         from workbench.session.model_lists import fetch_model_lists
 
         self._lists_fetched = True
-        listed = await fetch_model_lists(opened.settings, opened.environ)
-        if listed:
-            directory.learn(listed, nothing_else=nothing_else)
+        if listed := await fetch_model_lists(opened.settings, opened.environ):
+            directory.learn(listed, nothing_else=opened.demo)
+        return True
 
     async def warm(self, models: Iterable[str]) -> None:
         """Import what these models need and open connections ahead, while nobody waits for it."""
