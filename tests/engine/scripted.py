@@ -49,6 +49,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now_s
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Without the limit that Python 3.12 and later set: a real thread's end would miss any virtual one."""
+        await super().shutdown_default_executor()
+
 
 class LoopClock:
     """The loop's own time as a Clock, so that sleeping and measuring agree."""
