@@ -1,0 +1,123 @@
+"""`python -m workbench.tui.screenshots [DIRECTORY]`: the pictures of the README, made by driving the real app.
+
+The app runs in demo mode: a seeded simulator in a process of its own, real SDKs, real sockets. Nothing is staged but
+the keys that are pressed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from textual.pilot import Pilot
+
+from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
+from workbench.core.settings import Settings
+from workbench.tui.app import WorkbenchApp
+
+PATIENCE_S = 60.0
+PROMPT = "How does a hash map handle collisions? Show the code, and a table of the trade-offs."
+
+
+async def _until(pilot: Pilot[object], condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await pilot.pause(0.05)
+
+
+def _app(pilot: Pilot[object]) -> WorkbenchApp:
+    app = pilot.app
+    assert isinstance(app, WorkbenchApp)
+    return app
+
+
+async def _ready(pilot: Pilot[object]) -> None:
+    app = _app(pilot)
+    await _until(pilot, lambda: app.desk.engine.directory is not None)
+    # The cursor would be in one picture and not in the next.
+    app.compare.editor.prompt_area.cursor_blink = False
+
+
+async def _streaming(pilot: Pilot[object]) -> None:
+    """Everybody answers, the quickest has written a good deal, nobody has finished."""
+    await _ready(pilot)
+    app = _app(pilot)
+    app.compare.editor.insert_typed(PROMPT)
+    await pilot.press("enter")
+    lanes = app.desk.comparison.lanes
+    await _until(pilot, lambda: all(lane.turns and lane.turns[-1].has_text for lane in lanes))
+    await _until(pilot, lambda: any(len(lane.turns[-1].text()) > 900 or lane.state.is_final for lane in lanes))
+
+
+async def _answered(pilot: Pilot[object]) -> None:
+    await _streaming(pilot)
+    comparison = _app(pilot).desk.comparison
+    await _until(pilot, lambda: not comparison.is_running)
+    await pilot.press("escape")
+    await pilot.pause(0.5)
+
+
+async def _choosing(pilot: Pilot[object]) -> None:
+    await _ready(pilot)
+    app = _app(pilot)
+    await pilot.press("f2")
+    await _until(pilot, lambda: len(app.screen_stack) > 1 and app.screen.query("#models"))
+    await pilot.press(*"sonnet")
+    await pilot.pause(0.5)
+
+
+async def _starting(pilot: Pilot[object]) -> None:
+    await _ready(pilot)
+    await pilot.pause(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    name: str
+    size: tuple[int, int]
+    scene: Callable[[Pilot[object]], Awaitable[None]]
+    theme: str = "workbench-dark"
+    demo: bool = True
+
+
+PICTURES = (
+    Picture("compare", (200, 50), _streaming),
+    Picture("compare-120x35", (120, 35), _answered),
+    Picture("compare-80x24", (80, 24), _answered),
+    Picture("compare-light", (160, 45), _answered, theme="workbench-light"),
+    Picture("models", (120, 35), _choosing),
+    Picture("first-run", (100, 30), _starting, demo=False),
+)
+
+
+def _environment(root: Path) -> Mapping[str, str]:
+    """A person who has just installed it: no settings, no keys, no history."""
+    names = (CONFIG_DIR_VARIABLE, CACHE_DIR_VARIABLE, STATE_DIR_VARIABLE, DATA_DIR_VARIABLE)
+    return {name: str(root / name.lower()) for name in names}
+
+
+async def take(picture: Picture, directory: Path) -> Path:
+    """Run the app up to the picture's moment and write what is on its screen."""
+    with TemporaryDirectory(prefix="llm-workbench-picture-") as root:
+        app = WorkbenchApp(Settings(), environ=_environment(Path(root)), theme=picture.theme, demo=picture.demo)
+        async with app.run_test(size=picture.size) as pilot:
+            await picture.scene(pilot)
+            path = directory / f"{picture.name}.svg"
+            path.write_text(app.export_screenshot(title="llm-workbench"), encoding="utf-8")
+            app.desk.comparison.stop_all()
+    return path
+
+
+def main() -> None:
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("screenshots")
+    directory.mkdir(parents=True, exist_ok=True)
+    for picture in PICTURES:
+        sys.stdout.write(f"{asyncio.run(take(picture, directory))}\n")
+
+
+if __name__ == "__main__":
+    main()
