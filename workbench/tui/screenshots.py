@@ -20,7 +20,7 @@ from workbench.core.settings import Settings
 from workbench.tui.app import WorkbenchApp
 
 PATIENCE_S = 60.0
-PROMPT = "How does a hash map handle collisions? Show the code, and a table of the trade-offs."
+PROMPT = "Explain how a hash map handles collisions, with a short Python example."
 
 
 async def _until(pilot: Pilot[object], condition: Callable[[], object]) -> None:
@@ -50,7 +50,7 @@ async def _streaming(pilot: Pilot[object]) -> None:
     await pilot.press("enter")
     lanes = app.desk.comparison.lanes
     await _until(pilot, lambda: all(lane.turns and lane.turns[-1].has_text for lane in lanes))
-    await _until(pilot, lambda: any(len(lane.turns[-1].text()) > 900 or lane.state.is_final for lane in lanes))
+    await _until(pilot, lambda: any(len(lane.turns[-1].text()) > 420 or lane.state.is_final for lane in lanes))
 
 
 async def _answered(pilot: Pilot[object]) -> None:
