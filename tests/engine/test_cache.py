@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import sqlite3
 import stat
@@ -195,6 +196,7 @@ async def test_keys_and_values_of_other_types_are_refused(tmp_path: Path) -> Non
     shelf.close()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 async def test_a_file_that_is_no_database_leaves_a_cache_that_works_in_memory(
     tmp_path: Path, clock: ManualClock, told: Told
 ) -> None:
@@ -206,6 +208,9 @@ async def test_a_file_that_is_no_database_leaves_a_cache_that_works_in_memory(
     cache.put("k", ANSWER)
     found = cache.get("k")
     await cache.aclose()
+    # diskcache leaves the connection on which its constructor failed to the collector; from Python 3.13 on that is a
+    # warning, which must come here and not in whatever test runs when the collector does.
+    gc.collect()
 
     assert found is not None
     assert told.topics == ["cache-closed"]
