@@ -24,6 +24,8 @@ class Provider:
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
+        self.failed_again = asyncio.Event()
+        self.failures = 0
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         route = Route(request.model, "p", request.model, "")
@@ -34,9 +36,11 @@ class Provider:
                 yield Delta(0, Channel.TEXT, "Yes.")
                 yield Finished(0, whole)
             case "bad":
-                yield Failed(
-                    0, ServerError("broken"), Result("", "", FinishReason.INCOMPLETE, None, None, Timing(0), route)
-                )
+                self.failures += 1
+                nothing = Result("", "", FinishReason.INCOMPLETE, None, None, Timing(0), route)
+                yield Failed(0, ServerError("broken"), nothing)
+                if self.failures == 2:
+                    self.failed_again.set()
             case _:
                 yield Delta(0, Channel.TEXT, "Half of")
                 self.began.set()
@@ -57,8 +61,7 @@ async def test_answers_failures_and_stopped_ones_of_one_question_are_one_run(tmp
         await provider.began.wait()
         await comparison.settle()
         comparison.retry_failed()
-        while comparison.lanes[1].state.is_running:
-            await asyncio.sleep(0)
+        await provider.failed_again.wait()
         await comparison.settle()
     await asyncio.to_thread(recorder.flush)
 

@@ -49,6 +49,7 @@ class EngineRoom:
         """Model servers on this machine."""
         self._environ = environ
         self._open_engine: OpenEngine | None = None
+        self._comparison: Comparison | None = None
         self._lists_fetched = False
 
     @property
@@ -57,6 +58,7 @@ class EngineRoom:
 
     async def serve(self, comparison: Comparison) -> None:
         """Keep an engine open and let the comparison run on it, until `close`."""
+        self._comparison = comparison
         async with comparison:
             await self.host.run()
 
@@ -157,7 +159,38 @@ class EngineRoom:
             else:
                 settings = await self._with_local_servers(settings)
             engine = engine_module.Engine(settings, environ=environ, on_notice=self._notice)
-            yield OpenEngine(await stack.enter_async_context(engine), settings, environ, demo)
+            opened = OpenEngine(await stack.enter_async_context(engine), settings, environ, demo)
+            await stack.enter_async_context(self._recording(settings, environ))
+            yield opened
+
+    @asynccontextmanager
+    async def _recording(self, settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[None]:
+        """What the comparison comes to goes into this world's history; a demo's is thrown away with the rest of it."""
+        from workbench.core.clock import SystemClock
+        from workbench.session.chronicle import Chronicle
+        from workbench.session.recorder import open_recorder
+        from workbench.store.runs import RunKind
+
+        loop = asyncio.get_running_loop()
+
+        def tell(sentence: str) -> None:
+            if self.on_notice is not None:
+                loop.call_soon_threadsafe(self.on_notice, sentence, "")
+
+        paths = Paths.from_environment(environ)
+        recorder = await asyncio.to_thread(
+            open_recorder, settings, paths, SystemClock(), kind=RunKind.COMPARE, on_trouble=tell
+        )
+        if recorder is None or self._comparison is None:
+            yield
+            return
+        self._comparison.on_ended = Chronicle(recorder).note
+        try:
+            yield
+        finally:
+            # Answers that end from now on belong to no engine.
+            self._comparison.on_ended = None
+            await asyncio.to_thread(recorder.close)
 
     async def _with_local_servers(self, settings: Settings) -> Settings:
         """Settings with a row for every model server that runs on this machine."""
