@@ -49,7 +49,8 @@ class Provider:
 
 async def test_answers_failures_and_stopped_ones_of_one_question_are_one_run(tmp_path: Path) -> None:
     database = Database(tmp_path / "store.sqlite3")
-    recorder = Recorder(Runs(database), ManualClock(), kind=RunKind.COMPARE)
+    clock = ManualClock()
+    recorder = Recorder(Runs(database), clock, kind=RunKind.COMPARE)
     provider = Provider()
 
     async def connect() -> Provider:
@@ -60,6 +61,7 @@ async def test_answers_failures_and_stopped_ones_of_one_question_are_one_run(tmp
         comparison.send(Draft("First?"))
         await provider.began.wait()
         await comparison.settle()
+        clock.advance(1.0)
         comparison.retry_failed()
         await provider.failed_again.wait()
         await comparison.settle()
