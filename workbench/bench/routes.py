@@ -28,9 +28,9 @@ CLIENTS = ("ours-http2", "ours-aiohttp", "ours-http1", "openai", "openai-h2", "l
 OURS = {"ours-http1": Transport.HTTP1, "ours-http2": Transport.HTTP2, "ours-aiohttp": Transport.AIOHTTP}
 STREAMS = 64
 CROWD = 128
-CROWD_CHUNKS = 20
+CROWD_CHUNKS = 50
 CROWD_PER_S = 2500
-"""Events per second over all streams of the crowd: they last about a second."""
+"""Events per second over all streams of the crowd: they last under three seconds, which is short for an answer."""
 CHUNKS = 100
 PROMPT_BYTES = 2000
 PAUSE_S = 6.0
