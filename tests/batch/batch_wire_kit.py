@@ -12,6 +12,7 @@ from workbench.core.types import KeyAlias, Message, Params
 from workbench.providers.base import ProviderSpec
 from workbench.providers.batch import BatchAccount, BatchAdapter, BatchResult, BatchRow, BatchStatus
 from workbench.providers.batch_adapters import BatchAdapters
+from workbench.providers.batch_gemini import GeminiBatches
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.catalog import BUILT_IN
 from workbench.providers.http import Connections
@@ -32,6 +33,8 @@ class Place:
 
     provider: str
     model: str
+    as_file: bool = False
+    """However small it is; for Gemini."""
 
     @property
     def spec(self) -> ProviderSpec:
@@ -44,6 +47,8 @@ each_place = pytest.mark.parametrize(
         pytest.param(Place("openai", "gpt-4.1-nano"), id="openai-chat"),
         pytest.param(Place("openai", "gpt-5.4-mini"), id="openai-responses"),
         pytest.param(Place("anthropic", "claude-haiku-4-5"), id="anthropic"),
+        pytest.param(Place("gemini", "gemini-2.5-flash-lite"), id="gemini-inline"),
+        pytest.param(Place("gemini", "gemini-2.5-flash-lite", as_file=True), id="gemini-file"),
     ],
 )
 
@@ -60,6 +65,8 @@ class Desk:
     def __post_init__(self) -> None:
         adapters = BatchAdapters(self.connections, SystemClock(), ParameterMemory())
         self.adapter: BatchAdapter = adapters.adapter_for(self.place.spec)
+        if self.place.as_file:
+            self.adapter = GeminiBatches(self.connections, SystemClock(), ParameterMemory(), inline_bytes=0)
 
     @property
     def account(self) -> BatchAccount:

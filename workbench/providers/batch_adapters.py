@@ -11,7 +11,7 @@ from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import Connections
 from workbench.providers.openai_sdk import OpenAISDK
 
-SUPPORTED: Final = ("openai", "anthropic")
+SUPPORTED: Final = ("openai", "anthropic", "gemini")
 """Names of the provider rows that have batches, as `supports_batches` reads them."""
 
 
@@ -45,6 +45,10 @@ class BatchAdapters:
                 from workbench.providers.batch_anthropic import AnthropicBatches
 
                 return AnthropicBatches(self._connections, self._clock, self._memory)
+            case "gemini":
+                from workbench.providers.batch_gemini import GeminiBatches
+
+                return GeminiBatches(self._connections, self._clock, self._memory)
             case _:
                 from workbench.providers.batch_openai import OpenAIBatches
 

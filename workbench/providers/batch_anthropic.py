@@ -21,9 +21,6 @@ from workbench.core.errors import (
     BatchNotFound,
     Conflict,
     MalformedResponse,
-    ProviderError,
-    TimedOut,
-    TimeoutKind,
 )
 from workbench.providers.anthropic import anthropic_body
 from workbench.providers.anthropic_decoder import AnthropicDecoder
@@ -45,12 +42,12 @@ from workbench.providers.batch_rows import (
     asked,
     call_of,
     encoded,
+    not_run,
     result_of,
     witness_of,
 )
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.dialogue import Facts
-from workbench.providers.failures import Witness
 from workbench.providers.fetching import fetch, fetch_lines
 from workbench.providers.fitting import fit
 from workbench.providers.http import Connections
@@ -278,13 +275,7 @@ def _result(line: bytes, facts: Facts) -> BatchResult:
             error = facts.witness.failed_inside(msgspec.json.decode(outcome.error), facts.headers, facts.clock.wall())
             return BatchResult(said.custom_id, error=error, request_id=error.request_id)
         case _:
-            return BatchResult(said.custom_id, error=_unanswered(outcome.type, facts.witness))
-
-
-def _unanswered(kind: str, witness: Witness) -> ProviderError:
-    details = witness.details(hint="Submit the row again.")
-    details["code"] = kind
-    message = f"{witness.place.provider} did not run this row: {witness.clean(kind)}."
-    if kind == "expired":
-        return TimedOut(message, kind=TimeoutKind.TOTAL, **details)
-    return ProviderError(message, **details)
+            return BatchResult(
+                said.custom_id,
+                error=not_run(facts.witness, outcome.type, outcome.type, expired=outcome.type == "expired"),
+            )

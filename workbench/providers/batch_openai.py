@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from workbench.core.clock import Clock
-from workbench.core.errors import ProviderError, TimedOut, TimeoutKind, UnsupportedParameter
+from workbench.core.errors import UnsupportedParameter
 from workbench.core.types import Json, Params
 from workbench.providers.base import WireFamily
 from workbench.providers.batch import (
@@ -31,6 +31,7 @@ from workbench.providers.batch_rows import (
     about,
     call_of,
     encoded,
+    not_run,
     result_of,
     witness_of,
 )
@@ -299,12 +300,14 @@ def read_result(line: bytes, account: BatchAccount, facts: Facts) -> BatchResult
         raise facts.malformed(line) from exc
     answer, witness = said.response, facts.witness
     if answer is None:
-        return BatchResult(said.custom_id, error=_unanswered(said.error or _Error(), witness))
+        error = said.error or _Error()
+        code, why = str(error.code or ""), error.message or "no explanation"
+        return BatchResult(said.custom_id, error=not_run(witness, why, code, expired="expired" in code))
     body = bytes(answer.body)
     if answer.status_code >= 300:
-        error = witness.refused(answer.status_code, (), body, facts.clock.wall())
-        error.request_id = error.request_id or answer.request_id
-        return BatchResult(said.custom_id, error=error, request_id=answer.request_id)
+        refusal = witness.refused(answer.status_code, (), body, facts.clock.wall())
+        refusal.request_id = refusal.request_id or answer.request_id
+        return BatchResult(said.custom_id, error=refusal, request_id=answer.request_id)
     return result_of(said.custom_id, body, _decoder_for(body, account, facts), facts, answer.request_id)
 
 
@@ -316,14 +319,3 @@ def _decoder_for(body: bytes, account: BatchAccount, facts: Facts) -> Decoder:
     if about.object == "response":
         return ResponsesDecoder(facts)
     return ChatDecoder(facts, traits_of(account.spec, about.model).think_tags)
-
-
-def _unanswered(error: _Error, witness: Witness) -> ProviderError:
-    """Why a row was never run."""
-    code, said = str(error.code or ""), witness.clean(error.message or "no explanation")
-    details = witness.details(hint="Submit the row again.")
-    details["code"] = witness.clean(code)
-    message = f"{witness.place.provider} did not run this row: {said}"
-    if "expired" in code:
-        return TimedOut(message, kind=TimeoutKind.TOTAL, **details)
-    return ProviderError(message, **details)

@@ -9,7 +9,16 @@ from dataclasses import replace
 
 import msgspec
 
-from workbench.core.errors import BadRequest, BatchNotFound, MalformedResponse, ModelNotFound, ProviderError
+from workbench.core.errors import (
+    BadRequest,
+    BatchNotFound,
+    KeyRejected,
+    MalformedResponse,
+    ModelNotFound,
+    ProviderError,
+    TimedOut,
+    TimeoutKind,
+)
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, Route, Usage
 from workbench.providers.base import Call, Deadlines, WireEnd, WireEvent
@@ -59,7 +68,9 @@ def about(batch_id: str, witness: Witness) -> Iterator[None]:
     """Inside, what the provider does not find is this batch, or what it wrote."""
     try:
         yield
-    except ModelNotFound as error:
+    except (ModelNotFound, KeyRejected) as error:
+        if isinstance(error, KeyRejected) and "may not exist" not in error.message:
+            raise  # Gemini says so of files that are gone; all others mean the key.
         alias = witness.place.key_alias or "this key"
         raise BatchNotFound(
             f"{witness.place.provider} shows {alias} no batch {witness.clean(batch_id)}, or has deleted its results.",
@@ -67,6 +78,16 @@ def about(batch_id: str, witness: Witness) -> Iterator[None]:
                 error.headers, hint="Check the id and the account; results are kept for some weeks only."
             ),
         ) from error
+
+
+def not_run(witness: Witness, why: str, code: str, *, expired: bool) -> ProviderError:
+    """The error of a row that a batch did not get to."""
+    details = witness.details(hint="Submit the row again.")
+    details["code"] = witness.clean(code)
+    message = f"{witness.place.provider} did not run this row: {witness.clean(why)}"
+    if expired:
+        return TimedOut(message, kind=TimeoutKind.TOTAL, **details)
+    return ProviderError(message, **details)
 
 
 class LinesFile(io.RawIOBase):

@@ -63,20 +63,7 @@ class GeminiAdapter:
 
     async def _built(self, call: Call, config: dict[str, Json]) -> httpx.Request:
         """The signed request for this call."""
-        contents, system = gemini_contents(call.messages)
-        for message in call.messages:
-            message.text.encode()  # The SDK's JSON would carry half a character as an escape, and be refused for it.
-        options: Any = {
-            "model": call.route.wire_model,
-            "contents": contents,
-            "config": {
-                **config,
-                "system_instruction": system,
-                "automatic_function_calling": {"disable": True},
-                # The key goes with the request, so that all keys share one SDK client.
-                "http_options": {"headers": {"x-goog-api-key": call.key}},
-            },
-        }
+        options = _options(call, config)
         models = self._client(call.route.base_url).aio.models
         try:
             if call.stream:
@@ -85,6 +72,19 @@ class GeminiAdapter:
                 await models.generate_content(**options)
         except _HandedOver as built:
             return built.request
+        except ValueError as exc:
+            raise _refused_by_sdk(exc, call) from exc
+        raise AssertionError("google-genai answered without sending anything")
+
+    def body_of(self, call: Call) -> tuple[bytes, tuple[str, ...]]:
+        """The body that generateContent would get, and what was changed on the way to it. Sends nothing."""
+        fitted = fit(call.spec, call.route.wire_model, call.params, self._memory.refused(call.route))
+        try:
+            self._client(call.route.base_url).models.generate_content(**_options(call, fitted.body))
+        except _HandedOver as built:
+            return built.request.content, fitted.notes
+        except UnicodeEncodeError as exc:
+            raise Witness.of(call).unwritable() from exc
         except ValueError as exc:
             raise _refused_by_sdk(exc, call) from exc
         raise AssertionError("google-genai answered without sending anything")
@@ -111,6 +111,24 @@ class GeminiAdapter:
         return found
 
 
+def _options(call: Call, config: dict[str, Json]) -> Any:
+    """The SDK's arguments for this call."""
+    contents, system = gemini_contents(call.messages)
+    for message in call.messages:
+        message.text.encode()  # The SDK's JSON would carry half a character as an escape, and be refused for it.
+    return {
+        "model": call.route.wire_model,
+        "contents": contents,
+        "config": {
+            **config,
+            "system_instruction": system,
+            "automatic_function_calling": {"disable": True},
+            # The key goes with the request, so that all keys share one SDK client.
+            "http_options": {"headers": {"x-goog-api-key": call.key}},
+        },
+    }
+
+
 class _HandedOver(Exception):
     """No error: the way a request leaves the SDK before anything is sent."""
 
@@ -127,6 +145,9 @@ class _Handover:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        raise _HandedOver(request)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 
 from workbench.simulator import gemini_errors
 from workbench.simulator.answers import Answer, Event, Finish, Schedule
+from workbench.simulator.batch_gemini import GeminiBatches
+from workbench.simulator.batch_rows import RowExchange
 from workbench.simulator.dialect import Dialect, identifier
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.faults import FaultKind
@@ -44,10 +46,12 @@ class GeminiDialect(Dialect):
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation, Provider.GEMINI)
+        self._batches = GeminiBatches(self, _whole_answer)
 
     def routes(self) -> list[BaseRoute]:
         versions = ("/v1beta", "/v1")
         return [
+            *self._batches.routes(),
             *(self.route(f"{version}/models", self.list_models, "GET") for version in versions),
             *(self.route(f"{version}/models/{{name}}", self.one_model, "GET") for version in versions),
             *(self.route(f"{version}/models/{{call:path}}", self.call) for version in versions),
@@ -55,7 +59,8 @@ class GeminiDialect(Dialect):
         ]
 
     def key_of(self, request: Request) -> str | None:
-        return request.headers.get("x-goog-api-key") or request.query_params.get("key")
+        key = request.headers.get("x-goog-api-key") or request.query_params.get("key")
+        return key or self._batches.uploader(request)
 
     def error(self, refusal: Refusal) -> tuple[int, object]:
         return gemini_errors.error(refusal)
@@ -161,6 +166,11 @@ class GeminiDialect(Dialect):
         if model is None:
             raise Refusal(Reason.UNKNOWN_MODEL, "", model=name)
         return self.plain(exchange, model_row(model))
+
+
+def _whole_answer(exchange: RowExchange, reading: Reading) -> object:
+    answers = exchange.answers(reading.prompt, reading.candidates)
+    return CandidateWriter(exchange, reading, CacheUse()).whole([answer for answer, _ in answers])
 
 
 def model_row(model: ModelProfile) -> dict[str, object]:

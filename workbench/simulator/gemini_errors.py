@@ -61,6 +61,8 @@ def _words(refusal: Refusal) -> tuple[int, str, str, list[dict[str, object]]]:
                 "Permission denied: Consumer 'api_key:sim' has been suspended.",
                 [_info("CONSUMER_SUSPENDED")],
             )
+        case Reason.FORBIDDEN_OR_MISSING:
+            return 403, "PERMISSION_DENIED", said, []
         case Reason.UNKNOWN_MODEL:
             return (
                 404,
@@ -131,7 +133,9 @@ def _exhausted(refusal: Refusal) -> tuple[int, str, str, list[dict[str, object]]
     waits = refusal.retry_after_s is not None and refusal.hint in (RetryHint.NATIVE, RetryHint.TEXT)
     wait = f"{refusal.wait_s or 0.0:.9f}".rstrip("0").rstrip(".") + "s"
     details: list[dict[str, object]] = []
-    if reason is Reason.RATE_CONCURRENCY or not refusal.named:
+    if reason is Reason.RATE_ENQUEUED:
+        message = f"Batch enqueued tokens limit of {limit} reached for {refusal.model}. Wait for batches to end."
+    elif reason is Reason.RATE_CONCURRENCY or not refusal.named:
         message = "Resource has been exhausted (e.g. check quota)."
         if reason is Reason.RATE_CONCURRENCY and refusal.named:
             message = "Too many concurrent requests. Resource has been exhausted (e.g. check quota)."

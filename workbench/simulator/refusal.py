@@ -26,6 +26,8 @@ class Reason(StrEnum):
     """Out of money: `insufficient_quota` at OpenAI (429), 402 or a billing error elsewhere."""
     UNKNOWN_MODEL = "unknown model"
     UNKNOWN_ROUTE = "unknown route"
+    FORBIDDEN_OR_MISSING = "forbidden or missing"
+    """Gemini does not tell other people's files from those that never were."""
     METHOD = "method not allowed"
     RATE_REQUESTS = "requests per minute"
     RATE_TOKENS = "tokens per minute"
