@@ -279,10 +279,10 @@ class Bucket(Stateful):
 
     # -- learning -------------------------------------------------------------------------------------------------
 
-    def cut(self, now_s: float) -> bool:
+    def cut(self, now_s: float, *, hinted: bool) -> bool:
         """The server refused because of this dimension. False when there is too little history to find a rate in.
 
-        Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate.
+        `hinted` = it said how long to wait, so that we come back when there is something again. Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate.
         """
         if self._filled_its_window(now_s):
             self.window_pace = max(SLOWEST_WINDOW_PACE, self.window_pace - WINDOW_STEP)
@@ -299,8 +299,9 @@ class Bucket(Stateful):
             ceiling = min(self.rate, max(admitted, 0.5 * self.rate)) if elapsed_s >= 1.0 else 0.7 * self.rate
             if now_s - self.floor_from_s > 60.0:
                 self.floor_from_s, self.floor_rate = now_s, self.rate
-            # A server whose window is used up refuses everything for the rest of it: that says nothing about its rate.
-            ceiling = max(ceiling, 0.4 * self.floor_rate)
+            # A server whose window is used up refuses nearly everything for the rest of it: that says nothing about its
+            # rate, and without a hint we run into it several times.
+            ceiling = max(ceiling, (0.4 if hinted else 0.55) * self.floor_rate)
         self.learn(now_s, max(ceiling, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
         return True
 

@@ -43,6 +43,8 @@ PARK_S: Final = 30.0
 PARK_EVERY: Final = 4
 GIVE_UP_AFTER: Final = 12
 SHORTEST_WAIT_S: Final = 0.001
+TIMER_ERROR_S: Final = 0.0001
+"""A timer that goes off this much too early is on time; else it would be set again for nothing, over and over."""
 WORTH_TELLING_S: Final = 0.25
 
 Headers = Sequence[tuple[str, str]]
@@ -293,7 +295,7 @@ class Dispatcher:
 
     def pump_due(self, now_s: float) -> None:
         for group in list(self.groups.values()):
-            if group.wake_s <= now_s:
+            if group.wake_s <= now_s + TIMER_ERROR_S:
                 self.pump(group, now_s)
         self.wake_s = min((group.wake_s for group in self.groups.values()), default=math.inf)
 

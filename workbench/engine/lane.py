@@ -385,7 +385,7 @@ class Lane(Stateful):
             self._record(Change(now_s, self.name, "window", before, self.window.allowed, "the provider is overloaded"))
         hint_s = sensible_hint(retry_after_s)
         if hint_s is not None:
-            self._pause(now_s, flight.sent_s + hint_s, "the provider is overloaded")
+            self._pause(now_s, now_s + hint_s, "the provider is overloaded")
 
     def refused(
         self,
@@ -422,7 +422,7 @@ class Lane(Stateful):
             self._record(Change(now_s, self.name, "window", before, self.window.allowed, why))
         until_s = now_s + 0.05 * 2 ** min(5, self.window.unanswered)
         if hint_s is not None:
-            until_s = max(until_s, flight.sent_s + hint_s)
+            until_s = max(until_s, now_s + hint_s)
         self._pause(now_s, until_s, "too many calls at once")
 
     def _refused_for_rate(
@@ -434,20 +434,21 @@ class Lane(Stateful):
                 self.last_cut_s, self.accepted_since_cut = now_s, False
                 self.counters.cuts += 1
                 self.window.rate_cut()
-                self._cut_rates(now_s, SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,))
+                kinds = SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,)
+                self._cut_rates(now_s, kinds, hinted=hint_s is not None)
         pause_s = min(LONGEST_PAUSE_S, 0.5 * 2 ** min(6, max(0, self.strikes - 1))) if hint_s is None else hint_s
-        until_s = flight.sent_s + pause_s + self._rng.uniform(0, 0.1 * pause_s)
+        until_s = now_s + pause_s + self._rng.uniform(0, 0.1 * pause_s)
         self._pause(now_s, until_s, "rate limit" if blamed is LimitKind.UNKNOWN else f"{blamed} per minute")
         for bucket in self.paced:
             bucket.hold_until(self.pause_until_s)
 
-    def _cut_rates(self, now_s: float, kinds: Sequence[LimitKind]) -> None:
+    def _cut_rates(self, now_s: float, kinds: Sequence[LimitKind], *, hinted: bool) -> None:
         for kind in kinds:
             bucket = self.buckets[kind]
             if bucket.pinned:
                 continue
             old = bucket.rate
-            if bucket.cut(now_s):
+            if bucket.cut(now_s, hinted=hinted):
                 assert bucket.rate is not None
                 self._note(now_s, kind, old and old * 60, bucket.rate * 60, "refused")
             else:

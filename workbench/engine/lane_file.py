@@ -126,6 +126,7 @@ class LaneFile:
         _, _, _, rows, changes = _HEADER.unpack_from(self._map)
         self._rows = max(self._rows, int(rows))
         if changes != self._changes:  # else nobody else has been here
+            self._changes = changes
             self._restore()
         self._count_others()
 
