@@ -146,11 +146,16 @@ def nothing_usable(spec: ProviderSpec, lanes: Sequence[Lane]) -> WorkbenchError:
     last = states[-1]
     kind = QuotaSpent if isinstance(last.error, QuotaSpent) else KeyRejected
     named = ", ".join(f"{state.label} ({state.retired})" for state in states)
+    said = last.error if isinstance(last.error, ProviderError) else None
     return kind(
-        f"No usable key is left for {spec.name}: {named}.",
+        f"No usable key is left for {spec.name}: {named}.{f' {said.message}' if said else ''}",
         hint="Replace the key or top up its account, then try again.",
         provider=spec.name,
         key_alias=last.key.alias if last.key is not None else None,
+        # What the provider said about the last one, for whoever has to ask it why.
+        status=said.status if said else None,
+        code=said.code if said else "",
+        request_id=said.request_id if said else None,
     )
 
 
