@@ -54,6 +54,7 @@ def as_json(answer: Answer) -> dict[str, Json]:
         "e2e_s": _rounded(timing.e2e_s),
         "queue_s": _rounded(timing.queue_s),
         "cached": result.cached,
+        "similarity": _rounded(result.similarity),
         "attempts": result.attempts,
         "provider": result.route.provider or None,
         "wire_model": result.route.wire_model or None,
@@ -73,6 +74,7 @@ _NO_RESULT: dict[str, Json] = {
     "e2e_s": None,
     "queue_s": None,
     "cached": False,
+    "similarity": None,
     "attempts": 0,
     "provider": None,
     "wire_model": None,
@@ -106,7 +108,8 @@ def figures_of(result: Result) -> str:
         parts.append(figures.tokens(usage.output))
     if result.cached:
         saved = "" if result.saved_usd is None else f", saved {figures.cost(result.saved_usd)}"
-        return " · ".join([*parts, f"from the cache{saved}"])
+        alike = "" if result.similarity is None else f" (a question ≈ {result.similarity:.2f} like this one)"
+        return " · ".join([*parts, f"from the cache{alike}{saved}"])
     if (ttft_s := timing.ttft_s) is not None:
         parts.append(f"TTFT {figures.seconds(ttft_s)}")
     if usage is not None and (tpot_s := timing.tpot_s(usage.output)):

@@ -48,6 +48,8 @@ class CacheHit:
     at_ns: int
     stored_at_s: float
     """Wall-clock seconds (epoch) at which the answer was stored."""
+    similarity: float | None = None
+    """To the question that the answer was given to, below 1; None for the very same request."""
 
 
 @dataclass(frozen=True, slots=True)

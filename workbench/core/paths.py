@@ -68,6 +68,11 @@ class Paths:
         return self.cache / "responses"
 
     @property
+    def questions(self) -> Path:
+        """The semantic cache."""
+        return self.cache / "questions.sqlite3"
+
+    @property
     def locks(self) -> Path:
         """File locks of the cap that processes share."""
         return self.state / "locks"

@@ -113,6 +113,11 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: Seconds | None = None
     """None: answers do not age."""
     size_mb: Positive = 1024
+    semantic: bool = False
+    """Also answer a question from the answer to one that is much like it; each question is embedded for that."""
+    semantic_threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.95
+    """How alike two questions must be: the cosine of their embeddings."""
+    semantic_model: str = "text-embedding-3-small"
 
 
 class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -263,3 +263,5 @@ class Result:
     """What a cache hit did not cost."""
     saved_s: float | None = None
     """How long the stored answer once took, on a cache hit."""
+    similarity: float | None = None
+    """Of the question that a cached answer was given to, as a cosine; None for the very same request."""

@@ -22,7 +22,7 @@ from workbench.core.paths import Paths
 from workbench.core.pricing import Price, PriceTable, cost_usd
 from workbench.core.settings import Settings
 from workbench.core.stats import Percentiles
-from workbench.core.types import Request, Result, Route, Usage
+from workbench.core.types import Priority, Request, Result, Route, Usage
 from workbench.engine.admission import Admission
 from workbench.engine.breaker import CircuitStats
 from workbench.engine.cache import CacheStats, ResponseCache
@@ -39,6 +39,7 @@ from workbench.engine.poll_watch import PollWatch
 from workbench.engine.prompt_layout import LayoutWatch
 from workbench.engine.records import RequestRecord, Traffic
 from workbench.engine.router import Router, Target
+from workbench.engine.semantic import SemanticCache
 from workbench.engine.services import Order, Services
 from workbench.engine.wires import Wires
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
@@ -111,6 +112,7 @@ class Engine:
         self._prices: dict[Route, Price | None] = {}
         self._price_table: PriceTable | None = None
         self._cache: ResponseCache | None = None
+        self._semantic: SemanticCache | None = None
         self._wires: Wires | None = None
         self._limiter: Limiter | None = None
         self._services: Services | None = None
@@ -129,6 +131,10 @@ class Engine:
         self._watch.install(self._loop)
         if self._settings.cache.enabled:
             self._cache = ResponseCache(self._paths.responses, self._settings.cache, self._clock, self._notices.tell)
+            if self._settings.cache.semantic:
+                self._semantic = SemanticCache(
+                    self._paths.questions, self._settings.cache, self._embed_question, self._notices.tell
+                )
         self._wires = Wires(self._environ, self._clock, self._memory, self._given_adapters)
         admission = self._given_admission
         if admission is None:
@@ -142,6 +148,7 @@ class Engine:
             gate=self._gate,
             memory=self._memory,
             cache=self._cache,
+            semantic=self._semantic,
             hub=self._hub,
             cost_of=self._cost_of,
             stamp_error_ns=self._watch.worst_ns,
@@ -161,6 +168,8 @@ class Engine:
         await self._intake.aclose()
         await services.admission.aclose()
         await self._wires.aclose()
+        if self._semantic is not None:
+            await self._semantic.aclose()
         if self._cache is not None:
             await self._cache.aclose()
         await asyncio.wait({self._warming})
@@ -236,6 +245,11 @@ class Engine:
         return await embed_texts(
             request, target, self._cache, lambda texts: self._embed_at_once(services, request, target, texts)
         )
+
+    async def _embed_question(self, text: str) -> Vector:
+        model = self._settings.cache.semantic_model
+        request = EmbeddingRequest(model, (text,), priority=Priority.INTERACTIVE, job="semantic cache")
+        return (await self.embed(request)).vectors[0]
 
     async def _embed_at_once(
         self, services: Services, request: EmbeddingRequest, target: Target, texts: Sequence[str]
@@ -343,6 +357,8 @@ class Engine:
 
     async def clear_cache(self) -> int:
         """Forget every stored answer; how many there were."""
+        if self._semantic is not None:
+            self._semantic.clear()
         return 0 if self._cache is None else await self._cache.clear()
 
     def _cost_of(self, usage: Usage | None, route: Route) -> float | None:

@@ -7,6 +7,7 @@ Nobody sleeps holding a lease, and after the first visible character nothing is 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import assert_never
 
 from workbench.core.clock import NS_PER_S
@@ -16,12 +17,13 @@ from workbench.core.types import Channel, FinishReason, Priority, Result, Route
 from workbench.engine.admission import Lease, Outcome, Ticket, TokenCost
 from workbench.engine.attempt import Attempt
 from workbench.engine.breaker import Circuit, Passage, Refusal
-from workbench.engine.cache import StoredAnswer, may_store, reads, writes
+from workbench.engine.cache import ResponseCache, StoredAnswer, may_store, reads, writes
 from workbench.engine.flight import Flight
 from workbench.engine.observation import Observation
 from workbench.engine.records import Population
 from workbench.engine.retry import BackOff, Requeue, RetryBudget, RetryPolicy, RetryState, SendWithout, Stop, decide
 from workbench.engine.router import Target
+from workbench.engine.semantic import Question, SemanticCache
 from workbench.engine.services import Order, Services
 from workbench.providers.base import Adapter, Call, Deadlines
 
@@ -47,6 +49,8 @@ class Pursuit:
         self._route = order.targets[0].route
         self._attempt: Attempt | None = None
         self._notes: list[str] = list(order.request.notes)
+        self._question: Question | None = None
+        """What was asked, for the semantic cache."""
         self._doing = "before it could be sent"
 
     async def run(self) -> None:
@@ -191,20 +195,38 @@ class Pursuit:
             return False
         # Also for requests that only write: opening it now costs nothing later.
         await cache.open()
-        stored = cache.get(key) if reads(self._request.cache) else None
+        stored, similarity = cache.get(key) if reads(self._request.cache) else None, None
+        if stored is None and self._on.semantic is not None:
+            stored, similarity = await self._answer_in_other_words(target, cache, self._on.semantic)
         if stored is None:
             return False
         now_ns = self._now_ns()
-        self._flight.emit(CacheHit(now_ns, stored.stored_at_s))
+        self._flight.emit(CacheHit(now_ns, stored.stored_at_s, similarity))
         for channel, text in ((Channel.REASONING, stored.reasoning), (Channel.TEXT, stored.text)):
             if text:
                 self._flight.emit(Delta(now_ns, channel, text))
         if stored.tool_calls:
             self._flight.emit(Delta(now_ns, Channel.TOOL, stored.tool_calls))
-        result = self._from_stored(stored, now_ns)
+        result = replace(self._from_stored(stored, now_ns), similarity=similarity)
         self._observation.finish(Population.CACHED, result)
         self._flight.emit(Finished(now_ns, result))
         return True
+
+    async def _answer_in_other_words(
+        self, target: Target, cache: ResponseCache, semantic: SemanticCache
+    ) -> tuple[StoredAnswer | None, float | None]:
+        """The stored answer to a question much like this one, and how much."""
+        question = self._question = await semantic.question(self._request, target)
+        if question is None or not reads(self._request.cache):
+            return None, None
+        near = await semantic.nearest(question)
+        if near is None:
+            return None, None
+        stored = cache.get(near.answer)
+        if stored is None:
+            semantic.forget(near.answer)
+            return None, None
+        return stored, near.similarity
 
     def _from_stored(self, stored: StoredAnswer, now_ns: int) -> Result:
         return Result(
@@ -331,6 +353,8 @@ class Pursuit:
         key = self._cache_key(target)
         if key and self._on.cache and writes(self._request.cache) and may_store(result, self._request.params):
             self._on.cache.put(key, result)
+            if self._on.semantic is not None and self._question is not None:
+                self._on.semantic.add(self._question, key)
         self._observation.finish(Population.ANSWERED, result)
         self._flight.emit(Finished(now_ns, result))
 

@@ -16,6 +16,7 @@ from workbench.engine.metrics import MetricsHub
 from workbench.engine.prompt_layout import LayoutWatch
 from workbench.engine.retry import RetryBudget
 from workbench.engine.router import Target
+from workbench.engine.semantic import SemanticCache
 from workbench.providers.base import Adapter
 from workbench.providers.capabilities import ParameterMemory
 
@@ -32,6 +33,8 @@ class Services:
     gate: Gate
     memory: ParameterMemory
     cache: ResponseCache | None
+    semantic: SemanticCache | None
+    """None unless the settings ask for it."""
     hub: MetricsHub
     cost_of: Callable[[Usage | None, Route], float | None]
     stamp_error_ns: Callable[[int], int]

@@ -40,6 +40,8 @@ class Numbers:
     cost_usd: float | None = None
     saved_usd: float | None = None
     """What a cache hit did not cost."""
+    similarity: float | None = None
+    """Of the question that a cached answer was given to; None for the very same request."""
     elapsed_s: float = 0.0
     """Since the request was submitted: waiting and retries included."""
     stamp_error_s: float = 0.0
@@ -151,6 +153,7 @@ class Meter:
             reasoning_tokens=self._usage.reasoning if self._usage is not None and self._usage.reasoning else None,
             cost_usd=self._result.cost_usd if self._result is not None else None,
             saved_usd=self._result.saved_usd if self._result is not None else None,
+            similarity=self._result.similarity if self._result is not None else None,
             elapsed_s=max(0, end_ns - self.submitted_ns) / NS_PER_S,
             stamp_error_s=timing.stamp_error_ns / NS_PER_S if timing is not None else 0.0,
         )

@@ -73,7 +73,9 @@ def header_figures(
     parts: list[tuple[int, Content]] = []
     if state is LaneState.CACHED:
         saved = f" saved {figures.cost(numbers.saved_usd)}" if numbers.saved_usd is not None else ""
-        parts.append((0, Content(f"from cache{saved}")))
+        about = "~" if glyphs.ascii_only else "≈"
+        alike = "from cache" if numbers.similarity is None else f"cached {about} {numbers.similarity:.2f}"
+        parts.append((0, Content(f"{alike}{saved}")))
     elif numbers.ttft_s is not None:
         parts.append((0, Content.assemble(("TTFT ", _CALM), figures.seconds(numbers.ttft_s))))
         if numbers.reasoning_s is not None and numbers.ttfa_s is not None:
