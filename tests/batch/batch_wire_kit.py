@@ -49,6 +49,7 @@ each_place = pytest.mark.parametrize(
         pytest.param(Place("anthropic", "claude-haiku-4-5"), id="anthropic"),
         pytest.param(Place("gemini", "gemini-2.5-flash-lite"), id="gemini-inline"),
         pytest.param(Place("gemini", "gemini-2.5-flash-lite", as_file=True), id="gemini-file"),
+        pytest.param(Place("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo"), id="together"),
     ],
 )
 

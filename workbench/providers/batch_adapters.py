@@ -11,7 +11,7 @@ from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import Connections
 from workbench.providers.openai_sdk import OpenAISDK
 
-SUPPORTED: Final = ("openai", "anthropic", "gemini")
+SUPPORTED: Final = ("openai", "anthropic", "gemini", "together")
 """Names of the provider rows that have batches, as `supports_batches` reads them."""
 
 
@@ -49,6 +49,10 @@ class BatchAdapters:
                 from workbench.providers.batch_gemini import GeminiBatches
 
                 return GeminiBatches(self._connections, self._clock, self._memory)
+            case "together":
+                from workbench.providers.batch_together import TogetherBatches
+
+                return TogetherBatches(self._connections, self._clock, self._memory)
             case _:
                 from workbench.providers.batch_openai import OpenAIBatches
 

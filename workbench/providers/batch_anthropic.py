@@ -37,6 +37,7 @@ from workbench.providers.batch import (
 from workbench.providers.batch_rows import (
     CLOCKS_APART_S,
     LARGE,
+    PIECE_BYTES,
     SMALL,
     about,
     asked,
@@ -53,7 +54,6 @@ from workbench.providers.fitting import fit
 from workbench.providers.http import Connections
 
 _PATH: Final = "messages/batches"
-_PIECE_BYTES: Final = 256 * 1024
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _KEPT_S: Final = 29 * 86_400.0
 """From creation; after that the results are archived and nobody can read them."""
@@ -216,7 +216,7 @@ async def _body(lines: Sequence[bytes]) -> AsyncIterator[bytes]:
         if number:
             piece += b","
         piece += line
-        if len(piece) >= _PIECE_BYTES:
+        if len(piece) >= PIECE_BYTES:
             yield bytes(piece)
             piece.clear()
     yield bytes(piece) + b"]}"

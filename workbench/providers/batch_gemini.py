@@ -6,7 +6,7 @@ inside the request that creates them, larger ones as an uploaded file; results c
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -37,6 +37,7 @@ from workbench.providers.batch_rows import (
     call_of,
     encoded,
     not_run,
+    pieces,
     result_of,
     witness_of,
 )
@@ -52,7 +53,6 @@ INLINE_BYTES: Final = 100_000
 """Up to here a batch needs no file. Gemini takes 20 MB, but the results of many such batches could not be fetched."""
 
 _EXPIRES_S: Final = 48 * 3600.0
-_PIECE_BYTES: Final = 256 * 1024
 _STATES: Final = {
     "QUEUED": BatchState.VALIDATING,
     "PENDING": BatchState.VALIDATING,
@@ -174,7 +174,7 @@ class GeminiBatches:
             self._connections,
             asked(account),
             url,
-            content=_pieces(LinesFile(lines)),
+            content=pieces(LinesFile(lines)),
             headers={
                 "content-length": str(size),
                 "x-goog-upload-offset": "0",
@@ -281,11 +281,6 @@ def _inline(lines: Sequence[bytes], witness: Witness) -> list[dict[str, Any]]:
     if len({row.key for row in rows}) < len(rows):
         raise BadRequest("Duplicate keys among the rows of one batch.", **witness.details())
     return [{"request": row.request, "metadata": {"key": row.key}} for row in rows]
-
-
-async def _pieces(file: LinesFile) -> AsyncIterator[bytes]:
-    while piece := file.read(_PIECE_BYTES):
-        yield piece
 
 
 def _name(batch_id: str, folder: str = "batches") -> str:

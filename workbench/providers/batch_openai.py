@@ -55,7 +55,8 @@ T = TypeVar("T")
 TAG: Final = "llm_workbench"
 """The metadata entry that holds a batch's tag."""
 
-_CHAT, _RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT_ENDPOINT: Final = "/v1/chat/completions"
+_RESPONSES_ENDPOINT: Final = "/v1/responses"
 
 
 class OpenAIBatches:
@@ -234,8 +235,8 @@ def request_body(
     refused = memory.refused(call.route)
     fitted = fit(call.spec, model, row.params, refused)
     if family is WireFamily.OPENAI_RESPONSES:
-        return responses_body(call, fitted, refused), _RESPONSES, fitted.notes
-    return chat_body(call, fitted, refused), _CHAT, fitted.notes
+        return responses_body(call, fitted, refused), _RESPONSES_ENDPOINT, fitted.notes
+    return chat_body(call, fitted, refused), CHAT_ENDPOINT, fitted.notes
 
 
 def _timeout() -> httpx.Timeout:
@@ -245,7 +246,7 @@ def _timeout() -> httpx.Timeout:
 
 
 _ENDS: Final = ("completed_at", "failed_at", "expired_at", "cancelled_at")
-_STATES: Final = {state.value.replace(" ", "_"): state for state in BatchState}
+STATES: Final = {state.value.replace(" ", "_"): state for state in BatchState}
 
 
 def status_of(batch: Batch) -> BatchStatus:
@@ -255,7 +256,7 @@ def status_of(batch: Batch) -> BatchStatus:
     ended = next((value for name in _ENDS if (value := getattr(batch, name)) is not None), None)
     return BatchStatus(
         id=batch.id,
-        state=_STATES.get(batch.status, BatchState.IN_PROGRESS),
+        state=STATES.get(batch.status, BatchState.IN_PROGRESS),
         counts=BatchCounts(counts.total, counts.completed, counts.failed) if counts else BatchCounts(),
         created_s=batch.created_at,
         ended_s=ended,

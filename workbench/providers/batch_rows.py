@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -33,6 +33,8 @@ SMALL = Deadlines(first_token_s=60.0, total_s=60.0)
 
 LARGE = Deadlines(first_token_s=1_800.0, idle_s=60.0, total_s=3_600.0)
 """For moving 200 MB, either way, over a line that manages 1 Mbit/s."""
+
+PIECE_BYTES = 256 * 1024
 
 CLOCKS_APART_S = 600.0
 """How far a provider's clock and ours may differ when a batch is looked for by its time."""
@@ -96,7 +98,7 @@ class LinesFile(io.RawIOBase):
     def __init__(self, lines: Sequence[bytes]) -> None:
         super().__init__()
         self._lines = lines
-        self._size = sum(len(line) + 1 for line in lines)
+        self.size = sum(len(line) + 1 for line in lines)
         self._next = 0
         self._rest = b""
         self._at = 0
@@ -113,7 +115,7 @@ class LinesFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """To the beginning or to the end, which is all that a reader needs who wants to know the size."""
         if whence == io.SEEK_END and offset == 0:
-            self._next, self._rest, self._at = len(self._lines), b"", self._size
+            self._next, self._rest, self._at = len(self._lines), b"", self.size
         elif whence == io.SEEK_SET and offset == 0:
             self._next, self._rest, self._at = 0, b"", 0
         elif not (whence == io.SEEK_SET and offset == self._at):
@@ -122,7 +124,7 @@ class LinesFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if size < 0:
-            size = self._size
+            size = self.size
         parts = [self._rest]
         found = len(self._rest)
         while found < size and self._next < len(self._lines):
@@ -135,6 +137,12 @@ class LinesFile(io.RawIOBase):
         data = data[:size]
         self._at += len(data)
         return data
+
+
+async def pieces(file: LinesFile) -> AsyncIterator[bytes]:
+    """The file, for a request that is written as it is sent."""
+    while piece := file.read(PIECE_BYTES):
+        yield piece
 
 
 def result_of(

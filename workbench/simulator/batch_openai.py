@@ -391,7 +391,9 @@ class TogetherBatches(OpenAIBatches):
         moment = batch.at(self.book.now_s())
         failed = await self.work.failed(batch, moment.done)
         output, errors = self.files_of(batch, moment, failed)
-        phase = {Phase.FINALIZING: Phase.IN_PROGRESS, Phase.CANCELLING: Phase.CANCELLED}.get(moment.phase, moment.phase)
+        phase = {Phase.FINALIZING: Phase.IN_PROGRESS, Phase.CANCELLING: Phase.IN_PROGRESS}.get(
+            moment.phase, moment.phase
+        )
         body: dict[str, object] = {
             "id": batch.id,
             "user_id": batch.organisation,
