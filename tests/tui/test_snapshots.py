@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from scripted_engine import End, Fail, Hold, Say, Think, Wait
 from textual.pilot import Pilot
+from textual.widgets import Input
 from tui_stage import Stage, ready, until
 
 from workbench.core.errors import RateLimited
@@ -62,6 +63,18 @@ THEMES = ["workbench-dark", "workbench-light", "ansi-dark"]
 Scene = Callable[[Pilot[Any]], Awaitable[None]]
 
 
+async def settled(pilot: Pilot[Any]) -> None:
+    """Until nothing on the screen has changed for longer than the slowest thing that changes it, the bars at 4 Hz."""
+    before, same = "", 0
+    for _ in range(200):
+        await pilot.pause(0.05)
+        now = pilot.app.export_screenshot(simplify=True)
+        before, same = now, same + 1 if now == before else 0
+        if same >= 8:
+            return
+    raise AssertionError("the screen never came to rest")
+
+
 def still(scene: Callable[[Pilot[Any], Stage], Awaitable[None]], on: Stage) -> Scene:
     """The scene, in an app that does nothing by itself any more."""
 
@@ -69,10 +82,7 @@ def still(scene: Callable[[Pilot[Any], Stage], Awaitable[None]], on: Stage) -> S
         await ready(pilot)
         on.compare.editor.prompt_area.cursor_blink = False
         await scene(pilot, on)
-        for _ in range(5):
-            await pilot.pause()
-        on.compare.refresh_bars()
-        await pilot.pause()
+        await settled(pilot)
 
     return run
 
@@ -91,6 +101,7 @@ async def written(pilot: Pilot[Any], on: Stage) -> None:
 async def choosing(pilot: Pilot[Any], on: Stage) -> None:
     await pilot.press("f2")
     await until(pilot, lambda: on.app.screen.query("#models") and on.app.screen.query_one("#models").option_count)  # type: ignore[attr-defined]  # a list
+    on.app.screen.query_one("#search", Input).cursor_blink = False
     await pilot.press(*"sonnet")
     await until(pilot, lambda: len(on.app.screen._rows) < 50)  # type: ignore[attr-defined]  # the picker
 

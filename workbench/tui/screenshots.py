@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
 from workbench.core.settings import Settings
@@ -66,6 +67,7 @@ async def _choosing(pilot: Pilot[object]) -> None:
     app = _app(pilot)
     await pilot.press("f2")
     await _until(pilot, lambda: len(app.screen_stack) > 1 and app.screen.query("#models"))
+    app.screen.query_one("#search", Input).cursor_blink = False
     await pilot.press(*"sonnet")
     await pilot.pause(0.5)
 
