@@ -36,6 +36,7 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
                 partial(app.run_action, binding.action, node),
             )
     yield SystemCommand("Theme", "Change the colours, with a preview", app.action_change_theme)
+    yield SystemCommand("Keys and limits", "What each key and lane is doing, and why something waits", app.show_limits)
     yield SystemCommand("System prompt", "Write what every model is told first", screen.action_focus_system)
     yield SystemCommand("Copy comparison", "All conversations as Markdown", screen.action_copy_comparison)
     yield SystemCommand("Open file", "Put a text file into the prompt", app.open_file)

@@ -18,6 +18,7 @@ from workbench.session.comparison import Streams, Unexpected
 
 if TYPE_CHECKING:
     from workbench.core.stats import Percentiles
+    from workbench.engine.limiter_stats import LimiterStats
     from workbench.engine.records import Traffic
 
 
@@ -40,6 +41,10 @@ class Snapshot(Protocol):
     @property
     def stamp_error_s(self) -> Percentiles:
         """How long the loop went without looking at its sockets."""
+
+    @property
+    def limits(self) -> LimiterStats | None:
+        """None with a limiter of somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
