@@ -53,7 +53,7 @@ def test_everything_that_waits_says_why_and_for_how_long() -> None:
     assert sections == {
         "Keys": ["openai#1  cooling 6 s  in flight 3 · sent 1,200 · refused 10 · from OPENAI_KEYS · 429"],
         "Lanes": [
-            f"{LANE.name}  cooling 6 s  in flight 3/8 (ceiling 12) · refused 10 of 1,200 · cuts 2 · requests per minute",
+            f"{LANE.name}  cooling 6 s  in flight 3/8 (ceiling 12) · refused 10 of 1,200 · cuts 2 · {LANE.why}",
             "    requests      █████·····  45 of 90 a minute, learned",
         ],
         "Waiting": ["openai · gpt-5.4  40 waiting: key cooling, next in 6 s"],
