@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI
@@ -110,3 +111,16 @@ async def test_the_list_has_metadata_and_pages(sdk: AsyncOpenAI) -> None:
 
     assert [batch.id for batch in listed] == made[::-1]
     assert [(batch.metadata or {})["n"] for batch in listed] == ["4", "3", "2", "1", "0"]
+
+
+async def test_time_and_pace_can_be_set_from_outside(
+    sdk: AsyncOpenAI, client: httpx.AsyncClient, simulator: SimulatorThread
+) -> None:
+    admin = f"{simulator.url}/_sim/batches"
+    await client.post(admin, json={"rows_per_s": 1.0, "validate_s": 5.0})
+    made = await _create(sdk, _line("a"))
+    await client.post(admin, json={"skip_s": 60})
+
+    assert made.status == "validating"
+    assert (await sdk.batches.retrieve(made.id)).status == "completed"
+    assert (await client.post(admin, json={"nonsense": 1})).status_code == 400
