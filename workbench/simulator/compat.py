@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from workbench.simulator import openai_errors
-from workbench.simulator.batch_openai import TogetherBatches
+from workbench.simulator.batch_together import TogetherBatches
 from workbench.simulator.dialect import header
 from workbench.simulator.exchange import Exchange, Snapshot
 from workbench.simulator.models import ModelProfile, Provider
