@@ -14,6 +14,7 @@ from tui_stage import Stage, ready, until
 from workbench.core.errors import ConnectionFailed, KeyRejected
 from workbench.core.settings import Settings, load_settings
 from workbench.core.stored_keys import stored_keys_file
+from workbench.tui.screens.compare import DEMO_PROMPT
 from workbench.tui.screens.key_entry import provider_of_key
 
 SECRET = "sk-proj-" + "x" * 40
@@ -43,7 +44,7 @@ async def test_enter_watches_the_demo_and_it_is_marked_as_simulated() -> None:
         await until(pilot, lambda: on.states() == ["done"] * 5)
 
         assert "DEMO simulated models" in on.compare.app_bar.plain
-        assert on.engine.requests[0].messages[-1].text.startswith("Explain")
+        assert on.engine.requests[0].messages[-1].text == DEMO_PROMPT
 
 
 async def test_typing_starts_a_prompt_and_sending_it_asks_the_demo() -> None:

@@ -21,7 +21,7 @@ from workbench.core.settings import Settings
 from workbench.tui.app import WorkbenchApp
 
 PATIENCE_S = 60.0
-PROMPT = "Explain how a hash map handles collisions, with a short Python example."
+PROMPT = "Write a Python function that merges overlapping intervals."
 
 
 async def _until(pilot: Pilot[object], condition: Callable[[], object]) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from workbench.tui.widgets.lane_pane import LanePane
     from workbench.tui.widgets.stream_view import StreamView
 
-DEMO_PROMPT = "Explain how a hash map handles collisions, with a short Python example."
+DEMO_PROMPT = "Write a Python function that merges overlapping intervals."
 
 BAR_PERIOD_S = 0.25
 STOP_ARMED_S = 2.0
