@@ -37,7 +37,7 @@ def test_rows_stand_beside_the_peer_with_ratio_and_target(monkeypatch):
 
     result = CliRunner().invoke(ui.command, ["--json", "--rounds", "2"])
 
-    rows = [json.loads(line) for line in result.output.splitlines()]
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == 0
     lag = next(row for row in rows if row["scenario"] == ui.FOUR.title and row["measure"] == "loop lag p95")
     assert lag == {
@@ -68,7 +68,7 @@ def test_a_quick_look_leaves_out_what_takes_the_peer_minutes(monkeypatch):
 
     assert result.exit_code == 0
     assert max(preload for kind, preload in asked if kind == "stream") == 8_000
-    assert "| 4 × 100 tok/s" in result.output
+    assert "| 4 × 100 tok/s" in result.stdout
 
 
 def test_the_two_kinds_take_turns(monkeypatch):

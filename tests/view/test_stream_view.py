@@ -520,3 +520,18 @@ async def test_every_cell_knows_what_source_it_shows():
         assert text[offset(6, 3)] == "x"
         assert offset(0, 5) == text.index("$")
         assert text[offset(2, 5)] == "z"
+
+
+async def test_the_cursor_leaves_nothing_behind_in_the_row_it_was_in():
+    async with running() as (app, pilot):
+        app.view.append(Channel.TEXT, "One.")
+        await frame(app, pilot)
+        drawn_again: list[int] = []
+        refresh = app.view.refresh
+        app.view.refresh = lambda *regions, **options: (drawn_again.extend(r.y for r in regions), refresh(*regions))[1]
+
+        app.view.append(Channel.TEXT, "\n\nTwo.")
+        await frame(app, pilot)
+
+        assert shown(app)[:3] == ["One.", "", "Two.▌"]
+        assert min(drawn_again) == 0

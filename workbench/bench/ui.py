@@ -38,8 +38,11 @@ class Scenario:
     panes: int
     rate: float
     preload: int
-    has_peer: bool = True
-    """False: the peer takes too long to load so much text for a quick look."""
+
+    @property
+    def is_long(self) -> bool:
+        """The peer takes about a minute to load so much text: it gets one round, and none in a quick look."""
+        return self.preload > 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def command(quick: bool, rounds: int, seconds: float, alone: bool, as_json: bool
         click.echo(f"{environment()} · {COLUMNS}×{LINES} · {rounds} rounds of {seconds:g} s")
     rows = []
     for figure in measure(rounds, seconds, quick=quick, alone=alone):
+        click.echo(f"{figure.scenario}: {figure.measure}", err=True)
         if as_json:
             click.echo(json.dumps(asdict(figure)))
         rows.append(_row(figure))
@@ -137,12 +141,12 @@ def measure(rounds: int, seconds: float, *, quick: bool = False, alone: bool = F
     """The figures of every scenario, each as soon as it is there."""
     flat: dict[Scenario, float] = {}
     for scenario, targets in TARGETS.items():
-        with_peer = not alone and not (quick and scenario.preload > 8_000)
+        peer_rounds = 0 if alone or (quick and scenario.is_long) else 1 if scenario.is_long else rounds
         ours: list[dict[str, float]] = []
         peers: list[dict[str, float]] = []
-        for _ in range(rounds):
+        for number in range(rounds):
             ours.append(_run("ours", scenario, seconds))
-            if with_peer:
+            if number < peer_rounds:
                 peers.append(_run("stream", scenario, seconds))
         for target in targets:
             yield _figure(scenario, target, ours, peers)

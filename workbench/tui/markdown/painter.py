@@ -34,8 +34,7 @@ class Painter:
             style_of: The complete style of text with these roles, background included.
         """
         self._style_of = style_of
-        self.margins = (0, 0)
-        """Cells to leave on the left and on the right of every row."""
+        self._margins = (0, 0)
         self._styles: dict[tuple[Roles, str], Style] = {}
         self._strips: LRUCache[tuple[Row, Roles, int], Strip] = LRUCache(KEPT_STRIPS)
 
@@ -44,11 +43,32 @@ class Painter:
         self._styles.clear()
         self._strips.clear()
 
-    def strip(self, row: Row, base: Roles, width: int) -> Strip:
-        """`row` with `base` under its pieces' roles, filled up to `width` cells, between the margins."""
+    def set_margins(self, left: int, right: int) -> None:
+        """Cells to leave on either side of every row from now on."""
+        if self._margins != (left, right):
+            self._margins = (left, right)
+            self._strips.clear()
+
+    def decorated(self, row: Row, glyph: str) -> Row:
+        """The row with the streaming cursor after its text."""
+        at = row.pieces[-1].start + row.pieces[-1].length if row.pieces else row.start
+        cursor = Piece(glyph, (*row.fill, "cursor"), at, 0)
+        return row._replace(pieces=(*row.pieces, cursor), cells=row.cells + cells(glyph))
+
+    def strip(self, row: Row, base: Roles, width: int, marks: Sequence[Mark] = ()) -> Strip:
+        """`row` with `base` under its pieces' roles, filled up to `width` cells, between the margins.
+
+        Args:
+            marks: Later ones lie on top.
+        """
+        if marks:
+            pieces = list(row.pieces)
+            for mark in marks:
+                pieces = [part for piece in pieces for part in _marked(piece, mark)]
+            row = row._replace(pieces=tuple(pieces))
         key = (row, base, width)
         if (strip := self._strips.get(key)) is None:
-            left, right = self.margins
+            left, right = self._margins
             segments = [Segment(piece.text, self._style(base + piece.roles, piece.link)) for piece in row.pieces]
             if row.cells < width:
                 segments.append(Segment(" " * (width - row.cells), self._style(base + row.fill)))
@@ -58,13 +78,6 @@ class Painter:
                 segments.append(Segment(" " * right, self._style(())))
             strip = self._strips[key] = Strip(segments, left + max(row.cells, width) + right)
         return strip
-
-    def marked_strip(self, row: Row, base: Roles, width: int, marks: Sequence[Mark]) -> Strip:
-        """The same with parts of the source marked. Later marks lie on top."""
-        pieces = list(row.pieces)
-        for mark in marks:
-            pieces = [part for piece in pieces for part in _marked(piece, mark)]
-        return self.strip(row._replace(pieces=tuple(pieces)), base, width)
 
     def target_strip(self, row: Row, width: int, section: int) -> Strip:
         """Uncoloured, but every character says which one of the source it is: what a mouse selection asks for.
@@ -119,11 +132,3 @@ def _marked(piece: Piece, mark: Mark) -> Iterator[Piece]:
     yield cut(piece, start, end)._replace(roles=roles)
     if end < piece.length:
         yield cut(piece, end, piece.length)
-
-
-def with_cursor(row: Row, glyph: str) -> Row:
-    """The row with the streaming cursor after its text."""
-    at = row.pieces[-1].start + row.pieces[-1].length if row.pieces else row.start
-    return row._replace(
-        pieces=(*row.pieces, Piece(glyph, (*row.fill, "cursor"), at, 0)), cells=row.cells + cells(glyph)
-    )

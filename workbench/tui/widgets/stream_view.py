@@ -13,37 +13,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
-from textual.strip import Strip
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.types import Channel
 from workbench.tui.markdown.answer import ANSWER, REASONING, TOOL, Answer, CodeBlock
 from workbench.tui.markdown.inline import warm
-from workbench.tui.markdown.painter import Mark, Painter, with_cursor
+from workbench.tui.markdown.painter import Mark
 from workbench.tui.markdown.rows import ASCII, UNICODE, Roles, Row
 from workbench.tui.markdown.search import Match, Matches
-from workbench.tui.markdown.sheet import BLANK, Spot
+from workbench.tui.markdown.sheet import Sheet
+from workbench.tui.widgets.sheet_view import SheetView
 from workbench.tui.widgets.stream_view_styles import CSS, ROLES
 
 FIRST_FRAME_S = 0.025
 """What the first frame of a new text may take: a person waits for it."""
 
-GAP = 1
-"""Cells between text and scrollbar."""
-
 _BASE: dict[int, Roles] = {REASONING: ("reasoning",), ANSWER: (), TOOL: ("code",)}
 _PREFIX = "stream-view--"
 
 
-class StreamView(ScrollView, can_focus=True):
+class StreamView(SheetView, can_focus=True):
     """Shows one answer while it streams and after: reasoning folded on top, Markdown below, source kept beside.
 
     | call | cost |
@@ -59,6 +53,8 @@ class StreamView(ScrollView, can_focus=True):
     The end stays in view until you scroll up, and again when you come back to it (`G`). Copying, searching and
     selecting with the mouse work on the text as the model wrote it.
     """
+
+    COMPONENT_PREFIX = _PREFIX
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {_PREFIX + role for role in ROLES}
     """
@@ -89,9 +85,6 @@ class StreamView(ScrollView, can_focus=True):
         Binding("J", "next_block", "Next block", id="answer.next-block", show=False),
         Binding("K", "previous_block", "Previous block", id="answer.previous-block", show=False),
     ]
-
-    follow: reactive[bool] = reactive(True, init=False)
-    """Whether new text keeps the end in view. A person scrolling up clears it, coming back to the end sets it."""
 
     raw: reactive[bool] = reactive(False, init=False)
     """Source text instead of Markdown."""
@@ -140,21 +133,15 @@ class StreamView(ScrollView, can_focus=True):
         self._clock = clock or SystemClock()
         self._glyphs = ASCII if ascii_only else UNICODE
         self._wake: Callable[[], None] | None = None
-        self._painter = Painter(self._style_of)
-        self._painting = False
-        self._own_scroll = False
         self._hidden = False
         self._dirty = True
-        self._thumb = (0, 0)
-        self._laid_size = Size(0, 0)
         self._start_over()
 
     def _start_over(self) -> None:
         """As before the first piece."""
         self._answer = Answer(self._glyphs, self._spawn, self._clock, raw=self.raw, is_open=self.reasoning_open)
-        self._answer.set_width(max(1, self._laid_size.width))
-        self._spot: Spot | None = None
-        """What is in the first row, while the end is not followed."""
+        self._answer.set_width(max(1, self.text_size.width))
+        self._spot = None
         self._matches = Matches()
         self._query = ""
         self._copied = -1
@@ -186,7 +173,7 @@ class StreamView(ScrollView, can_focus=True):
         self._answer.load(text, reasoning)
         self.follow = at_end
         if not at_end:
-            self._scroll(0)
+            self.move_to(0)
 
     def add_note(self, text: str) -> None:
         """Put a remark of our own, as `stall 1.2s`, on a line by itself after the text so far. Not part of the text."""
@@ -238,7 +225,7 @@ class StreamView(ScrollView, can_focus=True):
         """
         self._query = query
         self._matches = Matches(self._answer.search(query))
-        section, row = self._row_at(self.scroll_offset.y)
+        section, row = self.row_at(self.scroll_offset.y)
         self._go_to(self._matches.go_below(section, row.start))
         self.refresh()
         return len(self._matches)
@@ -268,7 +255,7 @@ class StreamView(ScrollView, can_focus=True):
         if not blocks:
             return
         if self._copied < 0:
-            section, row = self._row_at(self.scroll_offset.y)
+            section, row = self.row_at(self.scroll_offset.y)
             offset = row.start if section == ANSWER else 0 if section < ANSWER else len(self.text)
             in_view = (i for i, block in enumerate(blocks) if block.start + len(block.text) >= offset)
             self._copied = next(in_view, 0)
@@ -297,13 +284,9 @@ class StreamView(ScrollView, can_focus=True):
             return
         if match.section == REASONING:
             self.reasoning_open = True
-        self._settle()
-        sheet = self._answer.sheet
-        y = sheet.top(match.section) + sheet.sections[match.section].document.find_source(match.start)
-        top, height = self.scroll_offset.y, self._laid_size.height
-        if not top <= y < top + height:
-            self._set_virtual_height()
-            self.scroll_to(y=max(0, y - height // 3), animate=False)
+        self.settle()
+        top, section = self.sheet.top(match.section), self.sheet.sections[match.section]
+        self.bring_into_view(top + section.document.find_source(match.start))
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -316,186 +299,53 @@ class StreamView(ScrollView, can_focus=True):
 
         A view that is not displayed keeps its text and does nothing else.
         """
-        if self._hidden or not self._laid_size.width:
+        if self._hidden or not self.text_size.width:
             return False
         answer = self._answer
         now = time.perf_counter()
         deadline = now + (max(budget_s, FIRST_FRAME_S) if self._is_new else budget_s)
         if self._dirty or answer.has_more:
             self._dirty = self._is_new = False
-            self._settle(answer.update(deadline))
+            self.settle(answer.update(deadline))
         if answer.wants_colours and answer.colour(deadline):
             self.refresh()
         if not answer.sheet.is_exact:
             answer.sheet.fill(deadline)
-            self._settle(answer.sheet.height)
+            self.settle(answer.sheet.height)
         return answer.has_more or answer.wants_colours or not answer.sheet.is_exact
-
-    def _settle(self, changed: int = 0) -> None:
-        """Keep the end or the reading place where it is, and have the rows from `changed` on drawn again."""
-        sheet, height = self._answer.sheet, self._laid_size.height
-        if self.follow:
-            sheet.lay_out_end(height)
-            top = max(0, sheet.height - height)
-        else:
-            top = sheet.position(self._spot) if self._spot is not None else 0
-            sheet.lay_out_rows(top, top + height)
-            top = min(top, max(0, sheet.height - height))
-        self._set_virtual_height()
-        if top != self.scroll_offset.y:
-            self._scroll(top)
-        elif changed < top + height:
-            first = max(0, changed - top)
-            self.refresh(Region(0, first, self.size.width, height - first))
-        self._show_scroll()
-        self._remember_place()
-
-    def _set_virtual_height(self) -> None:
-        size = Size(self._laid_size.width, self._answer.sheet.height)
-        if size == self.virtual_size:
-            return
-        overflows = size.height > self._laid_size.height
-        if overflows == self.show_vertical_scrollbar and not self.styles.auto_dimensions:
-            # Nothing around the view depends on this, so nothing has to be arranged anew: that costs a millisecond,
-            # and would be asked for by every new row of every pane.
-            self.set_reactive(StreamView.virtual_size, size)
-        else:
-            self.virtual_size = size
-
-    def _show_scroll(self) -> None:
-        """Move the scrollbar's thumb, if that makes a visible difference: drawing it costs as much as the text."""
-        if not self.show_vertical_scrollbar:
-            return
-        height, total = self._laid_size.height, self.virtual_size.height
-        thumb = max(1.0, height * height / max(1, total))
-        start = (height - thumb) * self.scroll_y / max(1, total - height)
-        # Whole cells while the end runs away from it, eighths under a person's hand.
-        parts = 1 if self.follow else 8
-        shown = (round(start * parts), round(thumb * parts))
-        if shown != self._thumb:
-            self._thumb = shown
-            bar = self.vertical_scrollbar
-            bar.window_virtual_size, bar.window_size, bar.position = total, height, self.scroll_y
-
-    def _scroll(self, y: int) -> None:
-        """Scroll without it counting as a person's doing."""
-        self._own_scroll = True
-        self.scroll_target_y = self.scroll_y = y
-        self._own_scroll = False
-
-    def _remember_place(self) -> None:
-        sheet = self._answer.sheet
-        self._spot = sheet.spot(self.scroll_offset.y) if sheet.height else None
 
     def _changed(self) -> None:
         self._dirty = True
         if self._wake is not None:
             self._wake()
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Strips for the compositor, padding included.
+    @property
+    def sheet(self) -> Sheet:
+        return self._answer.sheet
 
-        They come from the painter as they are, so an unchanged row is the same strip wherever it has scrolled to, with
-        all that Textual has cached on it. Borders and effects that need Textual's own way get it.
-        """
-        self._follow_size()
-        if not self._is_plain():
-            self._painting = True
-            try:
-                return super().render_lines(crop)
-            finally:
-                self._painting = False
-        size, gutter = self._laid_size, self.styles.gutter
-        left, right = gutter.left, GAP + self.scrollbar_gutter.right + gutter.right
-        self._set_margins(left, right)
-        first = max(0, crop.y - gutter.top)
-        last = min(size.height, crop.bottom - gutter.top)
-        strips = self._strips(first, last, size.width)
-        blank = self._painter.strip(BLANK, (), size.width)
-        strips = [blank] * (first + gutter.top - crop.y) + strips
-        strips += [blank] * (crop.height - len(strips))
-        background = self.background_colors[1]
-        for line_filter in self.get_line_filters():
-            strips = [strip.apply_filter(line_filter, background) for strip in strips]
-        if crop.column_span != (0, left + size.width + right):
-            strips = [strip.crop(*crop.column_span) for strip in strips]
-        return strips
+    def lay_out(self, width: int) -> None:
+        self._answer.set_width(width)
+        self._changed()
 
-    def render_line(self, y: int) -> Strip:
-        """A row of the content. Asked for by the mouse rather than for drawing, it says what source it stands for."""
-        if self._painting:
-            self._set_margins(0, 0)
-            return self._strips(y, y + 1, self.size.width)[0]
-        section, row = self._row_at(y + self.scroll_offset.y)
-        return self._painter.target_strip(row, self.size.width, section)
+    def base_roles(self, section: int) -> Roles:
+        return _BASE[section]
 
-    def _strips(self, first: int, last: int, width: int) -> list[Strip]:
-        """Rows of the content as they look now."""
-        top = self.scroll_offset.y
-        rows = self._answer.sheet.rows(first + top, last + top)
-        rows += [(ANSWER, BLANK)] * (last - first - len(rows))
-        cursor = self._cursor_row() - top - first if self._answer.is_streaming else -1
-        selection = self.text_selection
-        painter = self._painter
-        strips = []
-        for number, (section, row) in enumerate(rows):
-            if number == cursor and row.cells < width:
-                row = with_cursor(row, self._glyphs.cursor)
-            marks = self._marks(section, row, selection) if selection is not None or self._matches.found else None
-            if marks:
-                strips.append(painter.marked_strip(row, _BASE[section], width, marks))
-            else:
-                strips.append(painter.strip(row, _BASE[section], width))
-        return strips
+    def decoration(self) -> tuple[int, str] | None:
+        """The cursor, after the last row of what is arriving, or after its headline when that is folded."""
+        if not self._answer.is_streaming:
+            return None
+        active = self._answer.active
+        return max(0, self.sheet.top(active) + self.sheet.sections[active].body - 1), self._glyphs.cursor
 
-    def _is_plain(self) -> bool:
-        """Nothing is drawn around or over the text but padding."""
-        styles = self.styles
-        return not (
-            styles.border
-            or styles.outline
-            or styles.tint.a
-            or styles.has_rule("hatch")
-            or styles.text_opacity != 1
-            or self.opacity != 1
-        )
-
-    def _set_margins(self, left: int, right: int) -> None:
-        if self._painter.margins != (left, right):
-            self._painter.reset()
-            self._painter.margins = (left, right)
-
-    def _row_at(self, y: int) -> tuple[int, Row]:
-        sheet = self._answer.sheet
-        if y < sheet.height:
-            return sheet.row(y)
-        return ANSWER, BLANK._replace(start=len(self._answer.sheet.sections[ANSWER].document.text))
-
-    def _cursor_row(self) -> int:
-        sheet, active = self._answer.sheet, self._answer.active
-        return max(0, sheet.top(active) + sheet.sections[active].body - 1)
-
-    def _marks(self, section: int, row: Row, selection: Selection | None) -> list[Mark]:
-        """What is found and what is selected of a row's source."""
-        if not row.pieces:
+    def marks(self, section: int, row: Row) -> list[Mark]:
+        if not self._matches.found or not row.pieces:
             return []
-        marks: list[Mark] = []
-        if self._matches.found:
-            end = max(piece.start + piece.length for piece in row.pieces)
-            current = self._matches.current
-            for match in self._matches.within(section, row.pieces[0].start, end):
-                role = "match-current" if match == current else "match"
-                marks.append(Mark(match.start, match.end, (role,)))
-        if selection is not None and (span := _selected_span(selection, section)) is not None:
-            marks.append(Mark(*span, ("selection",)))
-        return marks
-
-    def _style_of(self, roles: Roles) -> Style:
-        names = [_PREFIX + role for role in roles if _PREFIX + role in self.COMPONENT_CLASSES]
-        style = self.get_visual_style(*names)
-        if "selection" in roles:
-            style += self.screen.get_visual_style("screen--selection", partial=True)
-        return style.rich_style
+        end = max(piece.start + piece.length for piece in row.pieces)
+        current = self._matches.current
+        return [
+            Mark(match.start, match.end, ("match-current",) if match == current else ("match",))
+            for match in self._matches.within(section, row.pieces[0].start, end)
+        ]
 
     def _spawn(self, function: Callable[[], None]) -> None:
         """Run a function in a thread and draw again after it."""
@@ -511,35 +361,6 @@ class StreamView(ScrollView, can_focus=True):
     def on_mount(self) -> None:
         self._spawn(warm)
 
-    @property
-    def _text_size(self) -> Size:
-        """Room for text: all but padding, scrollbar, and the gap to the left of that."""
-        width, height = self.scrollable_content_region.size
-        return Size(max(0, width - GAP), height)
-
-    def on_resize(self) -> None:
-        self._follow_size()
-
-    def _follow_size(self) -> None:
-        """Lay out anew what is in view, if the size has changed; the reading place stays.
-
-        Also asked for by drawing, because Textual draws before it tells of a new size.
-        """
-        size = self._text_size
-        if size == self._laid_size or not size.width:
-            return
-        place = None
-        if self._spot is not None and size.width != self._laid_size.width and not self.follow:
-            sheet = self._answer.sheet
-            section, row = sheet.row(sheet.position(self._spot))
-            place = section, row.start
-        self._laid_size = size
-        self._answer.set_width(size.width)
-        if place is not None:
-            self._go_back(place)
-        self._settle()
-        self._changed()
-
     def on_show(self) -> None:
         self._hidden = False
         self._changed()
@@ -547,22 +368,8 @@ class StreamView(ScrollView, can_focus=True):
     def on_hide(self) -> None:
         self._hidden = True
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._painter.reset()
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        # Not the parent's, which would draw the whole scrollbar each time.
-        if round(old_value) != round(new_value):
-            self.refresh(self.size.region)
-        if self._own_scroll or self._text_size != self._laid_size:
-            return
+    def scrolled_by_hand(self) -> None:
         self._copied = -1
-        top, height = round(new_value), self._laid_size.height
-        self._answer.sheet.lay_out_rows(top, top + height)
-        self._show_scroll()
-        self._remember_place()
-        self.follow = top >= self.max_scroll_y
         self._changed()
 
     def watch_follow(self, follow: bool) -> None:
@@ -570,49 +377,33 @@ class StreamView(ScrollView, can_focus=True):
         self._changed()
 
     def watch_raw(self, raw: bool) -> None:
-        place = self._reading_place()
+        place = self.reading_place()
         self._answer.set_raw(raw)
         self._answer.update(time.perf_counter() + FIRST_FRAME_S)
-        self._go_back(place)
-        self._settle()
+        self.go_back(place)
+        self.settle()
         self._changed()
 
     def watch_reasoning_open(self, is_open: bool) -> None:
-        sheet = self._answer.sheet
-        self._remember_place()
-        sheet.sections[REASONING].is_open = is_open
+        self.remember_place()
+        self.sheet.sections[REASONING].is_open = is_open
         self._answer.refresh_headlines()
         self._answer.update(time.perf_counter() + FIRST_FRAME_S)
-        self._settle()
+        self.settle()
         self._changed()
-
-    def _reading_place(self) -> tuple[int, int]:
-        """Section and source offset of the first row in view."""
-        section, row = self._row_at(self.scroll_offset.y)
-        return section, row.start
-
-    def _go_back(self, place: tuple[int, int]) -> None:
-        """Make the row that shows this source the first one in view."""
-        sheet = self._answer.sheet
-        section, offset = place
-        if sheet.sections[section].body:
-            self._spot = sheet.spot(sheet.top(section) + sheet.sections[section].document.find_source(offset))
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         start = None if selection.start is None else selection.start.transpose
         end = None if selection.end is None else selection.end.transpose
         return self._answer.selected(start, end), "\n"
 
-    def selection_updated(self, selection: Selection | None) -> None:
-        self.refresh()
-
     def on_click(self, event: events.Click) -> None:
         """On the headline: fold or open the reasoning. On `[c] copy`: ask for that block to be copied."""
         if (offset := event.get_content_offset(self)) is None:
             return
         y = offset.y + self.scroll_offset.y
-        section, row = self._row_at(y)
-        if section == REASONING and row is self._answer.sheet.sections[REASONING].headline:
+        section, row = self.row_at(y)
+        if section == REASONING and row is self.sheet.sections[REASONING].headline:
             self.toggle_reasoning()
             event.stop()
         elif row.code >= 0 and _is_on_button(row, offset.x):
@@ -633,20 +424,6 @@ class StreamView(ScrollView, can_focus=True):
 
     def action_previous_block(self) -> None:
         self.previous_block()
-
-
-def _selected_span(selection: Selection, section: int) -> tuple[int, int] | None:
-    """The part of a section's source that is selected; offsets are (position, section)."""
-    start, end = 0, 1 << 60
-    if selection.start is not None:
-        if section < selection.start.y:
-            return None
-        start = selection.start.x if section == selection.start.y else 0
-    if selection.end is not None:
-        if section > selection.end.y:
-            return None
-        end = selection.end.x if section == selection.end.y else end
-    return start, end
 
 
 def _is_on_button(row: Row, x: int) -> bool:
