@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from workbench.core.clock import Clock
 from workbench.core.errors import WorkbenchError
@@ -23,6 +23,9 @@ from workbench.session.lane import Lane, Turn
 from workbench.session.lane_state import LaneState
 from workbench.session.numbers import TokenHabits
 from workbench.session.targets import LineUp
+
+if TYPE_CHECKING:
+    from workbench.session.spending import Spending
 
 
 class Streams(Protocol):
@@ -60,12 +63,22 @@ class Tally:
 class Comparison:
     """The lanes of one line-up. Enter it, in the event loop's own task, before anything is started."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Streams]], clock: Clock, line_up: LineUp | None = None) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Streams]],
+        clock: Clock,
+        line_up: LineUp | None = None,
+        *,
+        spending: Spending | None = None,
+    ) -> None:
         """Args:
         connect: gives the engine, waiting for one that is still being opened; what it raises is each lane's failure.
+        spending: what each request asks for room before it is sent; None sends everything.
         """
         self._connect = connect
         self._clock = clock
+        self.spending = spending
+        """May be put in the place of another: what is under way is counted where it began."""
         self._habits = TokenHabits()
         self._group = asyncio.TaskGroup()
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -219,9 +232,14 @@ class Comparison:
     async def _run(self, lane: Lane, turn: Turn) -> None:
         try:
             engine = await self._connect()
-            async with aclosing(engine.stream(turn.request)) as events:
-                async for event in events:
-                    lane.apply(turn, event)
+            if (spending := self.spending) is None:
+                await self._stream(engine, lane, turn)
+            else:
+                room = await spending.room(lane, turn)
+                try:
+                    await self._stream(engine, lane, turn)
+                finally:
+                    spending.settle(room, turn)
             if not turn.state.is_final:
                 lane.apply(turn, self._failure(lane, turn, Unexpected("The answer ended without saying how.")))
         except asyncio.CancelledError:
@@ -234,6 +252,11 @@ class Comparison:
                 del self._running[id(lane)]
             if self.on_ended is not None:
                 self.on_ended(lane, turn, turn.result or self._partial(lane, turn, FinishReason.CANCELLED))
+
+    async def _stream(self, engine: Streams, lane: Lane, turn: Turn) -> None:
+        async with aclosing(engine.stream(turn.request)) as events:
+            async for event in events:
+                lane.apply(turn, event)
 
     def _failure(self, lane: Lane, turn: Turn, error: Exception) -> Failed:
         now_ns = self._clock.monotonic_ns()

@@ -63,6 +63,11 @@ def cost(usd: float | None, *, estimated: bool = False) -> str:
     return f"{mark}${usd:.4f}" if usd < 0.1 else f"{mark}${usd:.3f}" if usd < 1 else f"{mark}${usd:,.2f}"
 
 
+def amount(usd: float) -> str:
+    """A sum of money, where nothing is `$0` and not a price that is free."""
+    return "$0" if usd == 0 else cost(usd)
+
+
 def cost_range(low: float | None, high: float | None) -> str:
     """`$0.004–0.011`, or one figure when both ends read the same."""
     if low is None or high is None:
