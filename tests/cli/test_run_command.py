@@ -30,6 +30,7 @@ FIELDS = [
     "e2e_s",
     "queue_s",
     "cached",
+    "similarity",
     "attempts",
     "provider",
     "wire_model",

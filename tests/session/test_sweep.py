@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from workbench.core.errors import ServerError, UsageError
+from workbench.core.schema import schema_from
 from workbench.core.types import FinishReason, Request, Result, Route, Timing, Usage
 from workbench.engine.budget import Budget, BudgetStats
 from workbench.jobs.rows import RowReader
@@ -58,6 +60,10 @@ async def run(sweep: Sweep, output: Path, complete=None, *, retry_failed: bool =
 def names(output: Path) -> list[tuple[str, str, int]]:
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     return sorted((row["id"], row["model"], row["sample"]) for row in rows)
+
+
+def objects(output: Path) -> list[object]:
+    return [json.loads(row)["object"] for row in output.read_text().splitlines()]
 
 
 async def test_every_row_is_asked_of_every_model_as_often_as_wanted(source: Path, output: Path) -> None:
@@ -159,3 +165,18 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="has no rows"):
         Sweep(source, RowReader(), ("a",)).survey(skip_bad=True)
+
+
+async def test_an_answer_that_had_to_be_repaired_costs_both_calls(source: Path, output: Path) -> None:
+    wanted = schema_from({"type": "object", "required": ["name"]})
+
+    async def second_time_right(request: Request) -> Result:
+        repaired = len(request.messages) > 1
+        return replace(answer(request), text='{"name": "Po"}' if repaired else "Po")
+
+    budget = Budget(100.0)
+    tally = await run(Sweep(source, RowReader(), ("a",), schema=wanted), output, second_time_right, budget=budget)
+
+    assert (tally.done, tally.failed, tally.output_tokens) == (20, 0, 80)
+    assert tally.cost_usd == pytest.approx(budget.statistics().spent_usd) == pytest.approx(0.4)
+    assert objects(output) == [{"name": "Po"}] * 20

@@ -26,10 +26,24 @@ class Answer:
     result: Result | None
     """None when the request did not even get as far as a route."""
     error: WorkbenchError | None = None
+    held: bool = False
+    """True when it had to fit a schema: then `value` is the object in it, or None where it did not fit."""
+    value: Json = None
+
+    @property
+    def text(self) -> str:
+        """What is shown of it: an object that fits as JSON, anything else as the model wrote it."""
+        if self.held and self.error is None:
+            return json.dumps(self.value, ensure_ascii=False, indent=2)
+        return "" if self.result is None else self.result.text
 
 
 def as_json(answer: Answer) -> dict[str, Json]:
     """The object of one `--json` line. Seconds and USD; null is unknown."""
+    return {**_as_json(answer), **({"object": answer.value} if answer.held else {})}
+
+
+def _as_json(answer: Answer) -> dict[str, Json]:
     result, error = answer.result, answer.error
     if result is None:
         return {**_NO_RESULT, "model": answer.model, "error": None if error is None else error_as_json(error)}
@@ -158,7 +172,7 @@ class Output:
         if result is not None and (answer.error is None or result.text):
             ending = "" if answer.error is None else " · incomplete"
             self._put(f"── {answer.model} · {figures_of(result)}{ending}\n\n")
-            text = result.text.strip("\n")
+            text = answer.text.strip("\n")
             self._put(f"{strip_control(text) if self._to_terminal else text}\n\n")
         if answer.error is not None:
             self.note(error_line(answer))

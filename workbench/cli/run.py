@@ -21,12 +21,14 @@ from workbench.cli.options import (
     parse_params,
 )
 from workbench.cli.prompt_input import whole_prompt
+from workbench.cli.schema_option import read_schema, refuse_second_format, schema_option
 
 if TYPE_CHECKING:
     from workbench.cli.answers import Answer, Output
     from workbench.cli.recording import OpenRun
+    from workbench.core.schema import OutputSchema
     from workbench.core.settings import Settings
-    from workbench.core.types import Json, Request
+    from workbench.core.types import Json, Request, Result
     from workbench.demo import World
     from workbench.engine.engine import Engine
 
@@ -67,6 +69,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @models_option
 @click.option("--system", metavar="TEXT", help="System prompt.")
 @click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE", help="temperature=0.2, max_tokens=100, …")
+@schema_option
 @click.option("--no-cache", is_flag=True, help="Neither look into the response cache nor write to it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per model and line, as each finishes.")
 @click.option("--plain", is_flag=True, help="Text only; what happens without --json.")
@@ -81,6 +84,7 @@ def command(
     models: tuple[str, ...],
     system: str | None,
     params: tuple[str, ...],
+    schema: Path | None,
     no_cache: bool,
     as_json: bool,
     plain: bool,
@@ -94,12 +98,15 @@ def command(
 
     With --input every row of a JSONL, CSV or text file is asked and lands in --output as it ends. PROMPT is then a
     template with {{variables}} from the row; without one a row has its own "prompt" or "messages".
+
+    With --schema an answer is JSON that fits it, or has failed; what --json and --output write has it as "object".
     """
     if as_json and plain:
         raise click.UsageError("--json and --plain exclude each other.", ctx)
     values = parse_params(params)
+    held_to = None if schema is None else read_schema(schema)
     if file["input_"] is not None:
-        ctx.exit(_run_file(ctx, file, prompt, models, system, values, cached=not no_cache, demo=demo))
+        ctx.exit(_run_file(ctx, file, prompt, models, system, values, held_to, cached=not no_cache, demo=demo))
     _refuse_file_options(ctx)
     invoked = invocation(ctx)
     # What is wrong with the settings is said before anybody has to type or pipe a prompt.
@@ -114,6 +121,8 @@ def command(
     async def ask() -> bool:
         async with _world(settings, invoked, demo=demo) as world:
             requests = _requests(world.settings, models, text, system, values, cached=not no_cache)
+            if held_to is not None:
+                refuse_second_format(requests[0].params)
             from workbench.cli.recording import recording
             from workbench.engine.engine import Engine
 
@@ -122,7 +131,9 @@ def command(
                 recording(world, requests[0].messages, requests[0].params) as history,
             ):
                 if as_json or len(requests) > 1:
-                    return await _ask_all(engine, requests, output, history, as_json=as_json)
+                    return await _ask_all(engine, requests, output, history, held_to, as_json=as_json)
+                if held_to is not None:
+                    return await _ask_for_object(engine, requests[0], output, history, held_to)
                 return await _ask_one(engine, requests[0], output, history)
 
     ctx.exit(0 if asyncio.run(ask()) else 1)
@@ -135,6 +146,7 @@ def _run_file(
     models: Sequence[str],
     system: str | None,
     values: dict[str, Json],
+    schema: OutputSchema | None,
     *,
     cached: bool,
     demo: bool,
@@ -152,15 +164,19 @@ def _run_file(
     async def ask() -> bool:
         async with _world(settings, invoked, demo=demo) as world:
             choices = world.settings
+            params = params_from({**choices.defaults.params, **values})
+            if schema is not None:
+                refuse_second_format(params)
             sweep = sweep_from(
                 file["input_"],
                 template=" ".join(prompt) or None,
                 system=choices.defaults.system if system is None else system,
-                params=params_from({**choices.defaults.params, **values}),
+                params=params,
                 models=tuple(models) or choices.lineups.get(choices.default_lineup or "", ()),
                 samples=file["samples"],
                 cached=cached,
                 concurrency=file["concurrency"] or choices.limits.max_concurrent,
+                schema=schema,
             )
             options = SweepOptions(
                 output=file["output"],
@@ -233,7 +249,7 @@ def _requests(
 
 async def _ask_one(engine: Engine, request: Request, output: Output, history: OpenRun) -> bool:
     """Stream the answer as it comes."""
-    from workbench.cli.answers import Answer, error_line, figures_of
+    from workbench.cli.answers import Answer, error_line
     from workbench.core.errors import WorkbenchError
     from workbench.core.events import Admitted, Delta, Failed, Finished, Queued, Retrying
     from workbench.core.types import Channel
@@ -268,15 +284,48 @@ async def _ask_one(engine: Engine, request: Request, output: Output, history: Op
     if answer.error is not None:
         output.note(error_line(answer))
         return False
+    _footnotes(output, answer)
+    return True
+
+
+def _footnotes(output: Output, answer: Answer) -> None:
+    from workbench.cli.answers import figures_of
+
     if answer.result is not None:
         for remark in answer.result.notes:
             output.footnote(remark)
-        output.footnote(f"{request.model} · {figures_of(answer.result)}")
+        output.footnote(f"{answer.model} · {figures_of(answer.result)}")
+
+
+async def _ask_for_object(
+    engine: Engine, request: Request, output: Output, history: OpenRun, schema: OutputSchema
+) -> bool:
+    """Standard output gets JSON that fits, or nothing: a text that does not goes with the reason to standard error."""
+    from workbench.cli.answers import error_line
+    from workbench.core.text import strip_control
+
+    output.status(f"waiting for {request.model} …")
+    answer = await _answer(engine, request, history, 0, schema)
+    output.status("")
+    if answer.error is not None:
+        if answer.text:
+            output.note(strip_control(answer.text.strip("\n")))
+        output.note(error_line(answer))
+        return False
+    output.piece(answer.text)
+    output.end()
+    _footnotes(output, answer)
     return True
 
 
 async def _ask_all(
-    engine: Engine, requests: Sequence[Request], output: Output, history: OpenRun, *, as_json: bool
+    engine: Engine,
+    requests: Sequence[Request],
+    output: Output,
+    history: OpenRun,
+    schema: OutputSchema | None,
+    *,
+    as_json: bool,
 ) -> bool:
     """Ask at once, print each as it finishes."""
     show = output.json_line if as_json else output.whole
@@ -285,7 +334,8 @@ async def _ask_all(
     all_answered = True
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(_answer(engine, request, history, position)) for position, request in enumerate(requests)
+            group.create_task(_answer(engine, request, history, position, schema))
+            for position, request in enumerate(requests)
         ]
         for finished in asyncio.as_completed(tasks):
             answer = await finished
@@ -298,23 +348,23 @@ async def _ask_all(
     return all_answered
 
 
-async def _answer(engine: Engine, request: Request, history: OpenRun, position: int) -> Answer:
+async def _answer(
+    engine: Engine, request: Request, history: OpenRun, position: int, schema: OutputSchema | None
+) -> Answer:
     from workbench.cli.answers import Answer
     from workbench.core.errors import WorkbenchError
-    from workbench.core.events import Failed, Finished
+    from workbench.session.structured import Structurer
 
-    answer = Answer(request.model, None)
+    def rejected(result: Result) -> None:
+        history.add(position, request, result)
+
     try:
-        async with aclosing(engine.stream(request)) as events:
-            async for event in events:
-                match event:
-                    case Finished(result=result):
-                        answer = Answer(request.model, result)
-                    case Failed(error=error, partial=partial):
-                        answer = Answer(request.model, partial, error)
-                    case _:
-                        pass
+        if schema is None:
+            answer = Answer(request.model, await engine.complete(request))
+        else:
+            found = await Structurer().ask(engine.complete, request, schema, on_rejected=rejected)
+            answer = Answer(request.model, found.result, held=True, value=found.value)
     except WorkbenchError as exc:
-        answer = Answer(request.model, None, exc)
+        answer = Answer(request.model, exc.partial, exc, held=schema is not None)
     history.add(position, request, answer.result, answer.error)
     return answer

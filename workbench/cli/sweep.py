@@ -21,6 +21,7 @@ from workbench.session.sheet import Sheet
 from workbench.session.sweep import Sweep, SweepRun, SweepTally
 
 if TYPE_CHECKING:
+    from workbench.core.schema import OutputSchema
     from workbench.demo import World
     from workbench.jobs.rows import Row
 
@@ -127,6 +128,7 @@ def sweep_from(
     samples: int,
     cached: bool,
     concurrency: int,
+    schema: OutputSchema | None = None,
 ) -> Sweep:
     """Raises UsageError when no model is named or one is named twice: a row is told by its id, model and sample."""
     from workbench.core.types import CacheMode
@@ -143,4 +145,5 @@ def sweep_from(
         samples=samples,
         cache=CacheMode.USE if cached else CacheMode.OFF,
         in_flight=concurrency,
+        schema=schema,
     )

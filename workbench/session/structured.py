@@ -47,9 +47,14 @@ class Structurer:
         self._refused: set[tuple[str, str]] = set()
 
     async def ask(
-        self, complete: Callable[[Request], Awaitable[Result]], request: Request, schema: OutputSchema
+        self,
+        complete: Callable[[Request], Awaitable[Result]],
+        request: Request,
+        schema: OutputSchema,
+        *,
+        on_rejected: Callable[[Result], None] | None = None,
     ) -> Structured[Any]:
-        """The object, from one call or two.
+        """The object, from one call or two. `on_rejected` is told of each answer after which another one is asked for.
 
         Raises what `complete` raises, InvalidOutput for an answer that does not fit after its repair, and UsageError
         for a request that has a `response_format` of its own.
@@ -60,13 +65,18 @@ class Structurer:
         except InvalidOutput as exc:
             if first.finish_reason in _WHY_NOT_WHOLE:
                 raise
+            if on_rejected is not None:
+                on_rejected(first)
             second = await self._send(complete, _repair(request, first, exc, schema), schema)
         try:
             return Structured(_parsed(schema, second), second, repaired=True)
         except InvalidOutput:
             if second.cached and request.cache is CacheMode.USE:
                 # Both wrong answers were stored by an earlier run; without this it could never end differently.
-                return await self.ask(complete, replace(request, cache=CacheMode.REFRESH), schema)
+                if on_rejected is not None:
+                    on_rejected(second)
+                anew = replace(request, cache=CacheMode.REFRESH)
+                return await self.ask(complete, anew, schema, on_rejected=on_rejected)
             raise
 
     async def _send(

@@ -7,17 +7,22 @@ row that ends is in the results file before the next one is looked at, so a run 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from workbench.core.errors import UsageError, WorkbenchError
+from workbench.core.schema import OutputSchema
 from workbench.core.types import CacheMode, Json, Priority, Request, Result
 from workbench.engine.budget import Budget, BudgetStats
 from workbench.jobs.rows import BadRow, Row, RowReader
 from workbench.session.fanout import Complete, fan_out
 from workbench.session.sheet import Sheet
+from workbench.session.structured import Structurer
 
 _COMPLAINTS = 5
 """Bad rows that are quoted before the rest is only counted."""
@@ -34,6 +39,8 @@ class Sweep:
     cache: CacheMode = CacheMode.USE
     in_flight: int = 32
     """Per model."""
+    schema: OutputSchema | None = None
+    """What every answer must be; a row whose answer is not, even after its repair, has failed."""
 
     def survey(self, *, skip_bad: bool) -> Survey:
         """Read the file once without sending anything. Raises UsageError for bad rows unless they may be skipped."""
@@ -52,10 +59,17 @@ class Sweep:
     def keys(self) -> Iterator[tuple[str, str, int, str]]:
         """Id, model, sample and digest of everything that is to be asked."""
         for row in self.rows():
-            digest = row.digest
+            digest = self.digest(row)
             for model in self.models:
                 for sample in range(self.samples):
                     yield row.id, model, sample, digest
+
+    def digest(self, row: Row) -> str:
+        """Changes when what would be sent changes; the schema is a part of that."""
+        if self.schema is None:
+            return row.digest
+        content = [row.digest, self.schema.schema]
+        return hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=12).hexdigest()
 
     def rows(self) -> Generator[Row, None, None]:
         """Close it when leaving early: it holds the file."""
@@ -91,16 +105,23 @@ class SweepTally:
 
     def plus(self, outcome: Result | WorkbenchError) -> SweepTally:
         result = outcome if isinstance(outcome, Result) else outcome.partial
-        live = result is not None and not result.cached
-        usage = result.usage if result is not None else None
-        return replace(
+        ended = replace(
             self,
             done=self.done + 1,
             failed=self.failed + isinstance(outcome, WorkbenchError),
             cached=self.cached + (result is not None and result.cached),
-            output_tokens=self.output_tokens + (usage.output if usage and live else 0),
-            cost_usd=self.cost_usd + ((result.cost_usd or 0.0) if result and live else 0.0),
-            unpriced=self.unpriced + (result is not None and live and result.cost_usd is None),
+        )
+        return ended if result is None else ended.plus_spent(result)
+
+    def plus_spent(self, result: Result) -> SweepTally:
+        """With what an answer took, whether or not a row ended with it."""
+        if result.cached:
+            return self
+        return replace(
+            self,
+            output_tokens=self.output_tokens + (result.usage.output if result.usage else 0),
+            cost_usd=self.cost_usd + (result.cost_usd or 0.0),
+            unpriced=self.unpriced + (result.cost_usd is None),
         )
 
 
@@ -113,6 +134,13 @@ OnCap = Callable[[BudgetStats], Awaitable[float | None]]
 class _Asked:
     row: Row
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    result: Result
+    value: Json = None
+    """The object in it, where there is a schema."""
 
 
 class SweepRun:
@@ -141,6 +169,7 @@ class SweepRun:
         self._pending: dict[int, _Asked] = {}
         self._stopped = False
         self._mean_usd: dict[str, float] = {}
+        self._structurer = Structurer()
         self.tally = SweepTally(total)
 
     async def run(self) -> SweepTally:
@@ -163,7 +192,7 @@ class SweepRun:
     def _requests(self, rows: Iterable[Row]) -> Iterator[Request]:
         index = 0
         for row in rows:
-            digest = row.digest
+            digest = self._sweep.digest(row)
             for model in self._sweep.models:
                 for sample in range(self._sweep.samples):
                     if self._stopped:
@@ -186,7 +215,17 @@ class SweepRun:
             job=f"run {self._sweep.source.name}",
         )
 
-    async def _ask(self, request: Request) -> Result:
+    async def _ask(self, request: Request) -> _Answered:
+        schema = self._sweep.schema
+        if schema is None:
+            return _Answered(await self._ask_once(request))
+        structured = await self._structurer.ask(self._ask_once, request, schema, on_rejected=self._count_rejected)
+        return _Answered(structured.result, structured.value)
+
+    def _count_rejected(self, result: Result) -> None:
+        self.tally = self.tally.plus_spent(result)
+
+    async def _ask_once(self, request: Request) -> Result:
         expected_usd = self._mean_usd.get(request.model, 0.0)
         while (reservation := self._budget.try_reserve(expected_usd)) is None:
             await self._wait_for_money()
@@ -226,8 +265,9 @@ class SweepRun:
         else:
             self._budget.raise_to(cap)
 
-    def _write(self, asked: _Asked, request: Request, outcome: Result | WorkbenchError) -> None:
+    def _write(self, asked: _Asked, request: Request, ended: _Answered | WorkbenchError) -> None:
         row = asked.row
+        outcome, value = (ended.result, ended.value) if isinstance(ended, _Answered) else (ended, None)
         self._sheet.append(
             {
                 "id": row.id,
@@ -235,6 +275,7 @@ class SweepRun:
                 "sample": request.sample,
                 "digest": asked.digest,
                 **self._as_json(request, outcome),
+                **({"object": value} if self._sweep.schema is not None else {}),
             }
         )
         self.tally = self.tally.plus(outcome)
