@@ -291,3 +291,16 @@ async def test_a_failure_of_the_engines_own_reaches_the_lane_as_it_is() -> None:
         await settled(comparison)
 
         assert comparison.lanes[0].turns[-1].error is error
+
+
+async def test_what_is_asked_before_everything_is_open_runs_as_soon_as_it_is() -> None:
+    provider = Provider()
+    comparison = Comparison(provider.connect, ManualClock(), LineUp.of("alpha", "beta"))
+    comparison.send(ASK)
+    comparison.stop(comparison.lanes[1])
+
+    async with comparison:
+        await settled(comparison)
+
+        assert states(comparison) == ["done", "stopped"]
+        assert [request.model for request in provider.requests] == ["alpha"]

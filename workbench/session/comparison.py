@@ -61,7 +61,7 @@ class Tally:
 
 
 class Comparison:
-    """The lanes of one line-up. Enter it, in the event loop's own task, before anything is started."""
+    """The lanes of one line-up. What is asked before it is entered runs as soon as it is."""
 
     def __init__(
         self,
@@ -83,6 +83,8 @@ class Comparison:
         self._group = asyncio.TaskGroup()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._early: list[tuple[Lane, Turn]] | None = []
+        """What was asked before this was entered, to be run then; None once it has been."""
         self._forgotten: dict[int, tuple[Turn, ...]] = {}
         self.lanes: tuple[Lane, ...] = ()
         self.on_activity: Callable[[], None] | None = None
@@ -95,6 +97,10 @@ class Comparison:
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
+        early, self._early = self._early or [], None
+        for lane, turn in early:
+            if not turn.state.is_final:
+                self._run_in_task(lane, turn)
         return self
 
     async def __aexit__(
@@ -222,12 +228,18 @@ class Comparison:
     def _start(self, lane: Lane) -> None:
         turn = lane.turns[-1]
         turn.round = self._round
+        if self._early is None:
+            self._run_in_task(lane, turn)
+        else:
+            self._early.append((lane, turn))
+        if self.on_activity is not None:
+            self.on_activity()
+
+    def _run_in_task(self, lane: Lane, turn: Turn) -> None:
         task = self._group.create_task(self._run(lane, turn), name=f"lane {lane.target.slot} {lane.target.name}")
         self._running[id(lane)] = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self.on_activity is not None:
-            self.on_activity()
 
     async def _run(self, lane: Lane, turn: Turn) -> None:
         try:
