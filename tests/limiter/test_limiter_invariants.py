@@ -180,6 +180,25 @@ def test_an_absurd_hint_never_parks_a_lane(hint_s):
     assert bench.lane.pause_until_s <= bench.now_s + 1.0
 
 
+RESETS = (("x-ratelimit-limit-requests", "600"), ("x-ratelimit-remaining-requests", "0"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "longest_s"),
+    [
+        pytest.param((*RESETS, ("x-ratelimit-reset-requests", "48s")), 1.0, id="when all of it is free again"),
+        pytest.param((*RESETS, ("x-ratelimit-reset-requests", "48s"), ("retry-after", "48")), 60.0, id="a wait"),
+        pytest.param((), 60.0, id="in the message"),
+    ],
+)
+def test_the_time_until_a_whole_limit_is_free_is_not_taken_for_a_wait(headers, longest_s):
+    bench = Bench()
+    bench.refuse(bench.ask(), LimitKind.CONCURRENCY, retry_after_s=48.0, headers=headers)
+
+    pause_s = bench.lane.pause_until_s - bench.now_s
+    assert longest_s / 2 <= pause_s <= longest_s or pause_s <= 0.2 <= longest_s == 1.0
+
+
 def test_repeated_refusals_without_a_hint_back_off_to_half_a_minute_at_most():
     bench = Bench()
     waits = []

@@ -64,7 +64,8 @@ def command(
     if live:
         from workbench.bench.limits_live import run_live
 
-        rows = asyncio.run(run_live(regimes, openness, keys or (1,), seed=seed))
+        said = openness if headers else [Openness.ON]
+        rows = asyncio.run(run_live(regimes, said, keys or (1,), seed=seed))
     else:
         rows = list(_rows(regimes, openness, keys or (1, 3), seed=seed, measured_s=minutes * 60))
     if as_json:

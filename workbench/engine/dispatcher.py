@@ -47,6 +47,8 @@ TIMER_ERROR_S: Final = 0.0001
 """A timer that goes off this much too early is on time; else it would be set again for nothing, over and over."""
 WORTH_TELLING_S: Final = 0.25
 
+DELIBERATE: Final = frozenset({"retry-after", "retry-after-ms"})
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -263,10 +265,9 @@ class Dispatcher:
                 lane.unsent(now_s, flight)  # smaller ones pass: its size was refused, not our rate
             case Outcome.REFUSED:
                 kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
-                hint_s = error.retry_after_s if error is not None else None
-                lane.refused(now_s, flight, kind, hint_s, self._readings(error))
+                lane.refused(now_s, flight, kind, hint_of(error), self._readings(error))
             case Outcome.OVERLOADED:
-                lane.overloaded(now_s, flight, error.retry_after_s if error is not None else None)
+                lane.overloaded(now_s, flight, hint_of(error))
             case Outcome.KEY_DEAD:
                 lane.unsent(now_s, flight)
             case Outcome.NEUTRAL:
@@ -527,3 +528,14 @@ class Dispatcher:
             group = self.groups[name] = Group(name, ticket.spec, [], self._slots(ticket.route.provider))
             self._serve(group, lanes)
         return group
+
+
+def hint_of(error: ProviderError | None) -> float | None:
+    """The wait that a refusal asks for. A time of reset alone asks for none: it says when the whole limit is free again,
+    up to a minute after there is room for one request, and the mirrored levels know that better."""
+    if error is None or error.retry_after_s is None:
+        return None
+    names = {name for name, _ in error.headers}
+    if names.isdisjoint(DELIBERATE) and any("ratelimit" in name and "reset" in name for name in names):
+        return None
+    return error.retry_after_s

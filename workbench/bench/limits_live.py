@@ -1,0 +1,194 @@
+"""The comparison over HTTP: the whole engine on one side, the simulator in a process of its own on the other.
+
+Real time, so it is short: the account starts without a saved minute, which is what a long run would have left of it.
+Only the limit that a regime is about is set; answers take 0.2 s and 10 ms per token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from workbench.bench.limits_live_peer import PeerAdmission
+from workbench.bench.limits_policies import Fixed
+from workbench.bench.limits_run import IN_FLIGHT, PACED, RPM, TPM, Openness, Regime, Row
+from workbench.bench.limits_world import percentile
+from workbench.core.errors import WorkbenchError
+from workbench.core.settings import CacheSettings, LimitSettings, Settings
+from workbench.core.types import CacheMode, Message, Params, Priority, Request, Result
+from workbench.engine.engine import Engine
+from workbench.engine.keyring import Keyring
+from workbench.simulator.process import SimulatorProcess, simulator_process
+from workbench.simulator.quota import QuotaSpec
+
+if TYPE_CHECKING:
+    import httpx
+
+MODEL: Final = "gpt-4.1-nano"
+WARM_UP_S: Final = 15.0
+MEASURED_S: Final = 40.0
+WORKERS: Final = 160
+PEER: Final = "fixed-64"
+PROMPT: Final = "Say something about the weather on the coast in autumn, and do not repeat yourself. " * 8
+OUTPUT_TOKENS: Final = {Regime.TPM: 120, Regime.RPM: 30, Regime.IN_FLIGHT: 500}
+SPARE: Final = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    at_s: float
+    tokens: int
+    latency_s: float
+    service_s: float
+
+
+async def run_live(
+    regimes: Sequence[Regime], openness: Sequence[Openness], keys: Sequence[int], seed: int
+) -> list[Row]:
+    rows: list[Row] = []
+    async with simulator_process(profile="steady", seed=seed) as simulator:
+        for regime in regimes:
+            for says in openness:
+                for count in keys:
+                    for policy in (PEER, PACED.name):
+                        click.echo(f"{policy}, {regime}, {says}, {count} key(s) …", err=True)
+                        rows.append(await _measure(simulator, policy, regime, says, count))
+    return rows
+
+
+async def _measure(simulator: SimulatorProcess, policy: str, regime: Regime, says: Openness, keys: int) -> Row:
+    import httpx
+
+    secrets = [f"sim-key-{n + 1}" for n in range(keys)]
+    answers: list[_Answer] = []
+    lost = 0
+    with TemporaryDirectory() as directory:
+        environ = {
+            "OPENAI_BASE_URL": simulator.base_urls["openai"],
+            "OPENAI_KEYS": ",".join(secrets),
+            **{f"LLM_{place}_DIR": str(Path(directory, place)) for place in ("CONFIG", "CACHE", "STATE", "DATA")},
+        }
+        settings = Settings(cache=CacheSettings(enabled=False), limits=LimitSettings(max_concurrent=512))
+        async with httpx.AsyncClient(base_url=simulator.url) as admin:
+            await admin.post("/_sim/reset")
+            engine = Engine(settings, environ=environ, admission=_peer(policy, secrets))
+            async with engine:
+                await _empty_account(admin, engine, _spec(regime, says), keys)
+                start_s = time.monotonic()
+
+                async def work(worker: int) -> None:
+                    nonlocal lost
+                    number = 0
+                    while time.monotonic() < start_s + WARM_UP_S + MEASURED_S:
+                        number += 1
+                        try:
+                            result = await engine.complete(_request(regime, f"{worker}.{number}"), stream=False)
+                        except WorkbenchError:
+                            lost += 1
+                        else:
+                            answers.append(_answer(result))
+
+                tasks = [asyncio.create_task(work(worker)) for worker in range(WORKERS)]
+                await asyncio.sleep(WARM_UP_S)
+                before = await _counts(admin)
+                await asyncio.sleep(MEASURED_S)
+                after = await _counts(admin)
+                until_s = time.monotonic()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+    measured = [answer for answer in answers if until_s - MEASURED_S <= answer.at_s <= until_s]
+    attempts, refused = after[0] - before[0], after[1] - before[1]
+    return Row(
+        policy=policy,
+        regime=regime,
+        headers=says,
+        keys=keys,
+        share=_share(measured, regime, keys),
+        refused=refused / attempts if attempts else 0.0,
+        p50_s=percentile([answer.latency_s for answer in measured], 0.5),
+        p95_s=percentile([answer.latency_s for answer in measured], 0.95),
+        lost=lost,
+    )
+
+
+def _peer(policy: str, secrets: Sequence[str]) -> PeerAdmission | None:
+    """None leaves the engine its own limiter."""
+    if policy == PACED.name:
+        return None
+    from workbench.providers.catalog import BUILT_IN
+
+    row = next(row for row in BUILT_IN if row.name == "openai")
+    keys = Keyring.from_sources(row, {}, list(secrets)).keys
+    return PeerAdmission(Fixed(64, range(len(keys))), keys)
+
+
+def _spec(regime: Regime, says: Openness) -> QuotaSpec:
+    spoken = says is not Openness.NONE
+    spec = QuotaSpec(rpm=SPARE, tpm=SPARE, headers=says is Openness.ON, retry_after=spoken, classify=spoken)
+    match regime:
+        case Regime.TPM:
+            return replace(spec, tpm=TPM)
+        case Regime.RPM:
+            return replace(spec, rpm=RPM)
+        case Regime.IN_FLIGHT:
+            return replace(spec, max_in_flight=IN_FLIGHT)
+
+
+async def _empty_account(admin: httpx.AsyncClient, engine: Engine, spec: QuotaSpec, keys: int) -> None:
+    """A bucket never holds more than its limit: make it tiny, let every key be used once, and raise it again."""
+    await _set_quota(admin, replace(spec, rpm=60, tpm=1_000))
+    for number in range(keys):
+        await engine.complete(_request(Regime.RPM, f"key {number}"), stream=False)
+    await _set_quota(admin, spec)
+
+
+async def _set_quota(admin: httpx.AsyncClient, spec: QuotaSpec) -> None:
+    # There, `model` is the model that the limits are for, and how the server counts goes by another name.
+    limits = {"server_model" if name == "model" else name: value for name, value in asdict(spec).items()}
+    body = {"provider": "openai", **{name: value for name, value in limits.items() if value is not None}}
+    (await admin.post("/_sim/quota", json=body)).raise_for_status()
+
+
+async def _counts(admin: httpx.AsyncClient) -> tuple[int, int]:
+    """Requests so far, and those refused."""
+    total: dict[str, Any] = (await admin.get("/_sim/counters")).json()["total"]
+    return sum(total["by_status"].values()), total["by_status"].get("429", 0)
+
+
+def _request(regime: Regime, number: str) -> Request:
+    return Request(
+        MODEL,
+        (Message.user(f"{number}: {PROMPT if regime is Regime.TPM else 'Say something.'}"),),
+        Params(max_tokens=OUTPUT_TOKENS[regime]),
+        cache=CacheMode.OFF,
+        priority=Priority.BULK,
+    )
+
+
+def _answer(result: Result) -> _Answer:
+    timing = result.timing
+    queued_s = timing.queue_s or 0.0
+    return _Answer(
+        at_s=time.monotonic(),
+        tokens=result.usage.total if result.usage is not None else 0,
+        latency_s=(timing.e2e_s or 0.0) - queued_s,
+        service_s=timing.service_s or 0.0,
+    )
+
+
+def _share(answers: Sequence[_Answer], regime: Regime, keys: int) -> float:
+    match regime:
+        case Regime.TPM:
+            return sum(answer.tokens for answer in answers) * 60 / MEASURED_S / (TPM * keys)
+        case Regime.RPM:
+            return len(answers) * 60 / MEASURED_S / (RPM * keys)
+        case Regime.IN_FLIGHT:
+            return sum(answer.service_s for answer in answers) / MEASURED_S / (IN_FLIGHT * keys)
