@@ -7,34 +7,26 @@ and with an `a` in front for code that runs in a loop.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from workbench.core.errors import UsageError, WorkbenchError
-from workbench.core.events import Delta, Failed, Finished, StreamEvent
-from workbench.core.messages import Prompt, messages_from, prompts_from
-from workbench.core.params import params_from
+from workbench.asking import Asker
+from workbench.core.events import Delta, StreamEvent
+from workbench.core.messages import Prompt, messages_from
 from workbench.core.schema import OutputSchema, schema_from
 from workbench.core.totals import UsageTotals
-from workbench.core.types import CacheMode, Channel, Json, Message, Params, Priority, Request, Result
-from workbench.engine.embedding import EmbeddingRequest
+from workbench.core.types import Channel, Json, Result
 from workbench.loop_thread import shared_loop_thread
 from workbench.progress import ProgressBar, print_summary
-from workbench.session.fanout import Ended, Errors, collect, rows_of
-from workbench.session.structured import Structurer
-from workbench.session.token_count import TokenCount, counted, estimated
+from workbench.session.fanout import Errors, rows_of
+from workbench.session.token_count import TokenCount, estimated
 
 if TYPE_CHECKING:
-    from workbench.loop_thread import Host
+    pass
 
 T = TypeVar("T")
-_jobs = count(1)
 
 
 class LLM:
@@ -50,17 +42,10 @@ class LLM:
     """
 
     def __init__(self, model: str, max_concurrent: int = 32, max_retries: int = 2, **defaults: Json) -> None:
-        if max_concurrent < 1:
-            raise UsageError(f"max_concurrent must be at least 1, not {max_concurrent!r}.")
         self.model = model
         self.max_concurrent = max_concurrent
         self.max_retries = max_retries
-        self._defaults = dict(defaults)
-        self._job = f"llm-{next(_jobs)}"
-        self._structurer = Structurer()
-        self._totals = UsageTotals()
-        # Results arrive on the loop's thread while totals are read from any other.
-        self._totals_lock = threading.Lock()
+        self._asker = Asker(model, max_concurrent, max_retries, defaults)
 
     # ---- many prompts
 
@@ -124,6 +109,8 @@ class LLM:
     ) -> list[list[Any]]:
         """Answers to one prompt or many, concurrently: a list per prompt, in order, with `n` texts each.
 
+        Each is asked for in one piece, which costs less than a stream; `chat` and `stream` stream.
+
         Args:
             prompts: a string, a conversation, or a list of either.
             silent: print neither progress nor the summary line.
@@ -143,11 +130,11 @@ class LLM:
             UsageError: a prompt is empty or None, a parameter is of the wrong kind, or the schema is none; nothing
                 has been sent.
         """
-        requests, width = self._requests(prompts, system_prompt, n, cache, params)
+        requests, width = self._asker.requests(prompts, system_prompt, n, cache, params)
         before, started = self.totals, time.monotonic()
         with ProgressBar(len(requests), self.model, shown=not silent) as bar:
             report = _both(bar.update, on_progress)
-            outcomes = shared_loop_thread().run(self._collecting(requests, report, _schema(schema)))
+            outcomes = shared_loop_thread().run(self._asker.collecting(requests, report, _schema(schema)))
         if not silent:
             print_summary(self.totals.minus(before), time.monotonic() - started)
         return rows_of(outcomes, width, errors)
@@ -257,8 +244,8 @@ class LLM:
 
         Raises what went wrong; `error.partial` has what had arrived.
         """
-        request, wanted = self._request(messages, system_prompt, cache, params), _schema(schema)
-        return shared_loop_thread().run(lambda host: self._answer(host, request, wanted))
+        request, wanted = self._asker.request(messages, system_prompt, cache, params), _schema(schema)
+        return shared_loop_thread().run(lambda host: self._asker.answer(host, request, wanted))
 
     @overload
     async def achat(
@@ -303,28 +290,28 @@ class LLM:
         **params: Json,
     ) -> Any:
         """`chat`, awaited."""
-        request, wanted = self._request(messages, system_prompt, cache, params), _schema(schema)
-        return await shared_loop_thread().arun(lambda host: self._answer(host, request, wanted))
+        request, wanted = self._asker.request(messages, system_prompt, cache, params), _schema(schema)
+        return await shared_loop_thread().arun(lambda host: self._asker.answer(host, request, wanted))
 
     def complete(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
     ) -> Result:
         """Like `chat`, with everything known about the answer: reasoning, usage, cost, timing, finish reason."""
-        request = self._request(messages, system_prompt, cache, params)
-        return shared_loop_thread().run(lambda host: self._complete(host, request))
+        request = self._asker.request(messages, system_prompt, cache, params)
+        return shared_loop_thread().run(lambda host: self._asker.complete(host, request))
 
     async def acomplete(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
     ) -> Result:
-        request = self._request(messages, system_prompt, cache, params)
-        return await shared_loop_thread().arun(lambda host: self._complete(host, request))
+        request = self._asker.request(messages, system_prompt, cache, params)
+        return await shared_loop_thread().arun(lambda host: self._asker.complete(host, request))
 
     def stream(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
     ) -> Iterator[str]:
         """Pieces of the answer's text as they arrive; leaving the loop early stops the request."""
-        request = self._request(messages, system_prompt, cache, params)
-        for event in shared_loop_thread().iterate(lambda host: self._stream(host, request)):
+        request = self._asker.request(messages, system_prompt, cache, params)
+        for event in shared_loop_thread().iterate(lambda host: self._asker.stream(host, request)):
             if isinstance(event, Delta) and event.channel is Channel.TEXT:
                 yield event.text
 
@@ -340,8 +327,8 @@ class LLM:
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
     ) -> AsyncGenerator[StreamEvent, None]:
         """Everything that happens to the request: waiting with its reason, reasoning, usage, the result."""
-        request = self._request(messages, system_prompt, cache, params)
-        async with aclosing(shared_loop_thread().aiterate(lambda host: self._stream(host, request))) as events:
+        request = self._asker.request(messages, system_prompt, cache, params)
+        async with aclosing(shared_loop_thread().aiterate(lambda host: self._asker.stream(host, request))) as events:
             async for event in events:
                 yield event
 
@@ -362,15 +349,15 @@ class LLM:
             UsageError: a text is empty or None, or the provider has no embeddings; nothing has been sent.
             WorkbenchError: what the first failed request came to, after all have ended. The others' vectors are cached.
         """
-        request = self._embedding(texts, dimensions, cache)
-        return shared_loop_thread().run(lambda host: self._embed(host, request))
+        request = self._asker.embedding(texts, dimensions, cache)
+        return shared_loop_thread().run(lambda host: self._asker.embed(host, request))
 
     async def aembed(
         self, texts: Sequence[str], *, dimensions: int | None = None, cache: bool = True
     ) -> list[list[float]]:
         """`embed`, awaited."""
-        request = self._embedding(texts, dimensions, cache)
-        return await shared_loop_thread().arun(lambda host: self._embed(host, request))
+        request = self._asker.embedding(texts, dimensions, cache)
+        return await shared_loop_thread().arun(lambda host: self._asker.embed(host, request))
 
     # ---- token counts
 
@@ -384,7 +371,7 @@ class LLM:
         said = messages_from(messages, system_prompt)
         if not exact:
             return estimated(said)
-        return shared_loop_thread().run(lambda host: self._count_exactly(host, said))
+        return shared_loop_thread().run(lambda host: self._asker.count_exactly(host, said))
 
     async def acount_tokens(
         self, messages: Prompt, system_prompt: str | None = None, *, exact: bool = False
@@ -393,14 +380,28 @@ class LLM:
         said = messages_from(messages, system_prompt)
         if not exact:
             return estimated(said)
-        return await shared_loop_thread().arun(lambda host: self._count_exactly(host, said))
+        return await shared_loop_thread().arun(lambda host: self._asker.count_exactly(host, said))
+
+    async def answers(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        system_prompt: str | None,
+        n: int,
+        cache: bool,
+        errors: Errors,
+        params: Mapping[str, Json],
+        on_progress: Callable[[int, int], None] | None = None,
+        schema: Any = None,
+    ) -> list[list[Any]]:
+        requests, width = self._asker.requests(prompts, system_prompt, n, cache, params)
+        work = self._asker.collecting(requests, _both(None, on_progress), _schema(schema))
+        return rows_of(await shared_loop_thread().arun(work), width, errors)
 
     # ---- totals
 
     @property
     def totals(self) -> UsageTotals:
-        with self._totals_lock:
-            return self._totals
+        return self._asker.totals
 
     @property
     def total_input_tokens(self) -> int:
@@ -433,146 +434,6 @@ class LLM:
 
     def __repr__(self) -> str:
         return f"LLM({self.model!r}, max_concurrent={self.max_concurrent}, max_retries={self.max_retries})"
-
-    # ---- inside
-
-    def _requests(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None,
-        n: int,
-        cache: bool,
-        params: Mapping[str, Json],
-    ) -> tuple[list[Request], int]:
-        if n < 1:
-            raise UsageError(f"n must be at least 1, not {n!r}.")
-        made = [
-            self._request(prompt, system_prompt, cache, params, where=f"prompt {place}: ")
-            for place, prompt in enumerate(prompts_from(prompts))
-        ]
-        return [replace(request, sample=sample, priority=Priority.BULK) for request in made for sample in range(n)], n
-
-    def _request(
-        self,
-        prompt: Prompt,
-        system_prompt: str | None,
-        cache: bool,
-        params: Mapping[str, Json],
-        *,
-        where: str = "",
-    ) -> Request:
-        return Request(
-            model=self.model,
-            messages=messages_from(prompt, system_prompt, where=where),
-            params=self._params(params),
-            cache=CacheMode.USE if cache else CacheMode.OFF,
-            job=self._job,
-            max_in_flight=self.max_concurrent,
-            max_retries=self.max_retries,
-        )
-
-    def _params(self, params: Mapping[str, Json]) -> Params:
-        chosen = {**self._defaults, **params}
-        if "schema" in chosen:
-            raise UsageError("A schema= is for `generate` and `chat`, as an argument of the call.")
-        return params_from(chosen)
-
-    async def answers(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None,
-        n: int,
-        cache: bool,
-        errors: Errors,
-        params: Mapping[str, Json],
-        on_progress: Callable[[int, int], None] | None = None,
-        schema: Any = None,
-    ) -> list[list[Any]]:
-        requests, width = self._requests(prompts, system_prompt, n, cache, params)
-        work = self._collecting(requests, _both(None, on_progress), _schema(schema))
-        return rows_of(await shared_loop_thread().arun(work), width, errors)
-
-    def _collecting(
-        self, requests: Sequence[Request], report: Callable[[int, int], None], schema: OutputSchema | None
-    ) -> Callable[[Host], Awaitable[list[Any]]]:
-        """Texts, or objects with a schema; errors in their places."""
-
-        async def work(host: Host) -> list[Any]:
-            done = count(1)
-
-            def ended(_: Ended[Any]) -> None:
-                report(next(done), len(requests))
-
-            return await collect(
-                lambda request: self._answer(host, request, schema),
-                requests,
-                in_flight=self.max_concurrent,
-                on_ended=ended,
-            )
-
-        return work
-
-    async def _answer(self, host: Host, request: Request, schema: OutputSchema | None) -> Any:
-        async def complete(request: Request) -> Result:
-            return await self._complete(host, request)
-
-        if schema is None:
-            return (await complete(request)).text
-        return (await self._structurer.ask(complete, request, schema)).value
-
-    async def _complete(self, host: Host, request: Request) -> Result:
-        try:
-            result = await host.engine.complete(request)
-        except WorkbenchError as exc:
-            self._record(host, request, exc.partial, exc)
-            raise
-        self._count(result)
-        self._record(host, request, result)
-        return result
-
-    async def _stream(self, host: Host, request: Request) -> AsyncGenerator[StreamEvent, None]:
-        async with aclosing(host.engine.stream(request)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    self._count(event.result)
-                    self._record(host, request, event.result)
-                yield event
-                if isinstance(event, Failed):
-                    self._record(host, request, event.partial, event.error)
-                    raise event.error
-
-    def _embedding(self, texts: Sequence[str], dimensions: int | None, cache: bool) -> EmbeddingRequest:
-        return EmbeddingRequest(
-            model=self.model,
-            texts=(texts,) if isinstance(texts, str) else tuple(texts),
-            dimensions=dimensions,
-            cache=CacheMode.USE if cache else CacheMode.OFF,
-            job=self._job,
-            max_in_flight=self.max_concurrent,
-            max_retries=self.max_retries,
-        )
-
-    async def _embed(self, host: Host, request: EmbeddingRequest) -> list[list[float]]:
-        embedded = await host.engine.embed(request)
-        with self._totals_lock:
-            self._totals = self._totals.plus_hits(embedded.cached)
-        for result in embedded.results:
-            self._count(result)
-            # Its texts are no prompts that anybody would look for; what they cost is.
-            self._record(host, request.as_request(["(texts to embed)"]), result)
-        return [list(vector) for vector in embedded.vectors]
-
-    async def _count_exactly(self, host: Host, messages: tuple[Message, ...]) -> TokenCount:
-        target = host.engine.route(self.model)[0]
-        return await asyncio.to_thread(counted, messages, target.route.wire_model)
-
-    def _count(self, result: Result) -> None:
-        with self._totals_lock:
-            self._totals = self._totals.plus(result)
-
-    def _record(self, host: Host, request: Request, result: Result | None, error: WorkbenchError | None = None) -> None:
-        if host.recorder is not None and result is not None:
-            host.recorder.add_alone(request, result, error)
 
 
 def _schema(wanted: Any) -> OutputSchema | None:

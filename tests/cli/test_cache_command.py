@@ -76,9 +76,13 @@ def test_prune_deletes_by_age_and_model(stored: Path, capsys: pytest.CaptureFixt
 
 
 def test_clear_deletes_everything(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    questions = Paths.from_environment(os.environ).questions
+    questions.write_bytes(b"vectors")
+
     assert run(["cache", "clear"]) == 0
 
     assert capsys.readouterr().out == "3 deleted.\n"
+    assert not questions.exists()
     assert keys(capsys) == set()
 
 

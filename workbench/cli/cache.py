@@ -118,6 +118,8 @@ def clear(ctx: click.Context) -> None:
     """Delete everything."""
     with _holdings(ctx) as holdings:
         gone = holdings.clear() if holdings else 0
+    # The semantic cache's questions mean nothing without the answers.
+    invocation(ctx).paths().questions.unlink(missing_ok=True)
     click.echo(f"{gone:,} deleted.")
 
 
