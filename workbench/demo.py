@@ -1,7 +1,8 @@
 """The demo: settings whose addresses and keys are the simulator's. Everything else is the production path.
 
 It leaves nothing behind: cache, history and state go to a directory that is removed at the end, no variable that holds
-a key or an address is looked at, and of the person's settings only how the screen looks and behaves is kept.
+a key or an address is looked at, and of the person's settings only two things are kept: how the screen looks and
+behaves, and the cap on money.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from workbench.core.paths import (
     STATE_DIR_VARIABLE,
     Paths,
 )
-from workbench.core.settings import ProviderSettings, Settings
+from workbench.core.settings import LimitSettings, ProviderSettings, Settings
 from workbench.providers.base import WireFamily
 from workbench.providers.catalog import BUILT_IN
 
@@ -64,7 +65,7 @@ def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> W
     paths = Paths.under(root)
     return World(
         settings=msgspec.structs.replace(
-            Settings(ui=settings.ui),
+            Settings(ui=settings.ui, limits=LimitSettings(max_cost_usd=settings.limits.max_cost_usd)),
             providers=rows,
             lineups={"demo": DEMO_LINE_UP},
             default_lineup="demo",

@@ -39,6 +39,7 @@ TEMPLATE = """\
 
 # [limits]
 # max_concurrent = 32
+# max_cost_usd = 5.0                   # a session of the app pauses there and asks
 
 # [ui]
 # theme = "workbench-light"

@@ -91,6 +91,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in flight per lane, at most; the lane's own window stays under it."""
     global_concurrency: Positive | None = None
     """Per provider, over all processes of this user on this machine."""
+    max_cost_usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Of one session of the app, which pauses there and asks; None: no cap."""
     lanes: dict[str, LaneLimits] = {}
     """By provider (`openai`) or provider and model (`openai/gpt-5.4`); the longer name wins."""
 

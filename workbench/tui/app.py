@@ -34,6 +34,7 @@ from workbench.tui.frame import FrameClock, settle_heap
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
 from workbench.tui.screens.compare import CompareScreen
+from workbench.tui.spend_cap import SpendCap
 
 if TYPE_CHECKING:
     from workbench.core.types import Params
@@ -98,6 +99,7 @@ class WorkbenchApp(App[object]):
             frames=FrameClock(self, hz=settings.ui.frame_rate),
             glyphs=Glyphs(settings.ui.ascii),
         )
+        self.spend_cap = SpendCap(self, settings.limits.max_cost_usd)
         self._session: asyncio.Task[None] | None = None
         self._complaints: list[tuple[str, str]] = [("Not remembered", problem) for problem in memory.problems]
         if prompt:
@@ -180,6 +182,7 @@ class WorkbenchApp(App[object]):
 
         self.desk.comparison.start_over()
         self.desk.engine.host.use(demo=True)
+        self.spend_cap.enter_world()
         # The last one declines, to show what that looks like.
         self._set_line_up(LineUp.of(*DEMO_LINE_UP, "gpt-4.1-nano"))
         if draft is not None:
@@ -189,6 +192,7 @@ class WorkbenchApp(App[object]):
     def leave_demo(self) -> None:
         self.desk.comparison.start_over()
         self.desk.engine.host.use(demo=False)
+        self.spend_cap.enter_world()
         self._set_line_up(self.desk.memory.last_line_up)
 
     # The line-up

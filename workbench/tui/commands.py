@@ -37,6 +37,7 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
             )
     yield SystemCommand("Theme", "Change the colours, with a preview", app.action_change_theme)
     yield SystemCommand("Keys and limits", "What each key and lane is doing, and why something waits", app.show_limits)
+    yield SystemCommand("Spend cap", "How much this session may cost before it pauses", app.spend_cap.choose)
     yield SystemCommand("System prompt", "Write what every model is told first", screen.action_focus_system)
     yield SystemCommand("Copy comparison", "All conversations as Markdown", screen.action_copy_comparison)
     yield SystemCommand("Open file", "Put a text file into the prompt", app.open_file)

@@ -170,6 +170,7 @@ class CompareScreen(Screen[None]):
             turn=index + 1,
             turns=turns,
             tally=tally,
+            budget=self.app.spend_cap.spending.statistics(),
             demo=desk.engine.is_demo,
             glyphs=desk.glyphs,
         )
@@ -181,6 +182,7 @@ class CompareScreen(Screen[None]):
         if tally != self._tally:
             self._tally = tally
             self.refresh_bindings()
+        self.app.spend_cap.look()
 
     def _question(self, index: int) -> str:
         return next((lane.turns[index].prompt for lane in self.comparison.lanes if 0 <= index < len(lane.turns)), "")

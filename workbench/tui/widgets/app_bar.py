@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 
 from workbench.session import figures
 from workbench.session.comparison import Tally
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.bar import Bar
+
+if TYPE_CHECKING:
+    from workbench.engine.budget import BudgetStats
 
 DEMO_STYLE = "bold $background on $warning"
 
@@ -17,10 +22,21 @@ class AppBar(Bar):
     AppBar { background: $panel; padding: 0 1; }
     """
 
-    def show_session(self, *, question: str, turn: int, turns: int, tally: Tally, demo: bool, glyphs: Glyphs) -> None:
+    def show_session(
+        self,
+        *,
+        question: str,
+        turn: int,
+        turns: int,
+        tally: Tally,
+        budget: BudgetStats,
+        demo: bool,
+        glyphs: Glyphs,
+    ) -> None:
         """Args:
         question: the prompt that the panes answer; empty before the first.
         turn: which one is on screen, from 1, of `turns`.
+        budget: with a cap, what the session has cost stands in the place of what the conversation has.
         """
         narrow = self.size.width < 100
         named = self.size.width >= 80 or not question
@@ -33,7 +49,9 @@ class AppBar(Bar):
         if turns < 2:
             facts = []
         facts += _counts(tally)
-        if tally.cost_usd is not None:
+        if budget.limit_usd is not None:
+            facts.append(_spent(budget, budget.limit_usd))
+        elif tally.cost_usd is not None:
             # Some answers have no known price: what is known is the least it cost.
             least = "≥ " if tally.cost_is_partial else ""
             facts.append(Content.styled(least + figures.cost(tally.cost_usd), "$text-accent"))
@@ -41,6 +59,12 @@ class AppBar(Bar):
             facts.append(Content.styled(" DEMO " if narrow else " DEMO simulated models ", DEMO_STYLE))
         right = Content(f" {glyphs.dot} ").join(facts) if not demo else _join_with_badge(facts, glyphs)
         self.show(left, Content.assemble("  ", right))
+
+
+def _spent(budget: BudgetStats, limit_usd: float) -> Content:
+    least = "≥ " if budget.unpriced else ""
+    said = f"{least}{figures.amount(budget.spent_usd)} / cap {figures.amount(limit_usd)}"
+    return Content.styled(said, "bold $text-warning" if budget.is_spent else "$text-accent")
 
 
 def _counts(tally: Tally) -> list[Content]:
