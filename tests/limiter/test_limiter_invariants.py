@@ -13,9 +13,10 @@ from limiter_virtual_time import keyring, ticket
 from workbench.core.errors import KeyRejected, LimitKind, QuotaSpent, RateLimited, RequestTooLarge
 from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
-from workbench.engine.dispatcher import Dispatcher, PendingClaim
+from workbench.engine.dispatcher import Dispatcher
 from workbench.engine.lane import Lane
 from workbench.engine.lane_board import LaneBoard
+from workbench.engine.lane_group import PendingClaim
 from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_values import History, KeyState
 from workbench.engine.window import Window
@@ -184,19 +185,19 @@ RESETS = (("x-ratelimit-limit-requests", "600"), ("x-ratelimit-remaining-request
 
 
 @pytest.mark.parametrize(
-    ("headers", "longest_s"),
+    ("headers", "shortest_s", "longest_s"),
     [
-        pytest.param((*RESETS, ("x-ratelimit-reset-requests", "48s")), 1.0, id="when all of it is free again"),
-        pytest.param((*RESETS, ("x-ratelimit-reset-requests", "48s"), ("retry-after", "48")), 60.0, id="a wait"),
-        pytest.param((), 60.0, id="in the message"),
+        pytest.param((*RESETS, ("x-ratelimit-reset-requests", "48s")), 0.01, 1.0, id="when all of it is free again"),
+        pytest.param((*RESETS, ("x-ratelimit-reset-requests", "48s"), ("retry-after", "48")), 48.0, 53.0, id="a wait"),
+        pytest.param((), 48.0, 53.0, id="in the message"),
     ],
 )
-def test_the_time_until_a_whole_limit_is_free_is_not_taken_for_a_wait(headers, longest_s):
+def test_the_time_until_a_whole_limit_is_free_is_not_taken_for_a_wait(headers, shortest_s, longest_s):
     bench = Bench()
     bench.refuse(bench.ask(), LimitKind.CONCURRENCY, retry_after_s=48.0, headers=headers)
 
     pause_s = bench.lane.pause_until_s - bench.now_s
-    assert longest_s / 2 <= pause_s <= longest_s or pause_s <= 0.2 <= longest_s == 1.0
+    assert shortest_s <= pause_s <= longest_s
 
 
 def test_repeated_refusals_without_a_hint_back_off_to_half_a_minute_at_most():

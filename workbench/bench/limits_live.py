@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
 MODEL: Final = "gpt-4.1-nano"
-WARM_UP_S: Final = 15.0
+WARM_UP_S: Final = 25.0
 MEASURED_S: Final = 40.0
 WORKERS: Final = 160
 PEER: Final = "fixed-64"

@@ -11,11 +11,12 @@ from workbench.bench.limits_world import Reply, Work, World
 from workbench.core.errors import LimitKind, RateLimited, WorkbenchError
 from workbench.core.types import Priority, Route, Usage
 from workbench.engine.admission import Outcome, Ticket, TokenCost
-from workbench.engine.dispatcher import Dispatcher, PendingClaim
+from workbench.engine.dispatcher import Dispatcher
 from workbench.engine.keyring import Keyring
 from workbench.engine.lane import Lane
 from workbench.engine.lane_board import LaneBoard, LaneName
 from workbench.engine.lane_file import LaneFile
+from workbench.engine.lane_group import PendingClaim
 from workbench.engine.lane_values import History
 from workbench.engine.window import Window
 from workbench.providers.base import ProviderSpec, WireFamily

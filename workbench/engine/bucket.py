@@ -11,17 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final
 
 from workbench.core.errors import LimitKind
+from workbench.engine.admitted_log import KINDS, AdmittedLog
 from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
-
-KINDS: Final = (LimitKind.REQUESTS, LimitKind.TOKENS, LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS)
-"""Metered dimensions, in the order of `Costs`."""
-
-Costs = tuple[float, float, float, float]
-"""What one request takes of each dimension: 1, input + output, input, output."""
 
 BURST_S: Final = 2.0
 """Depth of a bucket whose real depth is unknown: conforms to windows and to limits quantised to a second alike."""
@@ -47,70 +42,6 @@ class ServerType(IntEnum):
     """Refills evenly: the whole remainder may be spent in one burst."""
     WINDOW = 2
     """Refills in steps, or holds only seconds' worth: send at an even pace."""
-
-
-class Cells(Protocol):
-    def __getitem__(self, index: int, /) -> Costs: ...
-    def __setitem__(self, index: int, totals: Costs, /) -> None: ...
-
-
-class AdmittedLog(Stateful):
-    """Units admitted by one lane in the last two minutes, one cell per second."""
-
-    __slots__ = ("_cells", "input", "output", "requests", "second", "started_s")
-    FLOATS = ("requests", "input", "output", "started_s")
-    COUNTS = ("second",)
-    SPAN_S: Final = 120
-    CELLS: Final = 128
-
-    def __init__(self) -> None:
-        self.requests = 0.0
-        self.input = 0.0
-        self.output = 0.0
-        self.started_s: float | None = None
-        self.second = 0
-        """The second whose cell was written last."""
-        self._cells: Cells = [(0.0, 0.0, 0.0, 0.0)] * self.CELLS
-
-    def keep_in(self, cells: Cells) -> None:
-        """Keep the cells there from now on. The log must be new, or what it holds must be there already."""
-        self._cells = cells
-
-    def restart(self) -> None:
-        self.requests = self.input = self.output = 0.0
-        self.started_s = None
-
-    def add(self, now_s: float, requests: float, input_tokens: float, output_tokens: float) -> None:
-        if self.started_s is None:
-            self.started_s = now_s
-            self.second = int(now_s)
-            for index in range(self.CELLS):
-                self._cells[index] = self.totals()
-        elif int(now_s) > self.second:
-            self._roll(int(now_s))
-        self.requests += requests
-        self.input += input_tokens
-        self.output += output_tokens
-
-    def totals(self) -> Costs:
-        return self.requests, self.input + self.output, self.input, self.output
-
-    def since(self, now_s: float, start_s: float, index: int) -> tuple[float, float]:
-        """Units of dimension `index` admitted since `start_s`, at most two minutes back, and the seconds they took."""
-        if self.started_s is None:
-            return 0.0, 0.0
-        self._roll(int(now_s))
-        start_s = max(start_s, now_s - self.SPAN_S, self.started_s)
-        cell_s = int(start_s)
-        then = self._cells[cell_s % self.CELLS]
-        return self.totals()[index] - then[index], now_s - max(float(cell_s), self.started_s)
-
-    def _roll(self, second: int) -> None:
-        """Each cell holds the totals at the beginning of its second; cells that were skipped hold the same."""
-        totals = self.totals()
-        for passed in range(max(self.second + 1, second - self.CELLS + 1), second + 1):
-            self._cells[passed % self.CELLS] = totals
-        self.second = max(self.second, second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +213,8 @@ class Bucket(Stateful):
     def cut(self, now_s: float, *, hinted: bool) -> bool:
         """The server refused because of this dimension. False when there is too little history to find a rate in.
 
-        `hinted` = it said how long to wait, so that we come back when there is something again. Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate.
+        `hinted` = it said how long to wait, so that we come back when there is something again. Between two refusals
+        the server's bucket was empty at both ends, so what it admitted in between is its rate.
         """
         if self._filled_its_window(now_s):
             self.window_pace = max(SLOWEST_WINDOW_PACE, self.window_pace - WINDOW_STEP)

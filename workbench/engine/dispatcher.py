@@ -12,8 +12,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from workbench.core.errors import (
     LimitKind,
@@ -28,12 +27,12 @@ from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
 from workbench.engine.lane import OWN_BOOKS, Lane
 from workbench.engine.lane_board import LaneBoard, nothing_usable
-from workbench.engine.lane_queue import Claim, ClaimState, FairQueue
-from workbench.engine.lane_suspects import Suspects
+from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots, Standing
+from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_twins import TwinWatch
 from workbench.engine.lane_values import Flight
-from workbench.engine.limit_headers import Reading, parse_limit_headers, parse_refusal
-from workbench.providers.base import ProviderSpec
+from workbench.engine.limit_headers import parse_limit_headers
+from workbench.engine.limit_refusals import hint_of, readings_of
 
 INTERACTIVE_SHARE: Final = 0.1
 """Part of every limit that bulk work leaves alone while a person is at the screen."""
@@ -45,102 +44,9 @@ GIVE_UP_AFTER: Final = 12
 SHORTEST_WAIT_S: Final = 0.001
 TIMER_ERROR_S: Final = 0.0001
 """A timer that goes off this much too early is on time; else it would be set again for nothing, over and over."""
-WORTH_TELLING_S: Final = 0.25
 
-DELIBERATE: Final = frozenset({"retry-after", "retry-after-ms"})
 
 Headers = Sequence[tuple[str, str]]
-
-
-class Slot(Protocol):
-    """A call in flight that other processes count too."""
-
-    def release(self) -> None: ...
-
-
-class Slots(Protocol):
-    """The cap of one provider over all processes."""
-
-    @property
-    def retry_s(self) -> float:
-        """After how many seconds to ask again when there was none."""
-
-    def acquire(self) -> Slot | None:
-        """A free slot, or None. Never waits."""
-
-    def idle(self) -> None:
-        """Nothing waits for a slot any more."""
-
-
-class PendingClaim(Claim):
-    """A claim that knows its group, and whose owner is told what becomes of it."""
-
-    __slots__ = ("flight", "group", "slot")
-
-    def __init__(self, ticket: Ticket) -> None:
-        super().__init__(ticket)
-        self.group: Group | None = None
-        self.flight: Flight | None = None
-        self.slot: Slot | None = None
-
-    def granted(self) -> None:
-        """`flight` says over which lane and with which key."""
-        raise NotImplementedError
-
-    def failed(self, error: WorkbenchError) -> None:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """Why the request whose turn it is cannot go."""
-
-    reason: WaitReason
-    until_s: float | None = None
-    """None while that depends on other calls ending."""
-    detail: str = ""
-
-    def differs_from(self, other: Blocked | None) -> bool:
-        """Enough to be worth telling a person."""
-        if other is None or self.reason is not other.reason:
-            return True
-        if self.until_s is None or other.until_s is None:
-            return self.until_s is not other.until_s
-        return abs(self.until_s - other.until_s) > WORTH_TELLING_S
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one request stands."""
-
-    reason: WaitReason
-    until_s: float | None
-    ahead: int
-    detail: str
-
-
-GroupName = tuple[str, str, str]
-"""Provider, base URL, model family."""
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    name: GroupName
-    spec: ProviderSpec
-    lanes: list[Lane]
-    slots: Slots | None
-    queue: FairQueue = field(default_factory=FairQueue)
-    suspects: Suspects = field(default_factory=Suspects)
-    parked: list[tuple[float, int, PendingClaim]] = field(default_factory=list)
-    """A heap of requests that sit out a while, by the time at which they come back."""
-    wake_s: float = math.inf
-    blocked: Blocked | None = None
-    """Why the next one cannot go; None when nothing waits."""
-    told: Blocked | None = None
-    """What those who wait were last told."""
-    sent_s: float = 0.0
-    interval_s: float | None = None
-    """Seconds from one send to the next, while requests wait; a mean that follows."""
 
 
 class Dispatcher:
@@ -265,7 +171,7 @@ class Dispatcher:
                 lane.unsent(now_s, flight)  # smaller ones pass: its size was refused, not our rate
             case Outcome.REFUSED:
                 kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
-                lane.refused(now_s, flight, kind, hint_of(error), self._readings(error))
+                lane.refused(now_s, flight, kind, hint_of(error), readings_of(error, self._wall_s()))
             case Outcome.OVERLOADED:
                 lane.overloaded(now_s, flight, hint_of(error))
             case Outcome.KEY_DEAD:
@@ -274,13 +180,6 @@ class Dispatcher:
                 lane.ended(now_s, flight, usage)
             case _:
                 assert_never(outcome)
-
-    def _readings(self, error: ProviderError | None) -> tuple[Reading, ...]:
-        if error is None:
-            return ()
-        readings = parse_limit_headers(error.headers, self._wall_s())
-        spoken = parse_refusal(error.message) if not readings else None
-        return readings if spoken is None else (spoken,)
 
     def _land(self, claim: PendingClaim) -> Flight | None:
         """Give back the claim's places; None if that has been done before."""
@@ -528,14 +427,3 @@ class Dispatcher:
             group = self.groups[name] = Group(name, ticket.spec, [], self._slots(ticket.route.provider))
             self._serve(group, lanes)
         return group
-
-
-def hint_of(error: ProviderError | None) -> float | None:
-    """The wait that a refusal asks for. A time of reset alone asks for none: it says when the whole limit is free again,
-    up to a minute after there is room for one request, and the mirrored levels know that better."""
-    if error is None or error.retry_after_s is None:
-        return None
-    names = {name for name, _ in error.headers}
-    if names.isdisjoint(DELIBERATE) and any("ratelimit" in name and "reset" in name for name in names):
-        return None
-    return error.retry_after_s

@@ -10,7 +10,7 @@ Pure: it takes `now_s` and waits for nothing. Time that runs backwards is taken 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Final
@@ -19,13 +19,14 @@ from workbench.core.errors import LimitKind
 from workbench.core.events import WaitReason
 from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
-from workbench.engine.bucket import KINDS, AdmittedLog, Bucket, Costs, ServerType
+from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
+from workbench.engine.bucket import Bucket, ServerType
 from workbench.engine.lane_state import Stateful
 from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState, OutputEstimates
 from workbench.engine.limit_headers import Reading
+from workbench.engine.limit_refusals import sensible_hint
 from workbench.engine.window import Window
 
-LONGEST_HINT_S: Final = 3600.0
 LONGEST_PAUSE_S: Final = 30.0
 """Without a hint."""
 GUESSES: Final = 8
@@ -207,39 +208,6 @@ class Lane(Stateful):
         )
         self.flights.add(flight)
         return flight
-
-    def absorb(self, other: Lane) -> None:
-        """Take over another lane that turned out to be the same account, with its calls in flight."""
-        self.parts.append(other)
-        self.keys.extend(key for key in other.keys if key not in self.keys)
-        self._move_flights(other, self, other.flights)
-        self.pause_until_s = max(self.pause_until_s, other.pause_until_s)
-        for kind, bucket in self.buckets.items():
-            bucket.restart_comparison()
-            if bucket.rate is not None and other.buckets[kind].rate is not None:
-                bucket.level = min(bucket.level, other.buckets[kind].level)
-
-    def release(self) -> list[Lane]:
-        """Undo every `absorb`: the lanes that were taken over, with the calls in flight that use their keys."""
-        released, self.parts = self.parts, []
-        theirs = [key for lane in released for key in lane.keys]
-        # Two models with one key have all keys in common: then nothing moves.
-        own = [key for key in self.keys if key not in theirs] or self.keys
-        self.keys = own
-        for lane in released:
-            gone = [flight for flight in self.flights if flight.key not in own and flight.key in lane.keys]
-            self._move_flights(self, lane, gone)
-        for bucket in self.buckets.values():
-            bucket.restart_comparison()
-        return released
-
-    @staticmethod
-    def _move_flights(source: Lane, target: Lane, flights: Iterable[Flight]) -> None:
-        for flight in list(flights):
-            source.flights.discard(flight)
-            target.flights.add(flight)
-            # What was written down when it was sent is from the other lane's books.
-            flight.lane, flight.moved, flight.marks, flight.epoch = target, True, {}, -1
 
     def _least_loaded_key(self) -> KeyState:
         if len(self.keys) == 1:
@@ -524,8 +492,3 @@ class Lane(Stateful):
         if now_s > self.now_s:
             self.now_s = now_s
         return self.now_s
-
-
-def sensible_hint(retry_after_s: float | None) -> float | None:
-    """A wait that a provider asks for, unless it is negative, not a number, or longer than an hour."""
-    return retry_after_s if retry_after_s is not None and 0 <= retry_after_s <= LONGEST_HINT_S else None

@@ -6,13 +6,13 @@ keys that are found to share one are merged later, and calls still in flight are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 
 from workbench.core.errors import KeyRejected, MissingKey, ProviderError, QuotaSpent, WorkbenchError
 from workbench.engine.keyring import Key
 from workbench.engine.lane import Lane
-from workbench.engine.lane_values import Change, KeyState
+from workbench.engine.lane_values import Change, Flight, KeyState
 from workbench.engine.window import Window
 from workbench.providers.base import ProviderSpec
 
@@ -115,7 +115,7 @@ class LaneBoard:
         name = _merged_name([lane.name for lane in lanes])
         why = f"{name}: one limit, {why}"
         for other in others:
-            into.absorb(other)
+            _absorb(into, other)
             self._absorbed[other] = into
         self._record(Change(now_s, name, "lane", len(lanes), 1, why))
         self._own_names.setdefault(into, into.name)
@@ -124,7 +124,7 @@ class LaneBoard:
 
     def split(self, lane: Lane, why: str, now_s: float) -> list[Lane]:
         """Undo every merge of this lane; returns all lanes that it is now."""
-        lanes = [lane, *lane.release()]
+        lanes = [lane, *_release(lane)]
         for released in lanes[1:]:
             del self._absorbed[released]
         self._record(Change(now_s, lane.name, "lane", 1, len(lanes), f"{lane.name}: taken apart, {why}"))
@@ -165,3 +165,37 @@ def _merged_name(names: Sequence[str]) -> str:
     keys = " + ".join(dict.fromkeys(keys for keys, _, _ in parts))
     families = ", ".join(dict.fromkeys(family for _, _, family in parts))
     return f"{keys} · {families}"
+
+
+def _absorb(lane: Lane, other: Lane) -> None:
+    """Take over another lane that turned out to be the same account, with its calls in flight."""
+    lane.parts.append(other)
+    lane.keys.extend(key for key in other.keys if key not in lane.keys)
+    _move_flights(other, lane, other.flights)
+    lane.pause_until_s = max(lane.pause_until_s, other.pause_until_s)
+    for kind, bucket in lane.buckets.items():
+        bucket.restart_comparison()
+        if bucket.rate is not None and other.buckets[kind].rate is not None:
+            bucket.level = min(bucket.level, other.buckets[kind].level)
+
+
+def _release(lane: Lane) -> list[Lane]:
+    """Undo every `_absorb`: the lanes that were taken over, with the calls in flight that use their keys."""
+    released, lane.parts = lane.parts, []
+    theirs = [key for other in released for key in other.keys]
+    # Two models with one key have all keys in common: then nothing moves.
+    lane.keys = [key for key in lane.keys if key not in theirs] or lane.keys
+    for other in released:
+        gone = [flight for flight in lane.flights if flight.key not in lane.keys and flight.key in other.keys]
+        _move_flights(lane, other, gone)
+    for bucket in lane.buckets.values():
+        bucket.restart_comparison()
+    return released
+
+
+def _move_flights(source: Lane, target: Lane, flights: Iterable[Flight]) -> None:
+    for flight in list(flights):
+        source.flights.discard(flight)
+        target.flights.add(flight)
+        # What was written down when it was sent is from the other lane's books.
+        flight.lane, flight.moved, flight.marks, flight.epoch = target, True, {}, -1

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from workbench.engine.bucket import KINDS, AdmittedLog, Bucket, Costs
+from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
+from workbench.engine.bucket import Bucket
 from workbench.engine.lane import Lane
 from workbench.engine.lane_state import Stateful
 from workbench.engine.lock_file import LockFile

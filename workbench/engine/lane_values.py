@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.core.errors import LimitKind, ProviderError
 from workbench.engine.admission import TokenCost
-from workbench.engine.bucket import Costs, Mark
+from workbench.engine.admitted_log import Costs
+from workbench.engine.bucket import Mark
 from workbench.engine.keyring import Key
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from workbench.core.errors import LimitKind
 from workbench.core.events import WaitReason
 from workbench.core.types import Priority
 from workbench.engine.bucket import Bucket
-from workbench.engine.dispatcher import Dispatcher, Group
+from workbench.engine.dispatcher import Dispatcher
 from workbench.engine.lane import Lane
+from workbench.engine.lane_group import Group
 from workbench.engine.lane_values import Change, KeyState
 
 

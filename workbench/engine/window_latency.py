@@ -1,9 +1,9 @@
 """The window for servers that queue instead of refusing: local ones, that never say when they have had enough.
 
-Such a server answers every request and only gets slower. While it has room, twice the calls give twice the tokens; past
-its capacity each further call makes all others wait. So the window climbs as long as the work done per second grows with
-it, and steps back when it does not; now and then it tries a smaller one, which is kept if it does as much. Work done is
-the window divided by the time per token of calls that ran under it, so no idle server has to be measured first.
+Such a server answers every request and only gets slower. While it has room, twice the calls give twice the tokens;
+past its capacity each further call makes all others wait. So the window climbs as long as the work done per second
+grows with it, and steps back when it does not; now and then it tries a smaller one, which is kept if it does as much.
+Work done is the window divided by the time per token of calls that ran under it: no idle server has to be measured.
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""What waits for one family of models at one provider: its claims, its lanes, and why the next one cannot go."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from workbench.core.errors import WorkbenchError
+from workbench.core.events import WaitReason
+from workbench.engine.admission import Ticket
+from workbench.engine.lane import Lane
+from workbench.engine.lane_queue import Claim, FairQueue
+from workbench.engine.lane_suspects import Suspects
+from workbench.engine.lane_values import Flight
+from workbench.providers.base import ProviderSpec
+
+WORTH_TELLING_S: Final = 0.25
+"""An estimate that has moved by more than this is news."""
+
+
+class Slot(Protocol):
+    """A call in flight that other processes count too."""
+
+    def release(self) -> None: ...
+
+
+class Slots(Protocol):
+    """The cap of one provider over all processes."""
+
+    @property
+    def retry_s(self) -> float:
+        """After how many seconds to ask again when there was none."""
+
+    def acquire(self) -> Slot | None:
+        """A free slot, or None. Never waits."""
+
+    def idle(self) -> None:
+        """Nothing waits for a slot any more."""
+
+
+class PendingClaim(Claim):
+    """A claim that knows its group, and whose owner is told what becomes of it."""
+
+    __slots__ = ("flight", "group", "slot")
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(ticket)
+        self.group: Group | None = None
+        self.flight: Flight | None = None
+        self.slot: Slot | None = None
+
+    def granted(self) -> None:
+        """`flight` says over which lane and with which key."""
+        raise NotImplementedError
+
+    def failed(self, error: WorkbenchError) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why the request whose turn it is cannot go."""
+
+    reason: WaitReason
+    until_s: float | None = None
+    """None while that depends on other calls ending."""
+    detail: str = ""
+
+    def differs_from(self, other: Blocked | None) -> bool:
+        """Enough to be worth telling a person."""
+        if other is None or self.reason is not other.reason:
+            return True
+        if self.until_s is None or other.until_s is None:
+            return self.until_s is not other.until_s
+        return abs(self.until_s - other.until_s) > WORTH_TELLING_S
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one request stands."""
+
+    reason: WaitReason
+    until_s: float | None
+    ahead: int
+    detail: str
+
+
+GroupName = tuple[str, str, str]
+"""Provider, base URL, model family."""
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    name: GroupName
+    spec: ProviderSpec
+    lanes: list[Lane]
+    slots: Slots | None
+    queue: FairQueue = field(default_factory=FairQueue)
+    suspects: Suspects = field(default_factory=Suspects)
+    parked: list[tuple[float, int, PendingClaim]] = field(default_factory=list)
+    """A heap of requests that sit out a while, by the time at which they come back."""
+    wake_s: float = math.inf
+    blocked: Blocked | None = None
+    """Why the next one cannot go; None when nothing waits."""
+    told: Blocked | None = None
+    """What those who wait were last told."""
+    sent_s: float = 0.0
+    interval_s: float | None = None
+    """Seconds from one send to the next, while requests wait; a mean that follows."""
