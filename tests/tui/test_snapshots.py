@@ -70,7 +70,7 @@ async def settled(pilot: Pilot[Any]) -> None:
         await pilot.pause(0.05)
         now = pilot.app.export_screenshot(simplify=True)
         before, same = now, same + 1 if now == before else 0
-        if same >= 8:
+        if same >= 14:
             return
     raise AssertionError("the screen never came to rest")
 
