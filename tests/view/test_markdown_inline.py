@@ -83,6 +83,7 @@ def test_the_text_shown_is_the_one_of_markdown_it(content):
     ("content", "runs"),
     [
         pytest.param("a **b** c", [Run("a ", 0, 2), Run("b", 4, 5, ("strong",)), Run(" c", 7, 9)], id="strong"),
+        pytest.param("`\n`", [Run(" ", 1, 2, ("code-inline",))], id="code span of a line end"),
         pytest.param("*a **b***", [Run("a ", 1, 3, ("em",)), Run("b", 5, 6, ("em", "strong"))], id="nested"),
         pytest.param("`` a`b ``", [Run("a`b", 3, 6, ("code-inline",))], id="code span with a backtick"),
         pytest.param(

@@ -165,14 +165,11 @@ class _Aligner:
             return
         raw = self._content[opening.end() : closing.start()]
         self._at = opening.end() + (len(raw) != len(token.content))
-        done = 0
-        for line in self._content[self._at : self._at + len(token.content)].split("\n"):
-            if done:
+        for number, line in enumerate(self._content[self._at : self._at + len(token.content)].split("\n")):
+            if number:
                 yield self._run(" ", "\n", "code-inline")
-                done += 1
             if line:
                 yield self._run(line, line, "code-inline")
-            done += len(line)
         self._at = closing.end()
 
     def _open_link(self, token: Token) -> None:
