@@ -133,3 +133,18 @@ def test_what_the_engine_has_to_say_stands_beside_the_progress(
 
     [line] = [line for line in capsys.readouterr().err.splitlines() if "layout: " in line]
     assert "Put what stays the same first" in (json.loads(line)["notice"] if style == "jsonl" else line)
+
+
+def test_a_stored_answer_can_be_said_again_at_its_own_pace(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    words = ["run", "-m", "gpt-4.1-mini", "--json", "Say it again?"]
+    assert run(words) == 0
+    first = json.loads(capsys.readouterr().out)
+
+    assert run([*words, "--replay-speed", "1"]) == 0
+
+    again = json.loads(capsys.readouterr().out)
+    assert (again["text"], again["cached"]) == (first["text"], True)
+    assert again["e2e_s"] >= first["ttft_s"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workbench.cli.recording import OpenRun
     from workbench.core.schema import OutputSchema
     from workbench.core.settings import Settings
-    from workbench.core.types import Json, Request, Result
+    from workbench.core.types import CacheMode, Json, Request, Result
     from workbench.demo import World
     from workbench.engine.engine import Engine
 
@@ -71,6 +71,12 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE", help="temperature=0.2, max_tokens=100, …")
 @schema_option
 @click.option("--no-cache", is_flag=True, help="Neither look into the response cache nor write to it.")
+@click.option(
+    "--replay-speed",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Say a stored answer again at its own pace, times this; 0 at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per model and line, as each finishes.")
 @click.option("--plain", is_flag=True, help="Text only; what happens without --json.")
 @file_options
@@ -86,6 +92,7 @@ def command(
     params: tuple[str, ...],
     schema: Path | None,
     no_cache: bool,
+    replay_speed: float,
     as_json: bool,
     plain: bool,
     demo: bool,
@@ -120,7 +127,10 @@ def command(
 
     async def ask() -> bool:
         async with _world(settings, invoked, demo=demo) as world:
-            requests = _requests(world.settings, models, text, system, values, cached=not no_cache)
+            from workbench.core.types import CacheMode
+
+            cache = CacheMode.OFF if no_cache else CacheMode.USE
+            requests = _requests(world.settings, models, text, system, values, cache, replay_speed)
             if held_to is not None:
                 refuse_second_format(requests[0].params)
             from workbench.cli.recording import recording
@@ -215,13 +225,13 @@ def _requests(
     text: str,
     system: str | None,
     values: dict[str, Json],
-    *,
-    cached: bool,
+    cache: CacheMode,
+    replay_speed: float,
 ) -> list[Request]:
     """One request per model; a model that is named twice gives two samples. Raises UsageError."""
     from workbench.core.errors import UsageError
     from workbench.core.params import params_from
-    from workbench.core.types import CacheMode, Message, Request
+    from workbench.core.types import Message, Request
 
     chosen = list(models) or list(settings.lineups.get(settings.default_lineup or "", ()))
     if not chosen:
@@ -239,8 +249,9 @@ def _requests(
                 model=model,
                 messages=messages,
                 params=params,
-                cache=CacheMode.USE if cached else CacheMode.OFF,
+                cache=cache,
                 sample=seen[model],
+                replay_speed=replay_speed,
             )
         )
         seen[model] += 1

@@ -132,6 +132,8 @@ class Request:
     """The caller's own cap for this job, under whatever the lane allows."""
     max_retries: int | None = None
     """None leaves it to the settings."""
+    replay_speed: float = 0.0
+    """How fast a stored answer is said again: 1 as it was recorded, 2 twice as fast, 0 at once."""
     notes: tuple[str, ...] = ()
     """What was decided before it came here, in words; stands first among the result's own notes."""
 

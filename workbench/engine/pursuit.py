@@ -21,6 +21,7 @@ from workbench.engine.cache import ResponseCache, StoredAnswer, may_store, reads
 from workbench.engine.flight import Flight
 from workbench.engine.observation import Observation
 from workbench.engine.records import Population
+from workbench.engine.replay import pieces
 from workbench.engine.retry import BackOff, Requeue, RetryBudget, RetryPolicy, RetryState, SendWithout, Stop, decide
 from workbench.engine.router import Target
 from workbench.engine.semantic import Question, SemanticCache
@@ -200,13 +201,22 @@ class Pursuit:
             stored, similarity = await self._answer_in_other_words(target, cache, self._on.semantic)
         if stored is None:
             return False
-        now_ns = self._now_ns()
+        start_ns = now_ns = self._now_ns()
         self._flight.emit(CacheHit(now_ns, stored.stored_at_s, similarity))
-        for channel, text in ((Channel.REASONING, stored.reasoning), (Channel.TEXT, stored.text)):
-            if text:
-                self._flight.emit(Delta(now_ns, channel, text))
-        if stored.tool_calls:
-            self._flight.emit(Delta(now_ns, Channel.TOOL, stored.tool_calls))
+        if self._request.replay_speed > 0:
+            self._doing = "while a stored answer was said again at its own pace"
+            for piece in pieces(stored, self._request.replay_speed):
+                await asyncio.sleep(max(0.0, piece.at_s - (self._now_ns() - start_ns) / NS_PER_S))
+                self._flight.emit(Delta(self._now_ns(), piece.channel, piece.text))
+            now_ns = self._now_ns()
+        else:
+            for channel, text in (
+                (Channel.REASONING, stored.reasoning),
+                (Channel.TEXT, stored.text),
+                (Channel.TOOL, stored.tool_calls),
+            ):
+                if text:
+                    self._flight.emit(Delta(now_ns, channel, text))
         result = replace(self._from_stored(stored, now_ns), similarity=similarity)
         self._observation.finish(Population.CACHED, result)
         self._flight.emit(Finished(now_ns, result))
