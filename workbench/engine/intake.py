@@ -126,7 +126,15 @@ def flight_key(request: Request, keys: tuple[str, ...], *, stream: bool) -> str 
     """Requests with equal keys may share a call: same targets and words, same patience, same use of the cache."""
     if not keys:
         return None
-    parts = (*keys, request.cache.value, int(request.priority), request.deadline_s, request.max_retries, stream)
+    parts = (
+        *keys,
+        request.cache.value,
+        int(request.priority),
+        request.deadline_s,
+        request.max_retries,
+        stream,
+        request.replay_speed,
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
