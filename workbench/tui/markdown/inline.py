@@ -23,6 +23,7 @@ SAFE_SCHEMES = ("http://", "https://", "mailto:", "ftp://")
 """Targets that become links. A terminal opens what it is given, so nothing that could run or read a file."""
 
 _BREAK_TAG = re.compile(r"<br\s*/?>\Z", re.IGNORECASE)
+_LABEL = re.compile(r"\[(?:[^\[\]\\]|\\.)*\]", re.DOTALL)
 _OPENING = {"em_open": "em", "strong_open": "strong", "s_open": "strike"}
 _CLOSING = {"em_close", "strong_close", "s_close"}
 
@@ -208,8 +209,8 @@ class _Aligner:
         """Go past `(target "title")` or `[label]` after a link's text."""
         content, at, end = self._content, self._at, len(self._content)
         if content.startswith("[", at):
-            closing = content.find("]", at)
-            self._at = closing + 1 if closing >= 0 else at
+            label = _LABEL.match(content, at)
+            self._at = label.end() if label is not None else at
             return
         if not content.startswith("(", at):
             return
