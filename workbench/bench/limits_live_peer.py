@@ -36,7 +36,7 @@ class PeerAdmission:
         self._policy = policy
         self._keys = keys
         self._clock = SystemClock()
-        policy.world = _Time(self._clock)
+        policy.time = _Time(self._clock)
         self._waiting: deque[_PeerWaiter] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
         self._turn = 0

@@ -12,10 +12,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from workbench.bench.limits_world import Policy, Reply, Work, World
 from workbench.simulator.quota import Refusal
+
+
+class Time(Protocol):
+    """What a policy's decisions need of the world: how late it is there."""
+
+    @property
+    def now_s(self) -> float: ...
 
 
 class Windowed(ABC):
@@ -25,6 +32,9 @@ class Windowed(ABC):
     """Attempts per request, after which it is lost; None for as many as it takes."""
     holds_while_waiting: bool
     """A request that backs off keeps its place, so that fewer others are sent meanwhile."""
+
+    time: Time
+    """Set by `start`, or by whoever runs it on another clock."""
 
     def __init__(self, keys: Sequence[int], *, seed: int = 0, sender: int = 0) -> None:
         self.random = Random(seed + 77)
@@ -60,6 +70,7 @@ class Windowed(ABC):
 
     def start(self, world: World) -> None:
         self.world = world
+        self.time = world
         self._pump()
 
     def arrive(self, work: Work) -> None:
@@ -72,7 +83,7 @@ class Windowed(ABC):
             if delay_s > 0:
                 if not self._waiting_for_turn:
                     self._waiting_for_turn = True
-                    self.world.at(self.world.now_s + delay_s, self._take_turn)
+                    self.world.at(self.time.now_s + delay_s, self._take_turn)
                 return
             work = self._next()
             if work is None:
@@ -113,10 +124,10 @@ class Windowed(ABC):
             return
         delay_s = self.delay_s(reply.refusal, work.attempts)
         if self.holds_while_waiting:
-            self.world.at(self.world.now_s + delay_s, lambda: self._send(work))
+            self.world.at(self.time.now_s + delay_s, lambda: self._send(work))
         else:
             self.in_flight -= 1
-            self.world.at(self.world.now_s + delay_s, lambda: self._retry(work))
+            self.world.at(self.time.now_s + delay_s, lambda: self._retry(work))
             self._pump()
 
     def _retry(self, work: Work) -> None:
@@ -204,9 +215,9 @@ class SlowStart(Windowed):
     def refused(self, refusal: Refusal) -> None:
         self._doubling = False
         self._round = 0
-        if self.world.now_s - self._cut_s >= self.EPISODE_S:
+        if self.time.now_s - self._cut_s >= self.EPISODE_S:
             self._window = max(self.SMALLEST, self._window * 0.8)
-            self._cut_s = self.world.now_s
+            self._cut_s = self.time.now_s
 
     def delay_s(self, refusal: Refusal, attempt: int) -> float:
         return min(1800.0, 3 * 2.0 ** (attempt - 1)) + self.random.random()
@@ -242,7 +253,7 @@ class CubicRate(Windowed):
     def send_delay_s(self) -> float:
         if self._rate is None:
             return 0.0
-        now_s = self.world.now_s
+        now_s = self.time.now_s
         self._tokens = min(max(1.0, self._rate), self._tokens + (now_s - self._filled_s) * self._rate)
         self._filled_s = now_s
         return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate + 1e-6
@@ -256,15 +267,15 @@ class CubicRate(Windowed):
         if self._rate is None:
             return
         plateau_s = (self._last_max * (1 - self.BETA) / self.SCALE) ** (1 / 3)
-        since_s = self.world.now_s - self._throttled_s
+        since_s = self.time.now_s - self._throttled_s
         self._set(self.SCALE * (since_s - plateau_s) ** 3 + self._last_max)
 
     def refused(self, refusal: Refusal) -> None:
         self._measure()
         self._last_max = self._measured if self._rate is None else min(self._measured, self._rate)
-        self._throttled_s = self.world.now_s
+        self._throttled_s = self.time.now_s
         if self._rate is None:
-            self._filled_s = self.world.now_s
+            self._filled_s = self.time.now_s
         self._set(self._last_max * self.BETA)
 
     def delay_s(self, refusal: Refusal, attempt: int) -> float:
@@ -276,7 +287,7 @@ class CubicRate(Windowed):
 
     def _measure(self) -> None:
         self._count += 1
-        slot = int(self.world.now_s * 2)
+        slot = int(self.time.now_s * 2)
         if slot > self._slot:
             current = self._count / ((slot - self._slot) / 2)
             self._measured = 0.8 * current + 0.2 * self._measured
