@@ -160,6 +160,9 @@ class EngineRoom:
                 settings = await self._with_local_servers(settings)
             engine = engine_module.Engine(settings, environ=environ, on_notice=self._notice)
             opened = OpenEngine(await stack.enter_async_context(engine), settings, environ, demo)
+            # Somebody is at the screen: a part of every limit is kept free for what they ask.
+            if engine.limiter is not None:
+                engine.limiter.attend(True)
             await stack.enter_async_context(self._recording(settings, environ))
             yield opened
 
