@@ -29,11 +29,6 @@ _Need = tuple[WireFamily | None, str]
 """What must be imported for a call: the family's SDK, if it takes one, and the row's transport."""
 
 
-_importing = threading.Lock()
-"""Held while an SDK is imported, by any engine of this process. Python lets two threads import at once, and breaks the
-deadlock between packages that need each other by showing one of them half-made: openai and google-genai did."""
-
-
 class Wires:
     """Connections and adapters of one engine. Belongs to its loop."""
 
