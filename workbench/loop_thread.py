@@ -1,8 +1,9 @@
 """One daemon thread per process that runs one event loop with one engine on it.
 
 This is what lets `LLM.generate` work in a script, in a notebook, in a thread pool and inside somebody else's running
-loop, all on the same pooled connections and the same limits. The thread starts on first use. A child that is forked
-before that starts its own; one forked later may find a lock held for ever by a thread that stayed with its parent; at exit the engine is closed while its thread still runs.
+loop, all on the same pooled connections and the same limits. The thread starts on first use. A child that is
+forked before that starts its own; one forked later may find a lock held for ever by a thread that stayed with its
+parent. At exit the engine is closed while its thread still runs.
 """
 
 from __future__ import annotations
