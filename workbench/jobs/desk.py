@@ -63,7 +63,7 @@ class JobDesk:
         """Newest first."""
         raise NotImplementedError
 
-    async def job(self, id: str) -> Job:
+    async def job(self, job_id: str) -> Job:
         """By its id or an unambiguous beginning of it, by a part's provider id, or by `provider:n:id`.
 
         Raises UsageError with the nearest matches.
@@ -71,31 +71,31 @@ class JobDesk:
         raise NotImplementedError
 
     async def rows(
-        self, id: str, *, only: RowFilter = RowFilter.ALL, offset: int = 0, limit: int = 200
+        self, job_id: str, *, only: RowFilter = RowFilter.ALL, offset: int = 0, limit: int = 200
     ) -> tuple[JobRow, ...]:
         """One page of rows in input order; `offset` counts rows that pass the filter."""
         raise NotImplementedError
 
-    def all_rows(self, id: str, *, only: RowFilter = RowFilter.ALL) -> AsyncGenerator[JobRow, None]:
+    def all_rows(self, job_id: str, *, only: RowFilter = RowFilter.ALL) -> AsyncGenerator[JobRow, None]:
         """Every row in input order, read from the store as it is consumed."""
         raise NotImplementedError
 
-    async def error_counts(self, id: str) -> tuple[tuple[str, int], ...]:
+    async def error_counts(self, job_id: str) -> tuple[tuple[str, int], ...]:
         """Failed rows by their error's title, most frequent first."""
         raise NotImplementedError
 
-    async def cancel(self, id: str) -> Job:
+    async def cancel(self, job_id: str) -> Job:
         """Ask the provider to stop. Rows done by then keep their answers, and are paid. Harmless for an ended job.
 
         Raises the provider's error when it could not be asked.
         """
         raise NotImplementedError
 
-    async def retry_failed(self, id: str) -> Job:
+    async def retry_failed(self, job_id: str) -> Job:
         """A new job of this one's failed rows. Raises UsageError: not ended, none failed, imported, or done before."""
         raise NotImplementedError
 
-    async def import_(self, id: str, *, model: str | None = None, name: str = "") -> Job:
+    async def import_(self, job_id: str, *, model: str | None = None, name: str = "") -> Job:
         """Take up a batch made elsewhere: `provider:n:id`, or a provider's id alone where that tells whose it is.
 
         One that is known already is returned. Without a key for its provider it is kept, and waits for one.
@@ -109,18 +109,18 @@ class JobDesk:
         """
         raise NotImplementedError
 
-    async def forget(self, id: str) -> None:
+    async def forget(self, job_id: str) -> None:
         """Delete a job, its rows and answers here. Raises UsageError while it is open: cancel it first."""
         raise NotImplementedError
 
-    async def poll_now(self, id: str | None = None) -> None:
+    async def poll_now(self, job_id: str | None = None) -> None:
         """Ask after one job, or after all open ones, without waiting for its turn; returns when they have been asked.
 
         An ended one is collected too. What goes wrong stands in the jobs' `problem`.
         """
         raise NotImplementedError
 
-    async def wait(self, id: str, *, timeout_s: float | None = None, poll_interval_s: float | None = None) -> Job:
+    async def wait(self, job_id: str, *, timeout_s: float | None = None, poll_interval_s: float | None = None) -> Job:
         """Until it has ended. Raises TimeoutError; the job goes on.
 
         Args:
