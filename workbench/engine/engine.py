@@ -24,6 +24,7 @@ from workbench.core.settings import Settings
 from workbench.core.stats import Percentiles
 from workbench.core.types import Priority, Request, Result, Route, Usage
 from workbench.engine.admission import Admission
+from workbench.engine.batching import Batching
 from workbench.engine.breaker import CircuitStats
 from workbench.engine.cache import CacheStats, ResponseCache
 from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector, embed_texts
@@ -41,8 +42,10 @@ from workbench.engine.records import RequestRecord, Traffic
 from workbench.engine.router import Router, Target
 from workbench.engine.semantic import SemanticCache
 from workbench.engine.services import Order, Services
+from workbench.engine.timeline import Series, Span
 from workbench.engine.wires import Wires
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
+from workbench.providers.batch_adapters import BatchAdapters
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import PoolStatistics
 
@@ -262,6 +265,22 @@ class Engine:
         result = await _result_of(self._intake.pursue(services, order))
         return wire.vectors, result
 
+    def batching(self) -> Batching:
+        """What batch jobs need. Raises EngineClosed or UsageError when this engine cannot be used here."""
+        self._check_open()
+        assert self._wires is not None, "an open engine has its wires"
+        assert self._price_table is not None, "an open engine has its prices"
+        return Batching(
+            clock=self._clock,
+            rng=self._rng,
+            router=self._router,
+            keyring=self.keyring,
+            prices=self._price_table.price_of,
+            cache=self._cache,
+            adapters=BatchAdapters(self._wires.connections, self._clock, self._memory),
+            ready=self._wires.ready,
+        )
+
     def _events(self, request: Request, *, stream: bool, quiet: bool) -> AsyncGenerator[StreamEvent, None]:
         return self._intake.events(self._check_open, request, stream=stream, quiet=quiet)
 
@@ -350,6 +369,15 @@ class Engine:
             limits=self._limiter.statistics() if self._limiter is not None else None,
             stamp_error_s=self._watch.percentiles(now_ns),
         )
+
+    def series(self, span: Span, lane: str = "", points: int = 120) -> Series:
+        """In flight and its limit, tokens per second, TTFT and refusals over time, for charts: ask once a second.
+
+        Args:
+            lane: one lane of the limiter, by its `LaneStats.name`; everything together when empty.
+            points: how many at most. `Series` says what each column means.
+        """
+        return self._hub.series(span, self._clock.monotonic_ns(), lane, points)
 
     def reset_circuit_breakers(self) -> int:
         """Ask every provider again at once; how many circuits were open."""

@@ -65,6 +65,10 @@ class Wires:
         await self._import(WireFamily.LITELLM if is_litellm else None, target.spec)
         return EmbeddingWire(self._connections, self._clock, texts, dimensions)
 
+    async def ready(self, spec: ProviderSpec) -> None:
+        """Import what this provider's own endpoints need, for what is no call of one model: files and batches."""
+        await self._import(spec.family, spec)
+
     async def warm(self, targets: Iterable[Target], requests: int) -> int:
         """Import what these targets need and connect ahead; how many connections stand ready.
 
