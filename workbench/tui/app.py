@@ -26,17 +26,20 @@ from workbench.session.comparison import Comparison
 from workbench.session.draft import Draft
 from workbench.session.memory import Memory
 from workbench.session.targets import LineUp, Target
-from workbench.tui import theming
+from workbench.tui import areas, theming
 from workbench.tui.autosave import Autosave
 from workbench.tui.desk import Desk
 from workbench.tui.engine_room import EngineRoom
 from workbench.tui.frame import FrameClock, settle_heap
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
+from workbench.tui.screens.area import AreaScreen
 from workbench.tui.screens.compare import CompareScreen
 from workbench.tui.spend_cap import SpendCap
 
 if TYPE_CHECKING:
+    from textual.content import Content
+
     from workbench.core.types import Params
     from workbench.tui.screens.model_picker import ModelPicker
     from workbench.tui.widgets.prompt_editor import PromptEditor
@@ -55,14 +58,17 @@ class WorkbenchApp(App[object]):
         theme: overrides every other choice of one.
         demo: ask simulated models.
         opener: opens engines; for tests.
+        areas: what there is besides Compare, which must be the first; for tests.
     """
 
     TITLE = "llm-workbench"
+    DEFAULT_MODE = areas.COMPARE.mode
     CSS_PATH: ClassVar[list[str]] = ["styles/compare.tcss"]  # type: ignore[assignment]  # a wider type there
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", id="app.help", tooltip="Help for what has the focus"),
         Binding("question_mark", "cheat_sheet", "Keys", id="app.keys", show=False, tooltip="All keys that work here"),
+        Binding("ctrl+t", "choose_area", "Go to", id="app.areas", tooltip="Another area: then its digit"),
         Binding("ctrl+q", "quit", "Quit", id="app.quit", show=False, priority=True, tooltip="Leave the workbench"),
     ]
 
@@ -77,9 +83,13 @@ class WorkbenchApp(App[object]):
         demo: bool = False,
         opener: Opener | None = None,
         clock: Clock | None = None,
+        areas: Sequence[areas.Area] = areas.AREAS,
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.areas = tuple(areas)
+        for area in self.areas:
+            self.add_mode(area.mode, partial(area.open, self))
         self._environ = os.environ if environ is None else environ
         paths = Paths.from_environment(self._environ)
         # A demo leaves nothing behind, not even a draft.
@@ -112,14 +122,27 @@ class WorkbenchApp(App[object]):
 
     # Starting and ending
 
-    def get_default_screen(self) -> Screen[None]:
-        return CompareScreen(self.desk, self.settings.ui.send_key)
-
     @property
     def compare(self) -> CompareScreen:
-        screen = self.screen_stack[0]
+        """The Compare screen, whichever area is looked at."""
+        screen = self.get_screen_stack(self.DEFAULT_MODE)[0]
         assert isinstance(screen, CompareScreen)
         return screen
+
+    @property
+    def area_screen(self) -> AreaScreen:
+        """The screen of the area that is looked at, be it under a dialog."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, AreaScreen)
+        return screen
+
+    @property
+    def area_names(self) -> Content:
+        return areas.names(self.areas, self.current_mode)
+
+    def flash(self, message: str) -> None:
+        """Say something small for a few seconds, where the person looks."""
+        self.area_screen.status.flash(message)
 
     def on_mount(self) -> None:
         self._apply_keymap()
@@ -219,7 +242,7 @@ class WorkbenchApp(App[object]):
             self.change_line_up(LineUp.of(*models))
             self.compare.action_focus_prompt()
         else:
-            self.compare.status.flash("Nothing was found: paste a key, or watch the demo.")
+            self.flash("Nothing was found: paste a key, or watch the demo.")
 
     def _found(self) -> list[str]:
         """What can be asked, as phrases."""
@@ -231,7 +254,7 @@ class WorkbenchApp(App[object]):
     def choose_models(self) -> None:
         directory = self.desk.engine.directory
         if directory is None:
-            self.compare.status.flash("Still reading the list of models: one moment.")
+            self.flash("Still reading the list of models: one moment.")
             return
         from workbench.tui.screens.model_picker import ModelPicker
 
@@ -260,7 +283,7 @@ class WorkbenchApp(App[object]):
     def paste_key(self, model: str = "") -> None:
         directory = self.desk.engine.directory
         if directory is None:
-            self.compare.status.flash("Still looking at the providers: one moment.")
+            self.flash("Still looking at the providers: one moment.")
             return
         from workbench.tui.screens.key_entry import KeyEntry
 
@@ -272,7 +295,7 @@ class WorkbenchApp(App[object]):
 
     async def _keep_key(self, provider: str, secret: str) -> None:
         await self.desk.comparison.settle()
-        self.compare.status.flash(f"Trying the key for {provider}…")
+        self.flash(f"Trying the key for {provider}…")
         try:
             outcome = await self.desk.engine.add_key(provider, secret)
         except WorkbenchError as error:
@@ -294,7 +317,7 @@ class WorkbenchApp(App[object]):
         if text:
             self._later(partial(self._copy, text, what))
         else:
-            self.compare.status.flash("Nothing to copy yet.")
+            self.flash("Nothing to copy yet.")
 
     async def _copy(self, text: str, what: str) -> None:
         from workbench.tui.clipboard import copy_with, desktop_tool
@@ -305,7 +328,7 @@ class WorkbenchApp(App[object]):
             way = f"with {tool[0]}"
         else:
             self.copy_to_clipboard(text)
-        self.compare.status.flash(f"Copied {what}: {len(text):,} characters, {way}.")
+        self.flash(f"Copied {what}: {len(text):,} characters, {way}.")
 
     def edit_prompt(self, editor: PromptEditor) -> None:
         """The prompt in the person's own editor."""
@@ -409,6 +432,24 @@ class WorkbenchApp(App[object]):
             return report(statistics.limits if statistics else None, ascii_only=self.settings.ui.ascii)
 
         self.push_screen(LimitsScreen(read))
+
+    # Areas
+
+    def action_go_to(self, mode: str) -> None:
+        """Another area; what is under way in this one goes on."""
+        self.switch_mode(mode)
+
+    def action_choose_area(self) -> None:
+        from workbench.tui.screens.area_bar import AreaBar
+
+        def chosen(mode: str | None) -> None:
+            if mode is not None:
+                self.action_go_to(mode)
+
+        self.push_screen(AreaBar(self.areas, self.current_mode), chosen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "choose_area" or len(self.areas) > 1
 
     async def action_quit(self) -> None:
         running = self.desk.comparison.tally().running

@@ -19,8 +19,8 @@ _UNSUITED = frozenset({"compare.escape", "prompt.enter", "prompt.line-feed", "pr
 
 def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
     """What can be done now, most local first. Names are short; the key stands in the description."""
-    screen = app.compare
-    pane = screen.deck.current_pane
+    screen = app.area_screen
+    pane = app.compare.deck.current_pane if screen is app.compare else None
     nodes: list[DOMNode] = [screen, app] if pane is None else [pane.view, pane, screen, app]
     said: set[str] = set()
     for node in nodes:
@@ -35,21 +35,32 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
                 f"{about} ({app.get_key_display(first_key)})",
                 partial(app.run_action, binding.action, node),
             )
+    for area in app.areas:
+        if area.mode != app.current_mode:
+            yield SystemCommand(
+                f"Go to {area.name}", f"{area.about} (^t {area.key})", partial(app.switch_mode, area.mode)
+            )
     yield SystemCommand("Theme", "Change the colours, with a preview", app.action_change_theme)
     yield SystemCommand("Keys and limits", "What each key and lane is doing, and why something waits", app.show_limits)
     yield SystemCommand("Spend cap", "How much this session may cost before it pauses", app.spend_cap.choose)
-    yield SystemCommand("System prompt", "Write what every model is told first", screen.action_focus_system)
-    yield SystemCommand("Copy comparison", "All conversations as Markdown", screen.action_copy_comparison)
-    yield SystemCommand("Open file", "Put a text file into the prompt", app.open_file)
+    if screen is app.compare:
+        yield from _of_compare(app)
     yield SystemCommand("Paste key", "Add a provider's key", app.paste_key)
     if app.desk.engine.is_demo:
         yield SystemCommand("Leave demo", "Ask real models again", app.leave_demo)
     else:
         yield SystemCommand("Demo", "Watch simulated models", app.start_demo)
+    yield SystemCommand("Screenshot", "Save the screen as SVG", app.deliver_screenshot)
+
+
+def _of_compare(app: WorkbenchApp) -> Iterator[SystemCommand]:
+    """What would change things out of sight if it were offered elsewhere."""
+    yield SystemCommand("System prompt", "Write what every model is told first", app.compare.action_focus_system)
+    yield SystemCommand("Copy comparison", "All conversations as Markdown", app.compare.action_copy_comparison)
+    yield SystemCommand("Open file", "Put a text file into the prompt", app.open_file)
     for name, line_up in app.desk.memory.line_ups.items():
         models = ", ".join(target.name for target in line_up)
         yield SystemCommand(f"Line-up: {name}", models, partial(app.change_line_up, line_up))
-    yield SystemCommand("Screenshot", "Save the screen as SVG", app.deliver_screenshot)
 
 
 def _bindings(node: DOMNode) -> Iterator[Binding]:

@@ -72,7 +72,7 @@ class SpendCap:
         self._left_waiting = 0
         self.spending.raise_to(limit_usd)
         said = "No spend cap." if limit_usd is None else f"Spend cap: {figures.amount(limit_usd)}."
-        self._app.compare.status.flash(said)
+        self._app.flash(said)
         self._app.compare.refresh_bars()
 
     def _ask(self, statistics: BudgetStats) -> None:
@@ -86,7 +86,7 @@ class SpendCap:
                     self._app.compare.action_stop_all()
                 case _:
                     self._left_waiting = self.spending.statistics().waiting
-                    self._app.compare.status.flash("Paused. The palette (ctrl+p) has Spend cap.")
+                    self._app.flash("Paused. The palette (ctrl+p) has Spend cap.")
             # Last: a look between the bar's end and the next dialog would ask again.
             self._asking = False
 
@@ -96,8 +96,8 @@ class SpendCap:
     def _person_is_busy(self) -> bool:
         """Writing, or in a dialog: the bar's letters must not be taken from the middle of a sentence."""
         compare = self._app.compare
-        writing = compare.editor.has_focus_within and not compare.editor.draft.is_empty
-        return self._asking or self._app.screen is not compare or writing
+        writing = compare.is_in_front and compare.editor.has_focus_within and not compare.editor.draft.is_empty
+        return self._asking or self._app.screen is not self._app.area_screen or writing
 
     def _expected_usd(self, request: Request) -> float | None:
         # With the first request, not with the first paint.

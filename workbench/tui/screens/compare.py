@@ -12,7 +12,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.screen import Screen
 from textual.widgets import Input, Static, TextArea
 
 from workbench.session import export
@@ -21,8 +20,7 @@ from workbench.session.lane import Lane
 from workbench.session.remedies import Action
 from workbench.tui.arrangement import PaneLayout
 from workbench.tui.desk import Desk
-from workbench.tui.monitor_line import MonitorLine
-from workbench.tui.widgets.app_bar import AppBar
+from workbench.tui.screens.area import BAR_PERIOD_S, AreaScreen
 from workbench.tui.widgets.find_bar import FindBar
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.line_up_strip import LineUpStrip
@@ -30,24 +28,17 @@ from workbench.tui.widgets.pane_deck import PaneDeck
 from workbench.tui.widgets.prompt_editor import PromptArea, PromptEditor, SendKey
 from workbench.tui.widgets.results_table import results
 from workbench.tui.widgets.start_panel import Beginning, StartPanel
-from workbench.tui.widgets.status_bar import StatusBar
 
 if TYPE_CHECKING:
-    from workbench.tui.app import WorkbenchApp
     from workbench.tui.widgets.lane_pane import LanePane
     from workbench.tui.widgets.stream_view import StreamView
 
 DEMO_PROMPT = "Write a Python function that merges overlapping intervals."
 
-BAR_PERIOD_S = 0.25
 STOP_ARMED_S = 2.0
 
 
-class CompareScreen(Screen[None]):
-    app: WorkbenchApp
-
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (40, "-narrow"), (80, "-normal"), (160, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (12, "-short"), (30, "-tall")]  # noqa: RUF012
+class CompareScreen(AreaScreen):
     AUTO_FOCUS = "#prompt"
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,17 +67,13 @@ class CompareScreen(Screen[None]):
     ]
 
     def __init__(self, desk: Desk, send_key: SendKey = "auto") -> None:
-        super().__init__(id="compare")
-        self.desk = desk
+        super().__init__(desk, id="compare")
         self.comparison = desk.comparison
-        self.app_bar = AppBar()
         self.strip = LineUpStrip()
         self.deck = PaneDeck(frames=desk.frames, clock=desk.clock, glyphs=desk.glyphs)
         self.start_panel = StartPanel(desk.glyphs)
         self.find_bar = FindBar()
         self.editor = PromptEditor(desk.glyphs, send_key)
-        self.status = StatusBar()
-        self._monitor = MonitorLine(desk.glyphs)
         self._turn: int | None = None
         """Index of an earlier turn that is on screen; None follows the latest."""
         self._stop_armed_ns = 0
@@ -117,6 +104,7 @@ class CompareScreen(Screen[None]):
         if not self.comparison.lanes and self.editor.draft.is_empty:
             self.start_panel.focus()
         self.set_interval(BAR_PERIOD_S, self.refresh_bars, name="bars")
+        self.app.mode_change_signal.subscribe(self, self._area_changed)
 
     def _fit_first_frame(self) -> None:
         """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump.
@@ -160,29 +148,25 @@ class CompareScreen(Screen[None]):
 
     def refresh_bars(self) -> None:
         """Everything that changes while models answer, at 4 Hz; unchanged bars are not drawn again."""
+        # What models cost goes on being watched while another area is looked at.
+        self.app.spend_cap.look()
+        if not self.is_in_front:
+            return
         desk, comparison = self.desk, self.comparison
         now_ns = desk.clock.monotonic_ns()
-        turns = comparison.turn_number
         index = self._turn_index
-        tally = comparison.tally()
-        self.app_bar.show_session(
-            question=self._question(index),
-            turn=index + 1,
-            turns=turns,
-            tally=tally,
-            budget=self.app.spend_cap.spending.statistics(),
-            demo=desk.engine.is_demo,
-            glyphs=desk.glyphs,
-        )
+        self.refresh_chrome(question=self._question(index), turn=index + 1, turns=comparison.turn_number)
         self.strip.show_lanes(comparison.lanes, self.deck.arrangement, now_ns, desk.glyphs)
-        width = self.status.size.width
-        self.status.show_figures(*self._monitor.figures(desk.engine.statistics(), width=width))
         if self.desk.engine.directory is not None:
             self.show_estimate()
-        if tally != self._tally:
+        if (tally := comparison.tally()) != self._tally:
             self._tally = tally
             self.refresh_bindings()
-        self.app.spend_cap.look()
+
+    def _area_changed(self, mode: str) -> None:
+        """Panes that nobody can see are not drawn; what they missed they draw when they are seen again."""
+        self.deck.set_away(not self.is_in_front)
+        self.refresh_bars()
 
     def _question(self, index: int) -> str:
         return next((lane.turns[index].prompt for lane in self.comparison.lanes if 0 <= index < len(lane.turns)), "")

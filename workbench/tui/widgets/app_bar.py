@@ -25,6 +25,7 @@ class AppBar(Bar):
     def show_session(
         self,
         *,
+        areas: Content,
         question: str,
         turn: int,
         turns: int,
@@ -34,16 +35,18 @@ class AppBar(Bar):
         glyphs: Glyphs,
     ) -> None:
         """Args:
+        areas: their names, when there are several; without room the program's own name goes first.
         question: the prompt that the panes answer; empty before the first.
         turn: which one is on screen, from 1, of `turns`.
         budget: with a cap, what the session has cost stands in the place of what the conversation has.
         """
         narrow = self.size.width < 100
-        named = self.size.width >= 80 or not question
-        left = Content.styled("llm-workbench" if named else "", "bold $text-primary")
+        named = not narrow or (not areas and (self.size.width >= 80 or not question))
+        name = Content.styled("llm-workbench" if named else "", "bold $text-primary")
+        left = Content("  ").join(part for part in (name, areas) if part)
         if question:
             first_line = " ".join(question.split())
-            mark = f"  {glyphs.prompt} " if named else f"{glyphs.prompt} "
+            mark = f"  {glyphs.prompt} " if left else f"{glyphs.prompt} "
             left = Content.assemble(left, (mark, "$text-accent"), first_line)
         facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$foreground-muted")]
         if turns < 2:

@@ -54,6 +54,7 @@ class PaneDeck(Container):
         self._frames = frames
         self._clock = clock
         self._glyphs = glyphs
+        self._away = False
 
     def on_mount(self) -> None:
         self.call_after_refresh(self.run_worker, partial(import_module, PANES), thread=True, name="import panes")
@@ -115,6 +116,11 @@ class PaneDeck(Container):
         self.zoomed = not self.zoomed and len(self.panes) > 1
         self.rearrange()
 
+    def set_away(self, away: bool) -> None:
+        """Whether the deck as a whole is out of sight: then its panes take text and draw none of it."""
+        self._away = away
+        self.rearrange()
+
     def rearrange(self) -> None:
         """Fit the panes into the space there is."""
         width, height = self.size
@@ -134,7 +140,7 @@ class PaneDeck(Container):
         for index, pane in enumerate(self.panes):
             visible = arrangement.shows(index)
             pane.set_class(visible, "-on-screen")
-            if visible:
+            if visible and not self._away:
                 self._frames.add(pane)
             else:
                 self._frames.remove(pane)

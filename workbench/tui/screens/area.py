@@ -1,0 +1,54 @@
+"""What the screens of all areas have in common: the bars, the classes of sizes, and knowing whether one is in front."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.screen import Screen
+
+from workbench.tui.desk import Desk
+from workbench.tui.monitor_line import MonitorLine
+from workbench.tui.widgets.app_bar import AppBar
+from workbench.tui.widgets.status_bar import StatusBar
+
+if TYPE_CHECKING:
+    from workbench.tui.app import WorkbenchApp
+
+BAR_PERIOD_S = 0.25
+
+
+class AreaScreen(Screen[None]):
+    """The lowest screen of an area. Subclasses yield `app_bar` first and `status` near the bottom."""
+
+    app: WorkbenchApp
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (40, "-narrow"), (80, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (12, "-short"), (30, "-tall")]  # noqa: RUF012
+
+    def __init__(self, desk: Desk, *, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.desk = desk
+        self.app_bar = AppBar()
+        self.status = StatusBar()
+        self._monitor_line = MonitorLine(desk.glyphs)
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether this area is the one on screen, be it under a dialog."""
+        return self.app.area_screen is self
+
+    def refresh_chrome(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
+        """The app bar and the status line, which every area has; unchanged bars are not drawn again."""
+        desk = self.desk
+        self.app_bar.show_session(
+            areas=self.app.area_names,
+            question=question,
+            turn=turn,
+            turns=turns,
+            tally=desk.comparison.tally(),
+            budget=self.app.spend_cap.spending.statistics(),
+            demo=desk.engine.is_demo,
+            glyphs=desk.glyphs,
+        )
+        width = self.status.size.width
+        self.status.show_figures(*self._monitor_line.figures(desk.engine.statistics(), width=width))
