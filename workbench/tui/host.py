@@ -83,7 +83,8 @@ class EngineHost:
                     await self._change.wait()
             except WorkbenchError as error:
                 await self._failed(opened, error)
-            except (OSError, ImportError, RuntimeError) as error:
+            except Exception as error:
+                # Whatever it is: a lane that waits for an engine must hear that there will be none.
                 await self._failed(opened, Unexpected.wrap(error))
 
     async def engine(self) -> Streams:
