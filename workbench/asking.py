@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -41,13 +40,12 @@ class Asker:
         self._job = f"llm-{next(_jobs)}"
         self._structurer = Structurer()
         self._totals = UsageTotals()
-        # Results arrive on the loop's thread while totals are read from any other.
-        self._totals_lock = threading.Lock()
+        """Replaced on the loop's thread alone, as a whole, and read from any other: nothing for a fork to leave
+        locked."""
 
     @property
     def totals(self) -> UsageTotals:
-        with self._totals_lock:
-            return self._totals
+        return self._totals
 
     def requests(
         self,
@@ -153,8 +151,7 @@ class Asker:
 
     async def embed(self, host: Host, request: EmbeddingRequest) -> list[list[float]]:
         embedded = await host.engine.embed(request)
-        with self._totals_lock:
-            self._totals = self._totals.plus_hits(embedded.cached)
+        self._totals = self._totals.plus_hits(embedded.cached)
         for result in embedded.results:
             self._count(result)
             # Its texts are no prompts that anybody would look for; what they cost is.
@@ -166,8 +163,7 @@ class Asker:
         return await asyncio.to_thread(counted, messages, target.route.wire_model)
 
     def _count(self, result: Result) -> None:
-        with self._totals_lock:
-            self._totals = self._totals.plus(result)
+        self._totals = self._totals.plus(result)
 
     def _record(self, host: Host, request: Request, result: Result | None, error: WorkbenchError | None = None) -> None:
         if host.recorder is not None and result is not None:

@@ -1,9 +1,9 @@
 """One daemon thread per process that runs one event loop with one engine on it.
 
 This is what lets `LLM.generate` work in a script, in a notebook, in a thread pool and inside somebody else's running
-loop, all on the same pooled connections and the same limits. The thread starts on first use. A child that is
-forked before that starts its own; one forked later may find a lock held for ever by a thread that stayed with its
-parent. At exit the engine is closed while its thread still runs.
+loop, all on the same pooled connections and the same limits. The thread starts on first use. A fork waits until it and
+the threads that work for it stand at a safe place; the child knows nothing of them and starts its own. At exit the
+engine is closed while its thread still runs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from workbench.core.errors import EngineClosed
+from workbench.core.forking import ForkSafeThreads, process_gate
 
 if TYPE_CHECKING:
     from workbench.engine.engine import Engine
@@ -38,6 +42,9 @@ class Host:
 _CLOSE_S = 5.0
 """How long an exiting process waits for connections and caches to close."""
 
+_FORK_S = 30.0
+"""How long a fork waits for background work. The longest is an SDK's import: 5 s, and more on a loaded machine."""
+
 
 class LoopThread:
     """Owns a loop, a thread and, from the first call on, an engine and a line to the store."""
@@ -46,6 +53,7 @@ class LoopThread:
         self._make_host = make_host
         self._host: Host | None = None
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ForkSafeThreads(thread_name_prefix="llm-workbench-worker"))
         # Guards `_host` on the loop: the first two callers must not open two.
         self._opening = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="llm-workbench", daemon=True)
@@ -133,11 +141,36 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE_S)
 
+    def park(self, timeout_s: float) -> threading.Event:
+        """Have the loop stand still between two callbacks, where it holds no lock, until the event is set.
+
+        Returns when it does, or when that took too long. On the loop's own thread there is nothing to wait for.
+        """
+        go_on = threading.Event()
+        if threading.current_thread() is not self._thread:
+            standing = threading.Event()
+
+            def stand() -> None:
+                standing.set()
+                go_on.wait()
+
+            with contextlib.suppress(RuntimeError):  # it has just been closed
+                self._loop.call_soon_threadsafe(stand)
+                standing.wait(timeout_s)
+        return go_on
+
     def _call(self, awaitable: Awaitable[T]) -> T:
+        self._require_thread()
         return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
 
     async def _acall(self, awaitable: Awaitable[T]) -> T:
+        self._require_thread()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop))
+
+    def _require_thread(self) -> None:
+        """A stream that was begun before the process forked, or before the thread was closed, ends there."""
+        if not self.is_running:
+            raise EngineClosed("The thread that this stream came from is not in this process, or has ended.")
 
     def _drain(self) -> None:
         async def settle() -> None:
@@ -187,6 +220,8 @@ class _Shared:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: LoopThread | None = None
+        self._forks: dict[int, _Fork] = {}
+        """By the thread that forks."""
 
     def get(self) -> LoopThread:
         with self._lock:
@@ -194,16 +229,52 @@ class _Shared:
                 self._thread = LoopThread(_host_from_environment)
             return self._thread
 
-    def forget(self) -> None:
-        """In a forked child: the thread stayed with the parent, and so did whoever held the lock."""
-        self._lock = threading.Lock()
-        self._thread = None
-
     def close(self) -> None:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.close()
+
+    # -- around a fork, in the thread that forks
+
+    def before_fork(self) -> None:
+        until_s = time.monotonic() + _FORK_S
+        locked = self._lock.acquire(timeout=_FORK_S)
+        # Work first, which may take its time while the loop goes on serving streams.
+        finished = process_gate.close(max(0.0, until_s - time.monotonic()))
+        thread = self._thread
+        parked = thread.park(max(0.0, until_s - time.monotonic())) if thread is not None and thread.is_running else None
+        self._forks[threading.get_ident()] = _Fork(locked, parked)
+        if not finished:
+            warnings.warn(
+                f"A thread of llm-workbench has been busy for {_FORK_S:.0f} s; this fork does not wait any longer, and "
+                "its child may find something locked.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def after_fork_in_parent(self) -> None:
+        fork = self._forks.pop(threading.get_ident())
+        if fork.parked is not None:
+            fork.parked.set()
+        process_gate.open()
+        if fork.locked:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """The threads stayed with the parent, and so did all that they had opened."""
+        self._lock = threading.Lock()
+        self._thread = None
+        self._forks = {}
+        process_gate.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fork:
+    """What was stopped for one."""
+
+    locked: bool
+    parked: threading.Event | None
 
 
 def _host_from_environment() -> Host:
@@ -225,7 +296,12 @@ def _host_from_environment() -> Host:
 
 
 _shared = _Shared()
-os.register_at_fork(after_in_child=_shared.forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_shared.before_fork,
+        after_in_parent=_shared.after_fork_in_parent,
+        after_in_child=_shared.after_fork_in_child,
+    )
 # `threading`'s own hook runs before the interpreter stops accepting work for threads, `atexit` after: closing a cache
 # needs a thread. It is private but has been there, unchanged, since 3.9; without it, closing falls back to `atexit`.
 getattr(threading, "_register_atexit", atexit.register)(_shared.close)

@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import msgspec
 
 from workbench.core.clock import Clock
 from workbench.core.errors import ConfigError
+from workbench.core.forking import ForkSafeThreads
 from workbench.core.settings import CacheSettings
 from workbench.core.types import CacheMode, FinishReason, Json, Message, Params, Result, Route, Timing, Usage
 from workbench.engine.shelf import Shelf, open_fanout
@@ -133,7 +133,7 @@ class ResponseCache:
         self._tell = tell
         self._open_shelf = open_shelf or open_fanout
         self._shelf: Shelf | None = None
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="response-cache")
+        self._writer = ForkSafeThreads(max_workers=1, thread_name_prefix="response-cache")
         self._opening: asyncio.Future[None] | None = None
         self._closed = False
         self._memory = _Memory()

@@ -12,13 +12,13 @@ import math
 import sqlite3
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 from typing import Final, TypeVar
 
 from workbench.core.errors import ConfigError, WorkbenchError
+from workbench.core.forking import ForkSafeThreads
 from workbench.core.paths import private_directory
 from workbench.core.settings import CacheSettings
 from workbench.core.types import Request, Role
@@ -78,7 +78,7 @@ class SemanticCache:
         self._tell = tell
         self._connection: sqlite3.Connection | None = None
         # One thread, which alone touches the connection.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="semantic-cache")
+        self._thread = ForkSafeThreads(max_workers=1, thread_name_prefix="semantic-cache")
 
     async def question(self, request: Request, target: Target) -> Question | None:
         """The request's question, embedded; None when it has none to compare, or it could not be embedded."""

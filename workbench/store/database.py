@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.core.errors import StoreError
+from workbench.core.forking import process_gate
 from workbench.core.paths import private_directory
 from workbench.store.migrations import migrate
 
@@ -79,7 +80,7 @@ class Database:
 
     def read_sync(self, work: Work[T]) -> T:
         """Run `work` on a reader's own connection in this thread; it sees everything committed so far."""
-        with self._readers.connection() as connection, _translated(self.path):
+        with process_gate.work(), self._readers.connection() as connection, _translated(self.path):
             return work(connection)
 
     def statistics(self) -> StoreStats:
@@ -101,14 +102,15 @@ class Database:
     def _write_loop(self) -> None:
         try:
             while (item := self._queue.get()) is not None:
-                batch = [item]
-                while len(batch) < _BATCH and not self._queue.empty():
-                    following = self._queue.get()
-                    if following is None:
-                        self._commit(batch)
-                        return
-                    batch.append(following)
-                self._commit(batch)
+                with process_gate.work():
+                    batch = [item]
+                    while len(batch) < _BATCH and not self._queue.empty():
+                        following = self._queue.get()
+                        if following is None:
+                            self._commit(batch)
+                            return
+                        batch.append(following)
+                    self._commit(batch)
         finally:
             self._connection.close()
 
