@@ -12,7 +12,7 @@ import pytest
 from workbench.bench.limits_paced import Paced
 from workbench.bench.limits_run import IN_FLIGHT, PACED, RPM, TPM, WORKLOADS, Openness, Regime, run_cell, spec_for
 from workbench.bench.limits_world import World, percentile
-from workbench.simulator.quota import Competition, Quota, QuotaSpec, ServerModel
+from workbench.simulator.quota import Competition, Quota, QuotaSpec, Reserve, ServerModel
 
 WARM_S = 300.0
 
@@ -32,6 +32,21 @@ def test_one_key_fills_its_limit_and_is_hardly_refused(regime, openness):
     assert row.share >= 0.97
     assert row.refused <= most_refused
     assert row.lost == 0
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [pytest.param({}, id="together"), pytest.param({"tpm": None, "itpm": 68_000, "otpm": 32_000}, id="apart")],
+)
+@pytest.mark.parametrize("max_output", [400, 4000])
+def test_a_provider_that_charges_output_when_it_is_there_is_seen_through(limits, max_output):
+    spec = replace(spec_for(Openness.ON), reserve=Reserve.PROMPT, **limits)
+    workload = replace(WORKLOADS[Regime.TPM], max_output=max_output)
+
+    world = World([Quota(spec)], workload, [Paced([0])], seed=2, until_s=700).run()
+
+    assert world.tokens_per_minute(WARM_S, 700) >= 0.97 * TPM
+    assert world.refused_share(WARM_S, 700) <= 0.001
 
 
 @pytest.mark.parametrize("regime", list(Regime))

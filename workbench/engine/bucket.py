@@ -15,9 +15,11 @@ from typing import Final
 
 from workbench.core.errors import LimitKind
 from workbench.engine.admitted_log import KINDS, AdmittedLog
+from workbench.engine.charging import Books, Reconciliation
 from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
 
+OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
 BURST_S: Final = 2.0
 """Depth of a bucket whose real depth is unknown: conforms to windows and to limits quantised to a second alike."""
 MARGIN: Final = 0.01
@@ -54,12 +56,10 @@ class Mark:
 
 class Bucket(Stateful):
     __slots__ = (
-        "_compared_with",
         "_log",
         "at_s",
         "blocked_s",
         "ceiling",
-        "compared",
         "corrections",
         "cut_s",
         "day_votes",
@@ -77,8 +77,8 @@ class Bucket(Stateful):
         "period_s",
         "pinned",
         "rate",
+        "reconciliation",
         "server",
-        "unexplained",
         "votes",
         "window_pace",
         "window_since_s",
@@ -103,6 +103,7 @@ class Bucket(Stateful):
         "held_s",
         "window_pace",
         "window_since_s",
+        "ahead",
     )
     COUNTS = ("server", "votes", "day_votes")
 
@@ -129,11 +130,7 @@ class Bucket(Stateful):
         """Sum of everything mirrored so far, so that a late answer is not corrected twice."""
         self.server = ServerType.UNKNOWN
         self.largest = 1.0
-        self.unexplained = 0.0
-        """Sum of what remained beyond (positive) or below what our own requests explain."""
-        self.compared = 0.0
-        """Units that we admitted over the same stretches."""
-        self._compared_with: tuple[float, float, float] | None = None
+        self.reconciliation = Reconciliation()
         self._log = log
         self.votes = 0
         self.day_votes = 0
@@ -150,6 +147,15 @@ class Bucket(Stateful):
     @property
     def told(self) -> bool:
         return self.limit is not None
+
+    @property
+    def ahead(self) -> float:
+        """Part of the output that a request allows which the server charges when it is sent."""
+        return self.reconciliation.ahead
+
+    @ahead.setter
+    def ahead(self, part: float) -> None:
+        self.reconciliation.ahead = part
 
     @property
     def pace(self) -> float:
@@ -183,6 +189,11 @@ class Bucket(Stateful):
         if self.rate is not None:
             self.refill(now_s)
             self.level = min(self.depth, self.level + amount)
+
+    def owed(self, promised: float, asked: float) -> float:
+        """What the server will only charge at the end of calls in flight, which may have `asked` tokens of output at
+        most, and for which `promised` have been reserved here."""
+        return promised - self.ahead * asked if self.kind in OUTPUT_KINDS else 0.0
 
     def refill(self, now_s: float) -> None:
         elapsed_s = now_s - self.at_s
@@ -281,47 +292,42 @@ class Bucket(Stateful):
     # -- mirroring ------------------------------------------------------------------------------------------------
 
     def mirror(
-        self, now_s: float, reading: Reading, mark: Mark | None, uncharged: float, admitted_since: float
+        self,
+        now_s: float,
+        reading: Reading,
+        mark: Mark | None,
+        *,
+        uncharged: float,
+        owed: float,
+        admitted_since: float,
     ) -> None:
         """Take over what a response said. `mark` is this bucket just after that request was sent, `uncharged` what the
-        server did not charge of it (all, when it was refused), `admitted_since` what has been admitted after it."""
+        server did not charge of it (all, when it was refused), `owed` what it will charge later for the calls that were
+        in flight, `admitted_since` what has been admitted after it."""
         if self.pinned or reading.limit is None:
             return
         self._judge_server(now_s, reading)
         if reading.limit != self.limit or self.rate is None:
-            self._take_limit(now_s, reading, admitted_since)
+            self._take_limit(now_s, reading, admitted_since + owed)
             return
         if mark is None or reading.remaining is None:
             return
         self.refill(now_s)
         if self.server == ServerType.WINDOW or self.ceiling is not None:
-            self.level = min(self.level, reading.remaining)  # the level paces us; it is not a copy of the server's
+            self.level = min(
+                self.level, reading.remaining - owed
+            )  # the level paces us; it is not a copy of the server's
             return
-        error = reading.remaining - mark.level - uncharged - (self.corrections - mark.corrections)
+        error = reading.remaining - owed - mark.level - uncharged - (self.corrections - mark.corrections)
         step = error if error < 0 else 0.5 * error  # too little is believed at once, too much by halves
         self.level = min(self.depth, self.level + step)
         self.corrections += step
 
-    def compare(self, sent_s: float, remaining: float, admitted: float) -> None:
-        """Add up what our own requests do not explain. `admitted` are all units admitted until this request was sent;
-        answers that come out of order, and a bucket that is full, tell nothing."""
-        before, self._compared_with = self._compared_with, (sent_s, remaining, admitted)
-        if before is None or self.limit is None:
-            return
-        then_s, then_remaining, then_admitted = before
-        if sent_s <= then_s:
-            self._compared_with = before
-            return
-        steps = self.server == ServerType.WINDOW
-        if remaining >= self.limit - 1 or (steps and remaining > then_remaining):
-            return
-        refilled = 0.0 if steps else (sent_s - then_s) * self.limit / self.period_s
-        spent = admitted - then_admitted
-        self.compared += spent
-        self.unexplained += remaining - (then_remaining + refilled - spent)
-
-    def restart_comparison(self) -> None:
-        self._compared_with = None
+    def compare(self, books: Books, remaining: float) -> None:
+        """Take note of what remained after a request, beside the books as they stood when it was sent."""
+        if self.limit is not None:
+            steps = self.server == ServerType.WINDOW
+            self.reconciliation.compare(books, remaining, self.limit, self.limit / self.period_s, steps=steps)
 
     def _take_limit(self, now_s: float, reading: Reading, admitted_since: float) -> None:
         assert reading.limit is not None
@@ -378,6 +384,8 @@ class Bucket(Stateful):
     def _become(self, now_s: float, server: ServerType) -> None:
         self.server = server
         self.window_since_s = now_s
+        if server == ServerType.WINDOW:
+            self.reconciliation.forget()
         if self.rate is None or self.limit is None:
             return
         self.rate = min(self.rate, self.pace) if self.ceiling is not None else self.pace
@@ -386,10 +394,10 @@ class Bucket(Stateful):
     def start_warm(self, now_s: float, part: float) -> None:
         """Begin again, some time later, with part of what was learned. A limit that was told will be told again."""
         learned = self.rate if self.ceiling is not None else None
-        largest, pinned = self.largest, self.pinned
+        largest, pinned, ahead = self.largest, self.pinned, self.ahead
         fresh = Bucket(self.kind, self._log)
         self.restore(fresh.export())
-        self.largest, self.pinned = largest, pinned
+        self.largest, self.pinned, self.ahead = largest, pinned, ahead
         if learned is not None:
             self.learn(now_s, part * learned)
 

@@ -20,7 +20,7 @@ from workbench.core.events import WaitReason
 from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
 from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
-from workbench.engine.bucket import Bucket, ServerType
+from workbench.engine.bucket import OUTPUT_KINDS, Bucket, ServerType
 from workbench.engine.lane_state import Stateful
 from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState, OutputEstimates
 from workbench.engine.limit_headers import Reading
@@ -33,7 +33,6 @@ GUESSES: Final = 8
 """Refusals in a row that are put down to calls in flight before a rate is suspected."""
 RECENT_S: Final = 2.0
 """A bucket that held something back this recently was what limited us."""
-OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
 LAG_S: Final = 2.0
 YIELD_S: Final = 0.02
 LOOK_S: Final = 0.3
@@ -97,8 +96,14 @@ class Lane(Stateful):
         self.accepted_since_cut = True
         """Something that was sent after the last cut has been accepted: the next refusal is a new episode."""
         self.overload_floor: float | None = None
-        self._charged_ahead = False
-        """A stated limit covers output, so the provider reserves all that an answer may take."""
+        self.promised = 0.0
+        """Output reserved for calls of this process that are in flight."""
+        self.asked = 0.0
+        """The most output that they may have."""
+        self.owed_elsewhere = (0.0, 0.0)
+        """The same two of all other processes."""
+        self._charged_ahead = 0.0
+        """Part of the output that a request allows which some stated limit is charged for when it is sent."""
         self.now_s = -math.inf
         self._rng = rng
         self._record = record
@@ -119,9 +124,9 @@ class Lane(Stateful):
         return False
 
     def price(self, cost: TokenCost, job: str) -> Costs:
-        """What to reserve. Where the limit is stated, all that the answer may take, because that is what such providers
-        charge up front; elsewhere what the job's answers have come to, so that pacing is not held up by a ceiling."""
-        output = float(cost.max_output) if self._charged_ahead else self.outputs.expect(job, cost.max_output)
+        """What to reserve: what the job's answers have come to, but no less than what is charged up front. That is all
+        that the answer may take, until a provider with stated limits turns out to charge output at the end."""
+        output = max(self.outputs.expect(job, cost.max_output), self._charged_ahead * cost.max_output)
         return 1.0, cost.input + output, float(cost.input), output
 
     def too_large(self, costs: Costs) -> Bucket | None:
@@ -203,10 +208,12 @@ class Lane(Stateful):
             window=self.window.allowed,
             epoch=self.window.epoch,
             totals=self.log.totals(),
+            promised=self.promised + costs[3] + self.owed_elsewhere[0],
+            asked=self.asked + cost.max_output + self.owed_elsewhere[1],
             marks={bucket.kind: bucket.take(now_s, costs[bucket.index]) for bucket in self.paced},
             paced=any(now_s - bucket.blocked_s < RECENT_S for bucket in self.paced),
         )
-        self.flights.add(flight)
+        self.own(flight)
         return flight
 
     def _least_loaded_key(self) -> KeyState:
@@ -216,13 +223,23 @@ class Lane(Stateful):
 
     # -- with other processes -------------------------------------------------------------------------------------
 
-    def meet(self, elsewhere: int, rivals: int, least_served: float, *, returning: bool = False) -> None:
-        """What the other processes that use this lane are doing. `returning` = this one had nothing to send before."""
+    def meet(
+        self,
+        elsewhere: int,
+        rivals: int,
+        least_served: float,
+        owed: tuple[float, float] = (0.0, 0.0),
+        *,
+        returning: bool = False,
+    ) -> None:
+        """What the other processes that use this lane are doing; `owed` is their promised and asked output. `returning`
+        = this one had nothing to send before."""
         if math.isfinite(least_served):
             # Nobody saves up turns by having had nothing to send, or pays for long for having been alone at first.
             served = max(self.served, least_served) if returning else self.served
             self.served = min(served, least_served + LAG_S)
         self.elsewhere, self.rivals, self.least_served = elsewhere, rivals, least_served
+        self.owed_elsewhere = owed
 
     def keep_own_books(self) -> None:
         """This process is on its own from now on."""
@@ -288,14 +305,23 @@ class Lane(Stateful):
         changed = False
         for reading in readings:
             bucket = self.buckets[reading.kind]
-            limit, server, rate = bucket.limit, bucket.server, bucket.rate
+            limit, server, rate, ahead = bucket.limit, bucket.server, bucket.rate, bucket.ahead
             index = bucket.index
             uncharged = flight.costs[index] if refused else 0.0
-            admitted_since = totals[index] - flight.totals[index] + uncharged
-            bucket.mirror(now_s, reading, flight.marks.get(reading.kind), uncharged, admitted_since)
+            owed = bucket.owed(flight.promised, flight.asked)
+            if refused:
+                owed -= bucket.owed(flight.costs[3], flight.cost.max_output)
+            bucket.mirror(
+                now_s,
+                reading,
+                flight.marks.get(reading.kind),
+                uncharged=uncharged,
+                owed=owed,
+                admitted_since=totals[index] - flight.totals[index] + uncharged,
+            )
             if reading.remaining is not None and not refused and not flight.moved:
-                bucket.compare(flight.sent_s, reading.remaining, flight.totals[index])
-            changed = changed or bucket.limit != limit or bucket.rate != rate
+                bucket.compare(flight.books(index), reading.remaining)
+            changed = changed or bucket.limit != limit or bucket.rate != rate or bucket.ahead != ahead
             if bucket.limit != limit:
                 self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
             elif bucket.server != server and bucket.server == ServerType.WINDOW:
@@ -454,8 +480,23 @@ class Lane(Stateful):
     # -- the books ------------------------------------------------------------------------------------------------
 
     def _land(self, flight: Flight) -> None:
-        self.flights.discard(flight)
+        self.disown(flight)
         flight.key.in_flight -= 1
+
+    def own(self, flight: Flight) -> None:
+        """This call is in flight over this lane now."""
+        self.flights.add(flight)
+        self.promised += flight.costs[3]
+        self.asked += flight.cost.max_output
+
+    def disown(self, flight: Flight) -> None:
+        if flight not in self.flights:
+            return
+        self.flights.discard(flight)
+        self.promised -= flight.costs[3]
+        self.asked -= flight.cost.max_output
+        if not self.flights:
+            self.promised = self.asked = 0.0  # sheds the rounding error of many additions
 
     def _correct(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
         """Replace what was reserved by what was used; without usage, the reserve stands."""
@@ -478,7 +519,8 @@ class Lane(Stateful):
 
     def _refresh_paced(self) -> None:
         self.paced = [bucket for bucket in self.buckets.values() if bucket.rate is not None]
-        self._charged_ahead = any(bucket.told and bucket.kind in OUTPUT_KINDS for bucket in self.paced)
+        told = (bucket.ahead for bucket in self.paced if bucket.told and bucket.kind in OUTPUT_KINDS)
+        self._charged_ahead = max(told, default=0.0)
 
     def _pause(self, now_s: float, until_s: float, why: str) -> None:
         if until_s > max(self.pause_until_s, now_s):

@@ -174,7 +174,7 @@ def _absorb(lane: Lane, other: Lane) -> None:
     _move_flights(other, lane, other.flights)
     lane.pause_until_s = max(lane.pause_until_s, other.pause_until_s)
     for kind, bucket in lane.buckets.items():
-        bucket.restart_comparison()
+        bucket.reconciliation.restart()
         if bucket.rate is not None and other.buckets[kind].rate is not None:
             bucket.level = min(bucket.level, other.buckets[kind].level)
 
@@ -189,13 +189,13 @@ def _release(lane: Lane) -> list[Lane]:
         gone = [flight for flight in lane.flights if flight.key not in lane.keys and flight.key in other.keys]
         _move_flights(lane, other, gone)
     for bucket in lane.buckets.values():
-        bucket.restart_comparison()
+        bucket.reconciliation.restart()
     return released
 
 
 def _move_flights(source: Lane, target: Lane, flights: Iterable[Flight]) -> None:
     for flight in list(flights):
-        source.flights.discard(flight)
-        target.flights.add(flight)
+        source.disown(flight)
+        target.own(flight)
         # What was written down when it was sent is from the other lane's books.
         flight.lane, flight.moved, flight.marks, flight.epoch = target, True, {}, -1

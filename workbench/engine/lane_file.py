@@ -32,13 +32,14 @@ REMEMBERED_S: Final = 86_400.0
 WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 
-_FORMAT: Final = 1.0
+_FORMAT: Final = 2.0
 _HEADER: Final = struct.Struct("5d")
 """Format, wall time and monotonic time of the last change, rows in use, and how many changes there have been."""
 _STATE: Final = struct.Struct(f"{Lane.width() + Window.width() + AdmittedLog.width() + len(KINDS) * Bucket.width()}d")
-_ROW: Final = struct.Struct("3d")
-"""Of one process: calls in flight, when it last had to wait, and what it has had in all."""
-_EMPTY_ROW: Final = (0.0, float("-inf"), 0.0)
+_ROW: Final = struct.Struct("5d")
+"""Of one process: calls in flight, when it last had to wait, what it has had in all, and the output that its calls in
+flight have been promised, and have asked for at most."""
+_EMPTY_ROW: Final = (0.0, float("-inf"), 0.0, 0.0, 0.0)
 _CELL: Final = struct.Struct("4d")
 _ROWS_AT: Final = _HEADER.size + _STATE.size
 _CELLS_AT: Final = _ROWS_AT + MEMBERS * _ROW.size
@@ -152,7 +153,8 @@ class LaneFile:
         self._changes += 1
         _HEADER.pack_into(self._map, 0, _FORMAT, self._wall_s(), self._now_s(), float(self._rows), self._changes)
         assert self._row is not None
-        self._write_row(self._row, float(len(self._lane.flights)), self._lane.waited_s, self._lane.served)
+        lane = self._lane
+        self._write_row(self._row, float(len(lane.flights)), lane.waited_s, lane.served, lane.promised, lane.asked)
 
     def _parts(self) -> Iterator[Stateful]:
         yield self._lane
@@ -166,11 +168,14 @@ class LaneFile:
             self._census_s = now_s
             self._cross_out_the_dead()
         elsewhere = rivals = 0
+        promised = asked = 0.0
         least_served = float("inf")
         for row in range(self._rows):
             if row == self._row:
                 continue
-            in_flight, waited_s, served = _ROW.unpack_from(self._map, _ROWS_AT + row * _ROW.size)
+            in_flight, waited_s, served, output, most_output = _ROW.unpack_from(self._map, _ROWS_AT + row * _ROW.size)
+            promised += output
+            asked += most_output
             waits = 0 <= now_s - waited_s < WAITS_FOR_S
             if in_flight or waits:
                 rivals += 1
@@ -179,7 +184,7 @@ class LaneFile:
                     least_served = min(least_served, served)
         lane = self._lane
         returning = not lane.flights and now_s - lane.waited_s > WAITS_FOR_S
-        lane.meet(elsewhere, rivals, least_served, returning=returning)
+        lane.meet(elsewhere, rivals, least_served, (promised, asked), returning=returning)
 
     def _cross_out_the_dead(self) -> None:
         alive = self._file.held_between(_LOCKS_AT, _LOCKS_AT + self._rows)
@@ -187,8 +192,10 @@ class LaneFile:
             if _LOCKS_AT + row not in alive:
                 self._write_row(row, *_EMPTY_ROW)
 
-    def _write_row(self, row: int, in_flight: float, waited_s: float, served: float) -> None:
-        _ROW.pack_into(self._map, _ROWS_AT + row * _ROW.size, in_flight, waited_s, served)
+    def _write_row(
+        self, row: int, in_flight: float, waited_s: float, served: float, promised: float, asked: float
+    ) -> None:
+        _ROW.pack_into(self._map, _ROWS_AT + row * _ROW.size, in_flight, waited_s, served, promised, asked)
 
 
 class _Cells:

@@ -126,4 +126,4 @@ def _evidence(lane: Lane) -> float:
 
 def _look(lane: Lane) -> _Look | None:
     bucket = _telling_bucket(lane)
-    return None if bucket is None else _Look(bucket.compared, bucket.unexplained)
+    return None if bucket is None else _Look(bucket.reconciliation.compared, bucket.reconciliation.unexplained)

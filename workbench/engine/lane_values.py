@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.core.errors import LimitKind, ProviderError
 from workbench.engine.admission import TokenCost
-from workbench.engine.admitted_log import Costs
-from workbench.engine.bucket import Mark
+from workbench.engine.admitted_log import KINDS, Costs
+from workbench.engine.bucket import OUTPUT_KINDS, Mark
+from workbench.engine.charging import Books
 from workbench.engine.keyring import Key
 
 if TYPE_CHECKING:
@@ -55,12 +56,26 @@ class Flight:
     epoch: int
     totals: Costs
     """What the lane had admitted in all, this one included."""
+    promised: float
+    """Output reserved for all calls of the lane in flight, this one included."""
+    asked: float
+    """The most output that they may have."""
     marks: dict[LimitKind, Mark]
     paced: bool
     """A bucket had held something back shortly before."""
     settled: bool = False
     moved: bool = False
     """Sent over a lane that has since been merged or taken apart."""
+
+    def books(self, index: int) -> Books:
+        """How dimension `index` of the lane stood when this was sent."""
+        covers_output = KINDS[index] in OUTPUT_KINDS
+        return Books(
+            sent_s=self.sent_s,
+            admitted=self.totals[index],
+            promised=self.promised if covers_output else 0.0,
+            asked=self.asked if covers_output else 0.0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
