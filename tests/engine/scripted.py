@@ -180,6 +180,8 @@ class ScriptedLease:
     books: list[tuple[Outcome, ProviderError | None]]
     key_alias: KeyAlias | None = ALIAS
     key: str = "sk-secret"
+    lane: str = "openai#1 · gpt-5.4"
+    limit: int | None = 8
     settled: int = 0
     observed: int = 0
 

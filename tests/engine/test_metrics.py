@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import RateLimited, ServerError, WorkbenchError
 from workbench.core.events import Delta, Queued, WaitReason
-from workbench.core.types import Channel, FinishReason, Message, Request, Result, Route, Usage
+from workbench.core.types import Channel, FinishReason, KeyAlias, Message, Request, Result, Route, Usage
 from workbench.engine.admission import Outcome
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.observation import Observation
-from workbench.engine.records import Population, RequestRecord
+from workbench.engine.records import Population, RequestRecord, Underway
+from workbench.engine.timeline import Span
 from workbench.providers.base import WireOpened
 
 ROUTE = Route("gpt-5.4", "openai", "gpt-5.4", "http://x")
@@ -212,3 +215,164 @@ def test_every_ending_is_told_at_once_and_the_last_ones_are_kept() -> None:
     assert told == records
     assert hub.records == tuple(records)
     assert [record.number for record in records] == [1, 2, 3]
+
+
+LANE = "openai#1 · gpt-5.4"
+
+
+def admitted(hub: MetricsHub, start_s: float, *, lane: str = LANE, limit: int | None = 8) -> Observation:
+    observation = Observation(hub, REQUEST, at(start_s))
+    observation.aim(ROUTE)
+    observation.enqueue(at(start_s))
+    observation.admit(KeyAlias("openai#1"), at(start_s), lane, limit)
+    return observation
+
+
+def finished(observation: Observation, done_s: float, population: Population = Population.ANSWERED) -> RequestRecord:
+    observation.end_attempt(Outcome.SUCCESS, at(done_s))
+    timing = observation.timing(at(done_s))
+    return observation.finish(population, Result("", "", FinishReason.STOP, None, None, timing, ROUTE))
+
+
+def test_a_lane_of_the_limiter_is_counted_by_its_own_name() -> None:
+    hub = MetricsHub()
+    first = admitted(hub, 0)
+    admitted(hub, 0, lane="openai#2 · gpt-5.4")
+    first.open(WireOpened(at(0.1), at(0.05), (), None, ""))
+    first.output(Delta(at(0.4), Channel.TEXT, "four"))
+    finished(first, 1)
+
+    traffic = hub.statistics(at(2))
+
+    assert {name: lane.in_flight for name, lane in traffic.by_lane.items()} == {LANE: 0, "openai#2 · gpt-5.4": 1}
+    assert (traffic.by_lane[LANE].answered, traffic.by_lane[LANE].ttft_s.n) == (1, 1)
+    assert (traffic.lanes[0].in_flight, traffic.in_flight) == (1, 1)
+
+
+def test_the_limit_of_everything_is_the_sum_of_what_its_lanes_may() -> None:
+    hub = MetricsHub()
+    first = admitted(hub, 0, limit=8)
+    admitted(hub, 0, lane="openai#2 · gpt-5.4", limit=5)
+    first.end_attempt(Outcome.REFUSED, at(1), limit=4)
+
+    series = hub.series(Span.MINUTE, at(3))
+
+    assert series.limit == (13, 9, 9)
+    assert hub.series(Span.MINUTE, at(3), LANE).limit == (8, 4, 4)
+    assert len(hub.series(Span.MINUTE, at(3), "nobody's")) == 0
+
+
+def test_what_is_on_the_wire_now_tells_the_slow_from_the_stalled() -> None:
+    hub = MetricsHub()
+    admitted(hub, 1)
+    brisk, stuck = admitted(hub, 0), admitted(hub, 0)
+    stuck.output(Delta(at(2), Channel.TEXT, "word"))
+    brisk.output(Delta(at(8.5), Channel.TEXT, "word"))
+
+    underway = hub.statistics(at(9)).lanes[0].underway
+
+    assert underway == Underway(unanswered=1, streaming=2, stalled=1, longest_wait_s=8.0, longest_silence_s=7.0)
+
+
+def test_waits_of_this_moment_and_of_the_last_minute_have_their_causes() -> None:
+    hub = MetricsHub()
+    observation = Observation(hub, REQUEST, 0)
+    observation.aim(ROUTE)
+    observation.enqueue(0)
+    observation.wait(Queued(0, WaitReason.TOKENS))
+    waiting = hub.statistics(at(1)).waiting
+    observation.wait(Queued(at(3), WaitReason.WINDOW))
+    observation.admit(None, at(4))
+
+    after = hub.statistics(at(5))
+
+    assert waiting == ((WaitReason.TOKENS, 1),)
+    assert after.waiting == ()
+    assert dict(after.waited_s) == {WaitReason.TOKENS: 3.0, WaitReason.WINDOW: 1.0}
+
+
+def test_a_circuit_that_let_it_through_is_not_blamed_for_the_queue_behind_it() -> None:
+    hub = MetricsHub()
+    observation = Observation(hub, REQUEST, 0)
+    observation.aim(ROUTE)
+    observation.wait(Queued(0, WaitReason.BREAKER))
+    observation.enqueue(at(2))
+    observation.wait(Queued(at(5), WaitReason.WINDOW))
+    observation.admit(None, at(6))
+
+    assert dict(finished(observation, 7).waits) == {WaitReason.BREAKER: at(2), WaitReason.WINDOW: at(1)}
+
+
+def test_each_attempt_keeps_its_own_stamps_and_connection() -> None:
+    hub = MetricsHub()
+    observation = admitted(hub, 0)
+    observation.open(WireOpened(at(0.4), at(0.3), (), None, "", fresh=True))
+    observation.end_attempt(Outcome.NEUTRAL, at(1), failed=True)
+    observation.back_off(at(1))
+    observation.enqueue(at(3))
+    observation.admit(None, at(4), LANE)
+    observation.open(WireOpened(at(4.3), at(4.1), (), None, ""))
+    observation.output(Delta(at(5), Channel.REASONING, "hm"))
+    observation.output(Delta(at(6), Channel.TEXT, "yes"))
+
+    record = finished(observation, 7)
+
+    first, second = record.attempts
+    assert (first.connect_ns, first.first_token_ns, first.last_token_ns) == (at(0.3), None, None)
+    assert (second.connect_ns, second.first_token_ns, second.first_answer_ns) == (None, at(5), at(6))
+    # Queue 1 s (3 to 4), retries 3 s (0 to 3): together all that passed before the second admission.
+    assert (record.timing.queue_s, record.timing.retry_wait_ns, record.timing.ttft_s) == (1.0, at(3), 0.9)
+    traffic = hub.statistics(at(8))
+    assert (traffic.connect_s.n, traffic.perceived_s.p50) == (1, pytest.approx(5, rel=0.01))
+    assert traffic.ttfa_s.p50 == pytest.approx(1.9, rel=0.01)
+
+
+@pytest.mark.parametrize("usage", [None, Usage(output=0), Usage(output=-5), Usage(input=-1, output=0)])
+def test_usage_that_is_missing_or_nonsense_makes_no_rate(usage: Usage | None) -> None:
+    hub = MetricsHub()
+    answered(hub, usage=usage)
+
+    lane = hub.statistics(at(2)).lanes[0]
+
+    assert (lane.tpot_s.n, lane.tpot_s.p50, lane.answered) == (0, None, 1)
+    assert lane.unreported == (usage is None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["aim", "enqueue", "wait", "admit", "end", "back", "finish"]))
+    )
+)
+def test_gauges_come_back_to_zero_whatever_the_order(steps: list[tuple[int, str]]) -> None:
+    hub = MetricsHub()
+    observations = [Observation(hub, REQUEST, 0) for _ in range(5)]
+    done: set[int] = set()
+    for now, (which, step) in enumerate(steps):
+        if which in done:
+            continue
+        observation, now_ns = observations[which], at(now)
+        match step:
+            case "aim":
+                observation.aim(ROUTE, now_ns)
+            case "enqueue":
+                observation.enqueue(now_ns)
+            case "wait":
+                observation.wait(Queued(now_ns, WaitReason.WINDOW))
+            case "admit":
+                observation.admit(None, now_ns, f"lane {which % 2}", now % 5)
+            case "end":
+                observation.end_attempt(Outcome.NEUTRAL, now_ns, failed=True)
+            case "back":
+                observation.back_off(now_ns)
+            case _:
+                finished(observation, now)
+                done.add(which)
+    for which in {0, 1, 2, 3, 4} - done:
+        finished(observations[which], len(steps))
+
+    traffic = hub.statistics(at(len(steps)))
+
+    assert (traffic.in_flight, traffic.queued, traffic.backing_off, traffic.waiting) == (0, 0, 0, ())
+    assert traffic.underway == Underway()
+    assert all(lane.in_flight == lane.queued == 0 for lane in (*traffic.lanes, *traffic.by_lane.values()))

@@ -112,34 +112,61 @@ class Sketch:
         )
 
 
-class SketchWindow:
-    """The sketch of the last `seconds`: a ring of one-second sketches, merged when somebody asks."""
+NOTHING = Percentiles()
 
-    __slots__ = ("_ring", "_seconds", "_stamps")
+
+class SketchWindow:
+    """The sketch of the last `seconds`: one sketch per second that had a value, merged when somebody asks.
+
+    Empty it is a few words in memory, so a thousand lanes may each have several; asked again within a second in which
+    nothing was added, it answers from what it said before.
+    """
+
+    __slots__ = ("_latest", "_said", "_said_at", "_seconds", "_sketches")
 
     def __init__(self, seconds: int = 60) -> None:
         self._seconds = seconds
-        self._ring = [Sketch() for _ in range(seconds)]
-        self._stamps = [-1] * seconds
+        self._sketches: dict[int, Sketch] = {}
+        self._latest = -1
+        self._said: Percentiles | None = NOTHING
+        self._said_at = -1
+
+    def __bool__(self) -> bool:
+        """Whether anything is remembered, which may be older than the window."""
+        return bool(self._sketches)
 
     def add(self, value: float, now_ns: int) -> None:
         second = now_ns // NS_PER_S
-        slot = second % self._seconds
-        if self._stamps[slot] != second:
-            self._stamps[slot] = second
-            self._ring[slot].clear()
-        self._ring[slot].add(value)
+        # A stamp that is a little older than its predecessor belongs to the second that is being filled.
+        if second > self._latest:
+            self._latest = second
+            self._forget(second)
+        sketch = self._sketches.get(self._latest)
+        if sketch is None:
+            sketch = self._sketches[self._latest] = Sketch()
+        sketch.add(value)
+        self._said = None
+
+    def _forget(self, second: int) -> None:
+        sketches, oldest = self._sketches, second - self._seconds
+        for stamp in [stamp for stamp in sketches if stamp <= oldest]:
+            del sketches[stamp]
 
     def merged(self, now_ns: int) -> Sketch:
         oldest = now_ns // NS_PER_S - self._seconds
         total = Sketch()
-        for stamp, sketch in zip(self._stamps, self._ring, strict=True):
+        for stamp, sketch in self._sketches.items():
             if stamp > oldest:
                 total.merge(sketch)
         return total
 
     def percentiles(self, now_ns: int) -> Percentiles:
-        return self.merged(now_ns).percentiles()
+        second = now_ns // NS_PER_S
+        if self._said is None or (self._said_at != second and self._sketches):
+            self._forget(second)
+            self._said = self.merged(now_ns).percentiles() if self._sketches else NOTHING
+        self._said_at = second
+        return self._said
 
 
 class RateWindow:

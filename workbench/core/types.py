@@ -210,7 +210,9 @@ class Timing:
 
     @property
     def queue_s(self) -> float | None:
-        return _span_s(self.submitted_ns, self.admitted_ns)
+        """From submission to admission, without what failed attempts and their back-offs took."""
+        waited_s = _span_s(self.submitted_ns, self.admitted_ns)
+        return None if waited_s is None else max(0.0, waited_s - self.retry_wait_ns / NS_PER_S)
 
     @property
     def ttft_s(self) -> float | None:

@@ -69,6 +69,14 @@ class Lease(Protocol):
     @property
     def admitted_ns(self) -> int: ...
 
+    @property
+    def lane(self) -> str:
+        """The name that `LimiterStats` has for what it counts against; empty where nothing is counted."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many may be in flight over that lane at this moment; None where nothing is counted."""
+
     def observe(self, headers: tuple[tuple[str, str], ...], at_ns: int) -> None:
         """Response headers of a success, as soon as they are there."""
 

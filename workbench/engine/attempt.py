@@ -115,7 +115,9 @@ class Attempt:
     def _settle(self, outcome: Outcome, error: ProviderError | None, *, abandoned: bool = False) -> None:
         now_ns = self._clock.monotonic_ns()
         self._lease.settle(outcome, now_ns, usage=self.usage, error=error)
-        self._observation.end_attempt(outcome, now_ns, error, failed=outcome is not Outcome.SUCCESS)
+        self._observation.end_attempt(
+            outcome, now_ns, error, failed=outcome is not Outcome.SUCCESS, limit=self._lease.limit
+        )
         if abandoned:
             self._passage.abandoned()
         elif error is not None:

@@ -16,6 +16,7 @@ from workbench.engine.lane_group import WORTH_TELLING_S, PendingClaim
 from workbench.engine.lane_queue import ClaimState
 
 if TYPE_CHECKING:
+    from workbench.engine.lane import Lane
     from workbench.engine.limiter import Limiter
 
 
@@ -139,6 +140,20 @@ class LimiterLease:
     def key_alias(self) -> KeyAlias | None:
         key = self._key
         return key.alias if key is not None else None
+
+    @property
+    def lane(self) -> str:
+        return self._lane.name
+
+    @property
+    def limit(self) -> int | None:
+        return self._lane.window.allowed
+
+    @property
+    def _lane(self) -> Lane:
+        flight = self._waiter.flight
+        assert flight is not None
+        return flight.lane
 
     @property
     def _key(self) -> Key | None:

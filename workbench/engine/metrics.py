@@ -1,4 +1,4 @@
-"""Counters and live distributions, fed by `Observation` as things happen, read as frozen snapshots.
+"""All counters of one engine, fed by `Observation` as things happen, read as frozen snapshots.
 
 Feeding is O(1) and takes a few microseconds at most; nothing here waits. Cache hits and shared answers are counted
 apart and appear in no latency; so do failed, incomplete and cancelled requests.
@@ -7,121 +7,15 @@ apart and appear in no latency; so do failed, incomplete and cancelled requests.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from enum import Enum, auto
+from collections.abc import Callable, Iterable
 
-from workbench.core.clock import NS_PER_S
-from workbench.core.stats import RateWindow, SketchWindow
 from workbench.core.types import Route
-from workbench.engine.records import LaneName, LaneTraffic, Population, RequestRecord, Traffic
+from workbench.engine.counts import Counts, Gauge, LaneCounts
+from workbench.engine.records import LaneName, LaneTraffic, Population, RequestRecord, Traffic, Underway
+from workbench.engine.timeline import Series, Span
 
-WINDOW_S = 60
-GAUGE_S = 10
 RECORDS = 4_096
 """Records kept in memory; whoever needs all of them listens."""
-
-CHARACTERS_PER_TOKEN = 4.0
-"""English through a current tokenizer, until a model's own usage has said better."""
-
-
-class Gauge(Enum):
-    """Where a request stands now."""
-
-    NOWHERE = auto()
-    QUEUED = auto()
-    IN_FLIGHT = auto()
-    BACKING_OFF = auto()
-
-
-class Counts:
-    """What is counted for one lane, and for everything."""
-
-    def __init__(self) -> None:
-        self.by_population = dict.fromkeys(Population, 0)
-        self.standing = dict.fromkeys(Gauge, 0)
-        self.retries = self.refusals = 0
-        self.input_tokens = self.cached_input_tokens = self.output_tokens = 0
-        self.cost_usd = 0.0
-        self.unpriced = 0
-        self.saved_usd = 0.0
-        self.ttft = SketchWindow(WINDOW_S)
-        self.e2e = SketchWindow(WINDOW_S)
-        self.recent_refusals = RateWindow(WINDOW_S)
-        self.recent_retries = RateWindow(WINDOW_S)
-
-    def ended(self, record: RequestRecord) -> None:
-        self.by_population[record.population] += 1
-        self.saved_usd += record.saved_usd or 0.0
-        if record.population in (Population.CACHED, Population.SHARED):
-            return
-        if record.usage is not None:
-            self.input_tokens += record.usage.input
-            self.cached_input_tokens += record.usage.cached_input
-            self.output_tokens += record.usage.output
-        if record.cost_usd is not None:
-            self.cost_usd += record.cost_usd
-        elif record.usage is not None or record.population is Population.ANSWERED:
-            self.unpriced += 1
-        e2e_s = record.timing.e2e_s
-        if record.population is Population.ANSWERED and e2e_s is not None and record.timing.done_ns is not None:
-            self.e2e.add(e2e_s, record.timing.done_ns)
-
-
-class LaneCounts(Counts):
-    """What is counted for one model at one provider."""
-
-    def __init__(self, name: LaneName) -> None:
-        super().__init__()
-        self.name = name
-        self.tpot = SketchWindow(WINDOW_S)
-        self.gaps = SketchWindow(WINDOW_S)
-        self.characters = RateWindow(GAUGE_S)
-        self.characters_per_token = CHARACTERS_PER_TOKEN
-        self.output_per_answer: float | None = None
-
-    def ended(self, record: RequestRecord) -> None:
-        super().ended(record)
-        usage, done_ns = record.usage, record.timing.done_ns
-        if record.population is not Population.ANSWERED or usage is None or done_ns is None or not usage.output:
-            return
-        if (tpot_s := record.timing.tpot_s(usage.output)) is not None:
-            self.tpot.add(tpot_s, done_ns)
-        if record.chunks > 1:
-            self.gaps.add(record.longest_gap_ns / NS_PER_S, done_ns)
-        known = self.output_per_answer
-        self.output_per_answer = usage.output if known is None else 0.8 * known + 0.2 * usage.output
-        # Reasoning that is billed but not shown would make the visible characters look like very short tokens.
-        if usage.output >= 16 and not usage.reasoning:
-            self.characters_per_token += 0.3 * (record.characters / usage.output - self.characters_per_token)
-
-    def tokens_per_s(self, now_ns: int) -> float:
-        return self.characters.per_second(now_ns) / max(self.characters_per_token, 0.1)
-
-    def snapshot(self, now_ns: int) -> LaneTraffic:
-        count = self.by_population
-        return LaneTraffic(
-            name=self.name,
-            in_flight=self.standing[Gauge.IN_FLIGHT],
-            queued=self.standing[Gauge.QUEUED],
-            answered=count[Population.ANSWERED],
-            failed=count[Population.FAILED],
-            incomplete=count[Population.INCOMPLETE],
-            cancelled=count[Population.CANCELLED],
-            cached=count[Population.CACHED] + count[Population.SHARED],
-            retries=self.retries,
-            refusals=self.refusals,
-            refusals_window=round(self.recent_refusals.total(now_ns)),
-            input_tokens=self.input_tokens,
-            cached_input_tokens=self.cached_input_tokens,
-            output_tokens=self.output_tokens,
-            cost_usd=self.cost_usd,
-            unpriced=self.unpriced,
-            ttft_s=self.ttft.percentiles(now_ns),
-            tpot_s=self.tpot.percentiles(now_ns),
-            e2e_s=self.e2e.percentiles(now_ns),
-            gap_s=self.gaps.percentiles(now_ns),
-            tokens_per_s=self.tokens_per_s(now_ns),
-        )
 
 
 class MetricsHub:
@@ -129,7 +23,8 @@ class MetricsHub:
 
     def __init__(self, on_record: Callable[[RequestRecord], None] | None = None) -> None:
         self._all = Counts()
-        self._lanes: dict[LaneName, LaneCounts] = {}
+        self._models: dict[LaneName, LaneCounts] = {}
+        self._lanes: dict[str, LaneCounts] = {}
         self._records: deque[RequestRecord] = deque(maxlen=RECORDS)
         self._on_record = on_record
         self._begun = 0
@@ -146,29 +41,56 @@ class MetricsHub:
 
     def typical_output(self, route: Route) -> float | None:
         """Output tokens of a usual answer here, once there was one: what to reserve when the caller sets no limit."""
-        lane = self._lanes.get(LaneName(route.provider, route.base_url, route.wire_model))
-        return None if lane is None else lane.output_per_answer
+        model = self._models.get(LaneName(route.provider, route.base_url, route.wire_model))
+        return None if model is None else model.output_per_answer
 
     def lane(self, route: Route) -> LaneCounts:
+        """What is counted for a model at a provider, whichever key it goes over."""
         name = LaneName(route.provider, route.base_url, route.wire_model)
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = LaneCounts(name)
-        return lane
+        model = self._models.get(name)
+        if model is None:
+            model = self._models[name] = LaneCounts(name)
+        return model
 
-    def counts(self, lane: LaneCounts | None) -> tuple[Counts, ...]:
-        return (self._all,) if lane is None else (self._all, lane)
+    def counts(self, model: LaneCounts | None, lane: str = "") -> tuple[Counts, ...]:
+        """Where to count a request: everything, its model, and the limiter's lane that it was admitted to."""
+        if model is None:
+            return (self._all,)
+        if not lane:
+            return self._all, model
+        admitted = self._lanes.get(lane)
+        if admitted is None:
+            admitted = self._lanes[lane] = LaneCounts(model.name)
+        return self._all, model, admitted
 
-    def keep(self, record: RequestRecord, lane: LaneCounts | None) -> None:
-        for counts in self.counts(lane):
-            counts.ended(record)
+    def note_limit(self, counts: tuple[Counts, ...], limit: int | None, now_ns: int) -> None:
+        """A lane may have so many in flight now; what stands above it may have the sum."""
+        if limit is None or len(counts) < 3:
+            return
+        change = limit - (counts[-1].timeline.limit or 0)
+        if change:
+            for each in counts:
+                timeline = each.timeline
+                timeline.stand(each.standing[Gauge.IN_FLIGHT], now_ns, (timeline.limit or 0) + change)
+
+    def keep(self, record: RequestRecord, counts: Iterable[Counts]) -> None:
+        for each in counts:
+            each.ended(record)
         self._records.append(record)
         if self._on_record is not None:
             self._on_record(record)
 
+    def series(self, span: Span, now_ns: int, lane: str = "", points: int = 120) -> Series:
+        """The last minute, five minutes or the run of one lane of the limiter, by its name; of everything if empty.
+
+        A lane that has carried nothing gives an empty series.
+        """
+        counts = self._lanes.get(lane) if lane else self._all
+        return Series(now_ns, 1) if counts is None else counts.timeline.series(span, now_ns, points)
+
     def statistics(self, now_ns: int) -> Traffic:
         every, count = self._all, self._all.by_population
-        lanes = tuple(lane.snapshot(now_ns) for lane in self._lanes.values())
+        models = tuple(model.snapshot(now_ns) for model in self._models.values())
         return Traffic(
             at_ns=now_ns,
             in_flight=every.standing[Gauge.IN_FLIGHT],
@@ -192,6 +114,29 @@ class MetricsHub:
             saved_usd=every.saved_usd,
             ttft_s=every.ttft.percentiles(now_ns),
             e2e_s=every.e2e.percentiles(now_ns),
-            tokens_per_s=sum(lane.tokens_per_s for lane in lanes),
-            lanes=lanes,
+            tokens_per_s=every.tokens.per_second(now_ns),
+            lanes=models,
+            by_lane={name: lane.snapshot(now_ns) for name, lane in self._lanes.items()},
+            ttfa_s=every.ttfa.percentiles(now_ns),
+            perceived_s=every.perceived.percentiles(now_ns),
+            queue_s=every.queue.percentiles(now_ns),
+            setup_s=every.setup.percentiles(now_ns),
+            connect_s=every.connect.percentiles(now_ns),
+            waiting=every.waits_now(),
+            waited_s=every.waits_lately(now_ns),
+            underway=_together(models),
+            unreported=every.unreported,
         )
+
+
+def _together(models: Iterable[LaneTraffic]) -> Underway:
+    parts = [model.underway for model in models]
+    return Underway(
+        unanswered=sum(part.unanswered for part in parts),
+        streaming=sum(part.streaming for part in parts),
+        stalled=sum(part.stalled for part in parts),
+        longest_wait_s=max((part.longest_wait_s for part in parts if part.longest_wait_s is not None), default=None),
+        longest_silence_s=max(
+            (part.longest_silence_s for part in parts if part.longest_silence_s is not None), default=None
+        ),
+    )

@@ -11,7 +11,8 @@ from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.events import Delta, Queued, WaitReason
 from workbench.core.types import Channel, KeyAlias, Request, Result, Route, Timing
 from workbench.engine.admission import Outcome
-from workbench.engine.metrics import Gauge, LaneCounts, MetricsHub
+from workbench.engine.counts import Counts, Gauge, LaneCounts
+from workbench.engine.metrics import MetricsHub
 from workbench.engine.records import AttemptRecord, Population, RequestRecord
 from workbench.providers.base import WireOpened
 
@@ -22,22 +23,22 @@ class Observation:
     """Everything measured about one logical request. Stamps are of the latest attempt."""
 
     __slots__ = (
-        "_admitted_ns",
         "_attempts",
         "_characters",
         "_chunks",
         "_count_at_ns",
+        "_counts",
         "_enqueued_ns",
         "_failed_ns",
         "_first_answer_ns",
         "_first_event_ns",
         "_first_token_ns",
+        "_fresh",
         "_gauge",
         "_headers_ns",
         "_hub",
-        "_lane",
-        "_last_token_ns",
         "_longest_gap_ns",
+        "_model",
         "_number",
         "_request",
         "_retry_wait_ns",
@@ -48,8 +49,10 @@ class Observation:
         "_wait",
         "_wait_ns",
         "_waits",
+        "admitted_ns",
         "attempts_sent",
         "key_alias",
+        "last_token_ns",
     )
 
     def __init__(self, hub: MetricsHub, request: Request, submitted_ns: int) -> None:
@@ -57,7 +60,8 @@ class Observation:
         self._number = hub.begin()
         self._request = request
         self._submitted_ns = submitted_ns
-        self._lane: LaneCounts | None = None
+        self._model: LaneCounts | None = None
+        self._counts: tuple[Counts, ...] = hub.counts(None)
         self._route: Route | None = None
         self._gauge = Gauge.NOWHERE
         self._wait: WaitReason | None = None
@@ -71,58 +75,79 @@ class Observation:
 
     def _forget_attempt(self, now_ns: int) -> None:
         self._enqueued_ns = now_ns
-        self._admitted_ns: int | None = None
+        self.admitted_ns: int | None = None
         self._sent_ns: int | None = None
         self._headers_ns: int | None = None
         self._first_event_ns: int | None = None
         self._first_token_ns: int | None = None
         self._first_answer_ns: int | None = None
-        self._last_token_ns: int | None = None
+        self.last_token_ns: int | None = None
+        self._fresh = False
         self.key_alias: KeyAlias | None = None
         self._chunks = self._characters = self._uncounted = self._longest_gap_ns = 0
         self._count_at_ns = 0
 
     # -- on the way to the wire ----------------------------------------------------------------------------------------
 
-    def aim(self, route: Route) -> None:
-        """This target is tried now."""
-        self._stand(Gauge.NOWHERE)
+    def aim(self, route: Route, now_ns: int | None = None) -> None:
+        """This target is tried now, or from its submission on."""
+        now_ns = self._submitted_ns if now_ns is None else now_ns
+        self._end_wait(now_ns)
+        self._stand(Gauge.NOWHERE, now_ns)
         self._route = route
-        self._lane = self._hub.lane(route)
+        self._model = self._hub.lane(route)
+        self._counts = self._hub.counts(self._model)
 
     def enqueue(self, now_ns: int) -> None:
         """A new attempt asks for admission; what the failed one and its back-off took is retry time."""
+        self._end_wait(now_ns)
         if self._failed_ns is not None:
             self._retry_wait_ns += now_ns - self._failed_ns
             self._failed_ns = None
+        elif not self._attempts:
+            for counts in self._counts:
+                counts.setup.add((now_ns - self._submitted_ns) / NS_PER_S, now_ns)
         self._forget_attempt(now_ns)
-        self._stand(Gauge.QUEUED)
+        self._stand(Gauge.NOWHERE, now_ns)
+        self._counts = self._hub.counts(self._model)
+        self._stand(Gauge.QUEUED, now_ns)
 
     def wait(self, event: Queued) -> None:
         """Not yet, and why."""
         self._end_wait(event.at_ns)
-        self._stand(Gauge.QUEUED)
+        self._stand(Gauge.QUEUED, event.at_ns)
         self._wait, self._wait_ns = event.reason, event.at_ns
+        for counts in self._counts:
+            counts.wait(event.reason)
 
-    def admit(self, key_alias: KeyAlias | None, now_ns: int) -> None:
+    def admit(self, key_alias: KeyAlias | None, now_ns: int, lane: str = "", limit: int | None = None) -> None:
+        """The limiter let it go, over the lane of that name, which may have so many in flight."""
         self._end_wait(now_ns)
+        self._stand(Gauge.NOWHERE, now_ns)
         self.key_alias = key_alias
-        self._admitted_ns = now_ns
+        self.admitted_ns = now_ns
         self.attempts_sent += 1
-        self._stand(Gauge.IN_FLIGHT)
+        self._counts = self._hub.counts(self._model, lane)
+        for counts in self._counts:
+            counts.queue.add(max(0, now_ns - self._enqueued_ns) / NS_PER_S, now_ns)
+        self._stand(Gauge.IN_FLIGHT, now_ns)
+        self._hub.note_limit(self._counts, limit, now_ns)
 
     def back_off(self, now_ns: int) -> None:
         """Sent again after a while: counted as a retry."""
-        self._stand(Gauge.BACKING_OFF)
-        for counts in self._hub.counts(self._lane):
-            counts.retries += 1
-            counts.recent_retries.add(1, now_ns)
+        self._stand(Gauge.BACKING_OFF, now_ns)
+        for counts in self._counts:
+            counts.retry(now_ns)
 
     # -- on the wire ---------------------------------------------------------------------------------------------------
 
     def open(self, event: WireOpened) -> None:
         self._sent_ns = event.sent_ns
         self._headers_ns = event.at_ns
+        self._fresh = event.fresh
+        if event.fresh and self.admitted_ns is not None:
+            for counts in self._counts:
+                counts.connect.add(max(0, event.sent_ns - self.admitted_ns) / NS_PER_S, event.at_ns)
 
     def alive(self, at_ns: int) -> None:
         if self._first_event_ns is None:
@@ -131,14 +156,14 @@ class Observation:
     def output(self, delta: Delta) -> None:
         """A piece of output has arrived."""
         at_ns = delta.at_ns
-        last_ns = self._last_token_ns
+        last_ns = self.last_token_ns
         if last_ns is None:
             self._begin_output(at_ns)
         elif at_ns - last_ns > self._longest_gap_ns:
             self._longest_gap_ns = at_ns - last_ns
         if self._first_answer_ns is None and delta.channel is not Channel.REASONING:
-            self._first_answer_ns = at_ns
-        self._last_token_ns = at_ns
+            self._begin_answer(at_ns)
+        self.last_token_ns = at_ns
         self.piece(delta)
 
     def piece(self, delta: Delta) -> None:
@@ -151,8 +176,10 @@ class Observation:
     def _count(self, at_ns: int) -> None:
         """Bring the gauges up to date: a few times a second, not thousands."""
         self._characters += self._uncounted
-        if self._lane is not None:
-            self._lane.characters.add(self._uncounted, at_ns)
+        if self._model is not None:
+            tokens = self._uncounted / max(self._model.characters_per_token, 0.1)
+            for counts in self._counts:
+                counts.stream(tokens, at_ns)
         self._uncounted = 0
         self._count_at_ns = at_ns + COUNT_EVERY_NS
 
@@ -160,39 +187,55 @@ class Observation:
         self.alive(at_ns)
         self._first_token_ns = at_ns
         if self._sent_ns is not None:
-            for counts in self._hub.counts(self._lane):
-                counts.ttft.add((at_ns - self._sent_ns) / NS_PER_S, at_ns)
+            for counts in self._counts:
+                counts.first_token((at_ns - self._sent_ns) / NS_PER_S, at_ns)
+                counts.perceived.add((at_ns - self._submitted_ns) / NS_PER_S, at_ns)
+
+    def _begin_answer(self, at_ns: int) -> None:
+        self._first_answer_ns = at_ns
+        if self._sent_ns is not None:
+            for counts in self._counts:
+                counts.ttfa.add((at_ns - self._sent_ns) / NS_PER_S, at_ns)
 
     def end_attempt(
-        self, outcome: Outcome, now_ns: int, error: WorkbenchError | None = None, *, failed: bool = False
+        self,
+        outcome: Outcome,
+        now_ns: int,
+        error: WorkbenchError | None = None,
+        *,
+        failed: bool = False,
+        limit: int | None = None,
     ) -> None:
-        """The attempt that was admitted last is over."""
-        if self._route is None or self._admitted_ns is None:
+        """The attempt that was admitted last is over; `limit` is what its lane may have in flight after that."""
+        if self._route is None or self.admitted_ns is None:
             return
-        self._stand(Gauge.NOWHERE)
+        self._stand(Gauge.NOWHERE, now_ns)
+        self._hub.note_limit(self._counts, limit, now_ns)
         if self._uncounted:
             self._count(now_ns)
         if failed:
-            self._failed_ns = self._admitted_ns
+            self._failed_ns = self.admitted_ns
         if outcome is Outcome.REFUSED:
-            for counts in self._hub.counts(self._lane):
-                counts.refusals += 1
-                counts.recent_refusals.add(1, now_ns)
+            for counts in self._counts:
+                counts.refuse(now_ns)
         self._attempts.append(
             AttemptRecord(
                 number=self.attempts_sent,
                 route=self._route,
                 key_alias=self.key_alias,
                 enqueued_ns=self._enqueued_ns,
-                admitted_ns=self._admitted_ns,
+                admitted_ns=self.admitted_ns,
                 sent_ns=self._sent_ns,
                 headers_ns=self._headers_ns,
                 first_event_ns=self._first_event_ns,
                 first_token_ns=self._first_token_ns,
+                first_answer_ns=self._first_answer_ns,
+                last_token_ns=self.last_token_ns,
                 ended_ns=now_ns,
                 outcome=outcome,
                 error="" if error is None else error.title,
                 status=error.status if isinstance(error, ProviderError) else None,
+                fresh=self._fresh,
             )
         )
 
@@ -201,13 +244,13 @@ class Observation:
     def timing(self, done_ns: int, stamp_error_ns: int = 0) -> Timing:
         return Timing(
             submitted_ns=self._submitted_ns,
-            admitted_ns=self._admitted_ns,
+            admitted_ns=self.admitted_ns,
             sent_ns=self._sent_ns,
             headers_ns=self._headers_ns,
             first_event_ns=self._first_event_ns,
             first_token_ns=self._first_token_ns,
             first_answer_ns=self._first_answer_ns,
-            last_token_ns=self._last_token_ns,
+            last_token_ns=self.last_token_ns,
             done_ns=done_ns,
             retry_wait_ns=self._retry_wait_ns,
             stamp_error_ns=stamp_error_ns,
@@ -215,8 +258,9 @@ class Observation:
 
     def finish(self, population: Population, result: Result, error: WorkbenchError | None = None) -> RequestRecord:
         """The request is over; its record goes to the hub. Exactly once."""
-        self._end_wait(result.timing.done_ns or self._submitted_ns)
-        self._stand(Gauge.NOWHERE)
+        ended_ns = result.timing.done_ns or self._submitted_ns
+        self._end_wait(ended_ns)
+        self._stand(Gauge.NOWHERE, ended_ns)
         record = RequestRecord(
             number=self._number,
             model=self._request.model,
@@ -237,18 +281,30 @@ class Observation:
             characters=self._characters,
             longest_gap_ns=self._longest_gap_ns,
         )
-        self._hub.keep(record, self._lane)
+        self._hub.keep(record, self._counts)
         return record
 
     def _end_wait(self, now_ns: int) -> None:
         if self._wait is not None:
-            self._waits[self._wait] = self._waits.get(self._wait, 0) + max(0, now_ns - self._wait_ns)
+            waited_ns = max(0, now_ns - self._wait_ns)
+            self._waits[self._wait] = self._waits.get(self._wait, 0) + waited_ns
+            for counts in self._counts:
+                counts.end_wait(self._wait, waited_ns / NS_PER_S, now_ns)
             self._wait = None
 
-    def _stand(self, gauge: Gauge) -> None:
-        if gauge is self._gauge:
+    def _stand(self, gauge: Gauge, now_ns: int) -> None:
+        """Stand elsewhere from now on. `_counts` must not change but while it stands nowhere."""
+        before = self._gauge
+        if gauge is before:
             return
-        for counts in self._hub.counts(self._lane):
-            counts.standing[self._gauge] -= 1
-            counts.standing[gauge] += 1
+        for counts in self._counts:
+            if before is not Gauge.NOWHERE:
+                counts.leave(before, now_ns)
+            if gauge is not Gauge.NOWHERE:
+                counts.enter(gauge, now_ns)
+            if isinstance(counts, LaneCounts):
+                if gauge is Gauge.IN_FLIGHT:
+                    counts.on_the_wire.add(self)
+                elif before is Gauge.IN_FLIGHT:
+                    counts.on_the_wire.discard(self)
         self._gauge = gauge

@@ -80,7 +80,7 @@ class Pursuit:
             is_last = target is self._order.targets[-1]
             self._route = target.route
             self._attempt = None
-            self._observation.aim(target.route)
+            self._observation.aim(target.route, self._now_ns())
             try:
                 await self._try_target(target, self._share_ns(target), is_last=is_last)
                 return
@@ -321,7 +321,7 @@ class Pursuit:
     ) -> ProviderError | None:
         """One attempt. None when it answered, and then the request is finished."""
         self._doing = "while the answer was on its way"
-        self._observation.admit(lease.key_alias, lease.admitted_ns)
+        self._observation.admit(lease.key_alias, lease.admitted_ns, lease.lane, lease.limit)
         self._flight.emit(Admitted(lease.admitted_ns, target.route, lease.key_alias, self._observation.attempts_sent))
         call = Call(
             route=target.route,

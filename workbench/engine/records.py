@@ -5,12 +5,13 @@ Populations are never mixed: a latency over cache hits, failures and answers wou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from workbench.core.events import WaitReason
-from workbench.core.stats import Percentiles
+from workbench.core.stats import NOTHING, Percentiles
 from workbench.core.types import FinishReason, KeyAlias, Priority, Route, Timing, Usage
 from workbench.engine.admission import Outcome
 
@@ -40,11 +41,20 @@ class AttemptRecord:
     headers_ns: int | None
     first_event_ns: int | None
     first_token_ns: int | None
+    first_answer_ns: int | None
+    last_token_ns: int | None
     ended_ns: int
     outcome: Outcome
     error: str = ""
     """In two words; empty for an answer."""
     status: int | None = None
+    fresh: bool = False
+    """It had to open its connection first."""
+
+    @property
+    def connect_ns(self) -> int | None:
+        """Name look-up, connection and TLS, with the writing of the request; None on a connection that was there."""
+        return self.sent_ns - self.admitted_ns if self.fresh and self.sent_ns is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,11 @@ class RequestRecord:
         """Above 1.5 the first chunk carries several tokens and TPOT reads too low."""
         return self.usage.output / self.chunks if self.usage and self.chunks else None
 
+    @property
+    def setup_ns(self) -> int | None:
+        """Before it could first ask for admission: importing an SDK, opening the cache, finding keys."""
+        return self.attempts[0].enqueued_ns - self.timing.submitted_ns if self.attempts else None
+
 
 class LaneName(NamedTuple):
     provider: str
@@ -87,8 +102,32 @@ class LaneName(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Underway:
+    """What the requests that are on the wire at this moment are doing."""
+
+    unanswered: int = 0
+    """Still without a first token: being connected, sent or thought about."""
+    streaming: int = 0
+    stalled: int = 0
+    """Of those streaming, silent for longer than `STALL_S`."""
+    longest_wait_s: float | None = None
+    """For a first token, since admission, as things stand; None while nobody waits."""
+    longest_silence_s: float | None = None
+    """In the middle of an answer; None while nothing streams."""
+
+
+STALL_S = 2.0
+"""A gap that nobody takes for the pace of a model: twenty times that of a slow one."""
+
+IDLE = Underway()
+
+
+@dataclass(frozen=True, slots=True)
 class LaneTraffic:
-    """One model at one provider. `_window` figures are of the last minute, the others of the whole run."""
+    """One model at one provider, or one lane of the limiter.
+
+    `_window` figures and percentiles are of the last minute, the others of the whole run.
+    """
 
     name: LaneName
     in_flight: int
@@ -114,6 +153,26 @@ class LaneTraffic:
     """Longest gap of each answer: stalls, not token times."""
     tokens_per_s: float
     """Over the last ten seconds, by characters: an estimate."""
+    retries_window: int = 0
+    ttfa_s: Percentiles = NOTHING
+    """Like TTFT, but reasoning does not stop the clock."""
+    perceived_s: Percentiles = NOTHING
+    """From submission to the first token: queue, retries and connection included."""
+    queue_s: Percentiles = NOTHING
+    """Of the attempts that were admitted in the last minute, each for itself."""
+    setup_s: Percentiles = NOTHING
+    """Before a request first asked for admission: SDK imports, the cache, keys."""
+    connect_s: Percentiles = NOTHING
+    """Of the connections that had to be opened; those that were there are not counted."""
+    waiting: tuple[tuple[WaitReason, int], ...] = ()
+    """How many wait now, by cause. Of a limiter's lane always empty: who waits has no lane yet."""
+    waited_s: tuple[tuple[WaitReason, float], ...] = ()
+    """How long requests have waited in the last minute, all together, by cause."""
+    underway: Underway = IDLE
+    unreported: int = 0
+    """Answers for which the provider never said how many tokens they had; their counts stay estimates."""
+    tokens_per_chunk: float | None = None
+    """Of usual answers. Above 1.5 the first chunk carries several tokens and TPOT reads too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +207,15 @@ class Traffic:
     tokens_per_s: float
     """An estimate while answers stream; show it with a tilde."""
     lanes: tuple[LaneTraffic, ...]
+    """One per model at a provider."""
+    by_lane: Mapping[str, LaneTraffic] = field(default_factory=dict)
+    """One per lane of the limiter that has carried something, by `LaneStats.name`: one account and one family."""
+    ttfa_s: Percentiles = NOTHING
+    perceived_s: Percentiles = NOTHING
+    queue_s: Percentiles = NOTHING
+    setup_s: Percentiles = NOTHING
+    connect_s: Percentiles = NOTHING
+    waiting: tuple[tuple[WaitReason, int], ...] = ()
+    waited_s: tuple[tuple[WaitReason, float], ...] = ()
+    underway: Underway = IDLE
+    unreported: int = 0

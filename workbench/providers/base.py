@@ -100,6 +100,8 @@ class WireOpened:
     http_version: str
     notes: tuple[str, ...] = ()
     """What the adapter dropped, renamed or defaulted."""
+    fresh: bool = False
+    """The connection had to be opened for this request."""
 
 
 @dataclass(frozen=True, slots=True)

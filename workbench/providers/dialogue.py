@@ -125,6 +125,7 @@ def _opened(response: httpx.Response, started_ns: int, clock: Clock, notes: tupl
         request_id=request_id_of(headers),
         http_version=exchange.http_version if exchange else response.http_version,
         notes=notes,
+        fresh=exchange is not None and exchange.fresh,
     )
 
 

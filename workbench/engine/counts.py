@@ -1,0 +1,225 @@
+"""What is counted for everything, for one model, and for one lane of the limiter. Feeding is O(1) and never waits."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Protocol
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.events import WaitReason
+from workbench.core.stats import RateWindow, SketchWindow
+from workbench.engine.records import STALL_S, LaneName, LaneTraffic, Population, RequestRecord, Underway
+from workbench.engine.timeline import Timeline
+
+WINDOW_S = 60
+GAUGE_S = 10
+
+CHARACTERS_PER_TOKEN = 4.0
+"""English through a current tokenizer, until a model's own usage has said better."""
+
+
+class Gauge(Enum):
+    """Where a request stands now."""
+
+    NOWHERE = auto()
+    QUEUED = auto()
+    IN_FLIGHT = auto()
+    BACKING_OFF = auto()
+
+
+class OnTheWire(Protocol):
+    """A request in flight, as far as a snapshot looks at it."""
+
+    @property
+    def admitted_ns(self) -> int | None: ...
+
+    @property
+    def last_token_ns(self) -> int | None:
+        """None before the first one."""
+
+
+class Counts:
+    """What is counted at every level."""
+
+    def __init__(self) -> None:
+        self.by_population = dict.fromkeys(Population, 0)
+        self.standing = dict.fromkeys(Gauge, 0)
+        self.waiting: dict[WaitReason, int] = {}
+        self.waited: dict[WaitReason, RateWindow] = {}
+        self.retries = self.refusals = 0
+        self.input_tokens = self.cached_input_tokens = self.output_tokens = 0
+        self.cost_usd = 0.0
+        self.unpriced = 0
+        self.unreported = 0
+        self.saved_usd = 0.0
+        self.ttft = SketchWindow(WINDOW_S)
+        self.ttfa = SketchWindow(WINDOW_S)
+        self.perceived = SketchWindow(WINDOW_S)
+        self.queue = SketchWindow(WINDOW_S)
+        self.setup = SketchWindow(WINDOW_S)
+        self.connect = SketchWindow(WINDOW_S)
+        self.e2e = SketchWindow(WINDOW_S)
+        self.recent_refusals = RateWindow(WINDOW_S)
+        self.recent_retries = RateWindow(WINDOW_S)
+        self.tokens = RateWindow(GAUGE_S)
+        """Of output, estimated while it streams."""
+        self.timeline = Timeline()
+
+    # -- as it happens -------------------------------------------------------------------------------------------------
+
+    def leave(self, gauge: Gauge, now_ns: int) -> None:
+        self.standing[gauge] -= 1
+        if gauge is Gauge.IN_FLIGHT:
+            self.timeline.stand(self.standing[gauge], now_ns)
+
+    def enter(self, gauge: Gauge, now_ns: int) -> None:
+        self.standing[gauge] += 1
+        if gauge is Gauge.IN_FLIGHT:
+            self.timeline.stand(self.standing[gauge], now_ns)
+
+    def wait(self, reason: WaitReason) -> None:
+        self.waiting[reason] = self.waiting.get(reason, 0) + 1
+
+    def end_wait(self, reason: WaitReason, waited_s: float, now_ns: int) -> None:
+        self.waiting[reason] -= 1
+        window = self.waited.get(reason)
+        if window is None:
+            window = self.waited[reason] = RateWindow(WINDOW_S)
+        window.add(waited_s, now_ns)
+
+    def first_token(self, ttft_s: float, now_ns: int) -> None:
+        self.ttft.add(ttft_s, now_ns)
+        self.timeline.first_token(ttft_s, now_ns)
+
+    def stream(self, tokens: float, now_ns: int) -> None:
+        self.tokens.add(tokens, now_ns)
+        self.timeline.add_tokens(tokens, now_ns)
+
+    def retry(self, now_ns: int) -> None:
+        self.retries += 1
+        self.recent_retries.add(1, now_ns)
+
+    def refuse(self, now_ns: int) -> None:
+        self.refusals += 1
+        self.recent_refusals.add(1, now_ns)
+        self.timeline.refuse(now_ns)
+
+    def ended(self, record: RequestRecord) -> None:
+        self.by_population[record.population] += 1
+        self.saved_usd += record.saved_usd or 0.0
+        if record.population in (Population.CACHED, Population.SHARED):
+            return
+        if record.usage is not None:
+            self.input_tokens += record.usage.input
+            self.cached_input_tokens += record.usage.cached_input
+            self.output_tokens += record.usage.output
+        elif record.population is Population.ANSWERED:
+            self.unreported += 1
+        if record.cost_usd is not None:
+            self.cost_usd += record.cost_usd
+        elif record.usage is not None or record.population is Population.ANSWERED:
+            self.unpriced += 1
+        e2e_s = record.timing.e2e_s
+        if record.population is Population.ANSWERED and e2e_s is not None and record.timing.done_ns is not None:
+            self.e2e.add(e2e_s, record.timing.done_ns)
+
+    # -- as it is looked at --------------------------------------------------------------------------------------------
+
+    def waits_now(self) -> tuple[tuple[WaitReason, int], ...]:
+        return tuple((reason, count) for reason, count in self.waiting.items() if count > 0)
+
+    def waits_lately(self, now_ns: int) -> tuple[tuple[WaitReason, float], ...]:
+        waited = ((reason, window.total(now_ns)) for reason, window in self.waited.items())
+        return tuple((reason, seconds) for reason, seconds in waited if seconds > 0)
+
+
+class LaneCounts(Counts):
+    """What is counted for one model at one provider, or for one lane of the limiter."""
+
+    def __init__(self, name: LaneName) -> None:
+        super().__init__()
+        self.name = name
+        self.tpot = SketchWindow(WINDOW_S)
+        self.gaps = SketchWindow(WINDOW_S)
+        self.on_the_wire: set[OnTheWire] = set()
+        self.characters_per_token = CHARACTERS_PER_TOKEN
+        self.output_per_answer: float | None = None
+        self.tokens_per_chunk: float | None = None
+
+    def ended(self, record: RequestRecord) -> None:
+        super().ended(record)
+        usage, done_ns = record.usage, record.timing.done_ns
+        if record.population is not Population.ANSWERED or usage is None or done_ns is None or usage.output <= 0:
+            return
+        if (tpot_s := record.timing.tpot_s(usage.output)) is not None:
+            self.tpot.add(tpot_s, done_ns)
+            self.tokens_per_chunk = _drift(self.tokens_per_chunk, usage.output / max(1, record.chunks))
+        if record.chunks > 1:
+            self.gaps.add(record.longest_gap_ns / NS_PER_S, done_ns)
+        self.output_per_answer = _drift(self.output_per_answer, usage.output)
+        # Reasoning that is billed but not shown would make the visible characters look like very short tokens.
+        if usage.output >= 16 and not usage.reasoning:
+            self.characters_per_token += 0.3 * (record.characters / usage.output - self.characters_per_token)
+
+    def underway(self, now_ns: int) -> Underway:
+        """O(in flight), which only a snapshot pays for."""
+        unanswered, streaming, stalled = 0, 0, 0
+        wait_ns = silence_ns = -1
+        for request in self.on_the_wire:
+            last_ns = request.last_token_ns
+            if last_ns is None:
+                unanswered += 1
+                wait_ns = max(wait_ns, now_ns - (request.admitted_ns or now_ns))
+            else:
+                streaming += 1
+                silence_ns = max(silence_ns, now_ns - last_ns)
+                stalled += now_ns - last_ns > STALL_S * NS_PER_S
+        return Underway(
+            unanswered=unanswered,
+            streaming=streaming,
+            stalled=stalled,
+            longest_wait_s=max(0, wait_ns) / NS_PER_S if unanswered else None,
+            longest_silence_s=max(0, silence_ns) / NS_PER_S if streaming else None,
+        )
+
+    def snapshot(self, now_ns: int) -> LaneTraffic:
+        count = self.by_population
+        return LaneTraffic(
+            name=self.name,
+            in_flight=self.standing[Gauge.IN_FLIGHT],
+            queued=self.standing[Gauge.QUEUED],
+            answered=count[Population.ANSWERED],
+            failed=count[Population.FAILED],
+            incomplete=count[Population.INCOMPLETE],
+            cancelled=count[Population.CANCELLED],
+            cached=count[Population.CACHED] + count[Population.SHARED],
+            retries=self.retries,
+            refusals=self.refusals,
+            refusals_window=round(self.recent_refusals.total(now_ns)),
+            input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            output_tokens=self.output_tokens,
+            cost_usd=self.cost_usd,
+            unpriced=self.unpriced,
+            ttft_s=self.ttft.percentiles(now_ns),
+            tpot_s=self.tpot.percentiles(now_ns),
+            e2e_s=self.e2e.percentiles(now_ns),
+            gap_s=self.gaps.percentiles(now_ns),
+            tokens_per_s=self.tokens.per_second(now_ns),
+            retries_window=round(self.recent_retries.total(now_ns)),
+            ttfa_s=self.ttfa.percentiles(now_ns),
+            perceived_s=self.perceived.percentiles(now_ns),
+            queue_s=self.queue.percentiles(now_ns),
+            setup_s=self.setup.percentiles(now_ns),
+            connect_s=self.connect.percentiles(now_ns),
+            waiting=self.waits_now(),
+            waited_s=self.waits_lately(now_ns),
+            underway=self.underway(now_ns),
+            unreported=self.unreported,
+            tokens_per_chunk=self.tokens_per_chunk,
+        )
+
+
+def _drift(known: float | None, seen: float) -> float:
+    """A running mean in which the last handful of answers count."""
+    return seen if known is None else 0.8 * known + 0.2 * seen
