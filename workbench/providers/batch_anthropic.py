@@ -6,6 +6,7 @@ be told by its results alone.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -219,6 +220,7 @@ async def _body(lines: Sequence[bytes]) -> AsyncIterator[bytes]:
         if len(piece) >= PIECE_BYTES:
             yield bytes(piece)
             piece.clear()
+            await asyncio.sleep(0)
     yield bytes(piece) + b"]}"
 
 

@@ -27,6 +27,7 @@ from workbench.providers.batch import (
     BatchStatus,
     EncodedRow,
 )
+from workbench.providers.batch_lines import size_of
 from workbench.providers.batch_rows import (
     CLOCKS_APART_S,
     LARGE,
@@ -150,7 +151,7 @@ class GeminiBatches:
         return EncodedRow(row.custom_id, line, notes)
 
     async def upload(self, account: BatchAccount, name: str, lines: Sequence[bytes]) -> str | None:
-        size = sum(len(line) + 1 for line in lines)
+        size = size_of(lines)
         if size <= self._inline_bytes:
             return None
         witness = witness_of(account)

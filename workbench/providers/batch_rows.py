@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, Route, Usage
 from workbench.providers.base import Call, Deadlines, WireEnd, WireEvent
 from workbench.providers.batch import BatchAccount, BatchResult, BatchRow
+from workbench.providers.batch_lines import size_of
 from workbench.providers.dialogue import Decoder, Facts
 from workbench.providers.failures import Witness, secrets_in
 from workbench.providers.fetching import Account
@@ -98,8 +100,8 @@ class LinesFile(io.RawIOBase):
     def __init__(self, lines: Sequence[bytes]) -> None:
         super().__init__()
         self._lines = lines
-        self.size = sum(len(line) + 1 for line in lines)
-        self._next = 0
+        self.size = size_of(lines)
+        self._left = iter(lines)
         self._rest = b""
         self._at = 0
 
@@ -115,9 +117,9 @@ class LinesFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """To the beginning or to the end, which is all that a reader needs who wants to know the size."""
         if whence == io.SEEK_END and offset == 0:
-            self._next, self._rest, self._at = len(self._lines), b"", self.size
+            self._left, self._rest, self._at = iter(()), b"", self.size
         elif whence == io.SEEK_SET and offset == 0:
-            self._next, self._rest, self._at = 0, b"", 0
+            self._left, self._rest, self._at = iter(self._lines), b"", 0
         elif not (whence == io.SEEK_SET and offset == self._at):
             raise io.UnsupportedOperation("only the beginning and the end can be sought")
         return self._at
@@ -127,9 +129,7 @@ class LinesFile(io.RawIOBase):
             size = self.size
         parts = [self._rest]
         found = len(self._rest)
-        while found < size and self._next < len(self._lines):
-            line = self._lines[self._next]
-            self._next += 1
+        while found < size and (line := next(self._left, None)) is not None:
             parts += (line, b"\n")
             found += len(line) + 1
         data = b"".join(parts)
@@ -140,9 +140,10 @@ class LinesFile(io.RawIOBase):
 
 
 async def pieces(file: LinesFile) -> AsyncIterator[bytes]:
-    """The file, for a request that is written as it is sent."""
+    """The file, for a request that is written as it is sent. Others get their turn after each piece."""
     while piece := file.read(PIECE_BYTES):
         yield piece
+        await asyncio.sleep(0)
 
 
 def result_of(
