@@ -338,6 +338,19 @@ def test_usage_that_is_missing_or_nonsense_makes_no_rate(usage: Usage | None) ->
     assert lane.unreported == (usage is None)
 
 
+def test_a_lane_at_rest_is_not_looked_at_again_until_something_happens() -> None:
+    hub = MetricsHub()
+    answered(hub, ttft_s=0.5, usage=Usage(output=20))
+    busy = hub.statistics(at(2)).lanes[0]
+
+    rest, later = (hub.statistics(at(seconds)).lanes[0] for seconds in (200, 300))
+    answered(hub, start_s=400)
+
+    assert (busy.ttft_s.n, rest.ttft_s.n, rest.answered) == (1, 0, 1)
+    assert later is rest
+    assert hub.statistics(at(402)).lanes[0].answered == 2
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

@@ -67,17 +67,22 @@ class Counts:
 
     # -- as it happens -------------------------------------------------------------------------------------------------
 
+    def touch(self) -> None:
+        """Something is about to change; called at least where a request enters, waits and ends."""
+
     def leave(self, gauge: Gauge, now_ns: int) -> None:
         self.standing[gauge] -= 1
         if gauge is Gauge.IN_FLIGHT:
             self.timeline.stand(self.standing[gauge], now_ns)
 
     def enter(self, gauge: Gauge, now_ns: int) -> None:
+        self.touch()
         self.standing[gauge] += 1
         if gauge is Gauge.IN_FLIGHT:
             self.timeline.stand(self.standing[gauge], now_ns)
 
     def wait(self, reason: WaitReason) -> None:
+        self.touch()
         self.waiting[reason] = self.waiting.get(reason, 0) + 1
 
     def end_wait(self, reason: WaitReason, waited_s: float, now_ns: int) -> None:
@@ -105,6 +110,7 @@ class Counts:
         self.timeline.refuse(now_ns)
 
     def ended(self, record: RequestRecord) -> None:
+        self.touch()
         self.by_population[record.population] += 1
         self.saved_usd += record.saved_usd or 0.0
         if record.population in (Population.CACHED, Population.SHARED):
@@ -145,6 +151,10 @@ class LaneCounts(Counts):
         self.characters_per_token = CHARACTERS_PER_TOKEN
         self.output_per_answer: float | None = None
         self.tokens_per_chunk: float | None = None
+        self._resting: LaneTraffic | None = None
+
+    def touch(self) -> None:
+        self._resting = None
 
     def ended(self, record: RequestRecord) -> None:
         super().ended(record)
@@ -183,6 +193,23 @@ class LaneCounts(Counts):
         )
 
     def snapshot(self, now_ns: int) -> LaneTraffic:
+        """A lane at rest gives the same value again and again: a thousand of them cost next to nothing."""
+        if self._resting is None:
+            traffic = self._snapshot(now_ns)
+            if not self._is_at_rest(now_ns):
+                return traffic
+            self._resting = traffic
+        return self._resting
+
+    def _is_at_rest(self, now_ns: int) -> bool:
+        """Nothing under way, and nothing left in any window that time alone would still change."""
+        if any(self.standing[gauge] for gauge in Gauge):
+            return False
+        sketches = (self.ttft, self.ttfa, self.perceived, self.queue, self.setup, self.connect, self.e2e, self.tpot)
+        rates = (self.recent_refusals, self.recent_retries, self.tokens, *self.waited.values())
+        return not any((*sketches, self.gaps)) and not any(rate.total(now_ns) for rate in rates)
+
+    def _snapshot(self, now_ns: int) -> LaneTraffic:
         count = self.by_population
         return LaneTraffic(
             name=self.name,
