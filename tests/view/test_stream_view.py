@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from rich.segment import Segment
+from rich_documents import ANSWER
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.pilot import Pilot
@@ -535,3 +537,33 @@ async def test_the_cursor_leaves_nothing_behind_in_the_row_it_was_in():
 
         assert shown(app)[:3] == ["One.", "", "Two.▌"]
         assert min(drawn_again) == 0
+
+
+def picture(app: ViewApp) -> list[list[Segment]]:
+    """Everything on the screen, scrollbar and colours included."""
+    return [list(strip) for strip in app.screen._compositor.render_strips()]
+
+
+async def come_to_rest(app: ViewApp, pilot: Pilot[None]) -> None:
+    """Lexers are loaded in threads, and what they bring is drawn after."""
+    for _ in range(2):
+        await frame(app, pilot)
+        await app.workers.wait_for_complete()
+    await frame(app, pilot)
+
+
+@pytest.mark.parametrize("rows", [15, 40])
+@pytest.mark.parametrize("text", [ANSWER, LONG[:600]], ids=["rich", "plain"])
+async def test_at_rest_nothing_tells_in_how_many_frames_the_text_came(text, rows):
+    pictures = []
+    for step in (len(text), 211, 61):
+        async with running((60, rows)) as (app, pilot):
+            for start in range(0, len(text), step):
+                app.view.append(Channel.TEXT, text[start : start + step])
+                app.view.flush(FOREVER)
+                await pilot.pause()
+            app.view.finish()
+            await come_to_rest(app, pilot)
+            pictures.append(picture(app))
+
+    assert pictures[0] == pictures[1] == pictures[2]

@@ -36,7 +36,6 @@ class SheetView(ScrollView):
         self._painter = Painter(self._style_of)
         self._painting = False
         self._own_scroll = False
-        self._thumb = (0, 0)
         self._decorated_from = 0
         """Topmost row that was drawn with something beside its text, and has to be drawn again without."""
         self._spot: Spot | None = None
@@ -156,20 +155,25 @@ class SheetView(ScrollView):
         else:
             self.virtual_size = size
 
-    def _show_scroll(self) -> None:
+    def _show_scroll(self, *, exact: bool = False) -> None:
         """Move the scrollbar's thumb, if that makes a visible difference: drawing it costs as much as the text."""
         if not self.show_vertical_scrollbar:
             return
-        height, total = self.text_size.height, self.virtual_size.height
-        thumb = max(1.0, height * height / max(1, total))
-        start = (height - thumb) * self.scroll_y / max(1, total - height)
+        bar = self.vertical_scrollbar
+        wanted = self.virtual_size.height, self.text_size.height, self.scroll_y
         # Whole cells while the end runs away from it, eighths under a person's hand.
         parts = 1 if self.follow else 8
-        shown = (round(start * parts), round(thumb * parts))
-        if shown != self._thumb:
-            self._thumb = shown
-            bar = self.vertical_scrollbar
-            bar.window_virtual_size, bar.window_size, bar.position = total, height, self.scroll_y
+        if exact or _thumb(*wanted, parts) != _thumb(bar.window_virtual_size, bar.window_size, bar.position, parts):
+            bar.window_virtual_size, bar.window_size, bar.position = wanted
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """It comes a layout later than the text that asks for it, and knows nothing of what was scrolled before."""
+        self._show_scroll(exact=True)
+
+    def come_to_rest(self) -> None:
+        """Nothing changes any more for now: what was left out to save time is made good."""
+        if self.follow:
+            self._show_scroll(exact=True)
 
     # -- size --------------------------------------------------------------------------------------------------------
 
@@ -279,6 +283,13 @@ class SheetView(ScrollView):
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()
+
+
+def _thumb(total: int, height: int, top: float, parts: int) -> tuple[int, int]:
+    """Where the thumb of a scrollbar begins and how long it is, in so many parts of a cell."""
+    length = max(1.0, height * height / max(1, total))
+    start = (height - length) * top / max(1, total - height)
+    return round(start * parts), round(length * parts)
 
 
 def selected_span(selection: Selection, section: int) -> tuple[int, int] | None:

@@ -312,7 +312,10 @@ class StreamView(SheetView, can_focus=True):
         if not answer.sheet.is_exact:
             answer.sheet.fill(deadline)
             self.settle(answer.sheet.height)
-        return answer.has_more or answer.wants_colours or not answer.sheet.is_exact
+        more = answer.has_more or answer.wants_colours or not answer.sheet.is_exact
+        if not more and not answer.is_streaming:
+            self.come_to_rest()
+        return more
 
     def _changed(self) -> None:
         self._dirty = True
