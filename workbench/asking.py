@@ -57,25 +57,22 @@ class Asker:
     ) -> tuple[list[Request], int]:
         if n < 1:
             raise UsageError(f"n must be at least 1, not {n!r}.")
+        # One for all: what goes on the wire beside the words is then worked out once.
+        chosen = self.params_of(params)
         made = [
-            self.request(prompt, system_prompt, cache, params, where=f"prompt {place}: ")
+            self._request(messages_from(prompt, system_prompt, where=f"prompt {place}: "), cache, chosen)
             for place, prompt in enumerate(prompts_from(prompts))
         ]
         return [replace(request, sample=sample, priority=Priority.BULK) for request in made for sample in range(n)], n
 
-    def request(
-        self,
-        prompt: Prompt,
-        system_prompt: str | None,
-        cache: bool,
-        params: Mapping[str, Json],
-        *,
-        where: str = "",
-    ) -> Request:
+    def request(self, prompt: Prompt, system_prompt: str | None, cache: bool, params: Mapping[str, Json]) -> Request:
+        return self._request(messages_from(prompt, system_prompt), cache, self.params_of(params))
+
+    def _request(self, messages: tuple[Message, ...], cache: bool, params: Params) -> Request:
         return Request(
             model=self.model,
-            messages=messages_from(prompt, system_prompt, where=where),
-            params=self.params_of(params),
+            messages=messages,
+            params=params,
             cache=CacheMode.USE if cache else CacheMode.OFF,
             job=self._job,
             max_in_flight=self.max_concurrent,

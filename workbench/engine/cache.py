@@ -12,7 +12,7 @@ import hashlib
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,34 @@ class StoredAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
             cost_usd=result.cost_usd,
             request_id=result.request_id,
             notes=result.notes,
+        )
+
+    def said_again(
+        self,
+        route: Route,
+        timing: Timing,
+        *,
+        notes: tuple[str, ...],
+        attempts: int = 0,
+        similarity: float | None = None,
+    ) -> Result:
+        """The answer as that of another request, which it cost nothing."""
+        return Result(
+            text=self.text,
+            reasoning=self.reasoning,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            cost_usd=0.0,
+            timing=timing,
+            route=route,
+            cached=True,
+            attempts=attempts,
+            request_id=self.request_id,
+            tool_calls=self.tool_calls,
+            notes=tuple(dict.fromkeys((*notes, *self.notes))),
+            saved_usd=self.cost_usd,
+            saved_s=self.timing.e2e_s,
+            similarity=similarity,
         )
 
 
@@ -158,12 +186,23 @@ class ResponseCache:
 
     def get(self, key: str) -> StoredAnswer | None:
         """The stored answer, or None. Never raises; call `open` first."""
-        answer = self._memory.get(key) or self._from_disk(key)
-        if answer is None or self._is_too_old(answer):
+        answer = self.look(key)
+        if answer is None:
             self._misses += 1
-            return None
+        return answer
+
+    def look(self, key: str) -> StoredAnswer | None:
+        """The same for whoever asks again, with `get`, when there is none: one request must not miss twice."""
+        answer = self._memory.get(key)
+        if answer is not None:
+            if self._is_too_old(answer):
+                return None
+        else:
+            answer = self._from_disk(key)
+            if answer is None or self._is_too_old(answer):
+                return None
+            self._memory.put(key, answer)
         self._hits += 1
-        self._memory.put(key, answer)
         return answer
 
     def put(self, key: str, result: Result) -> None:
@@ -173,6 +212,20 @@ class ResponseCache:
         if not self._closed:
             self._pending += 1
             self._writer.submit(self._write, key, answer)
+
+    async def put_all(self, answers: Sequence[tuple[str, Result]]) -> None:
+        """Keep many, on disk alone, and return when they are there; memory stays with what was asked last."""
+        await self.open()
+        if self._closed:
+            return
+        now_s = self._clock.wall().timestamp()
+        self._pending += len(answers)
+
+        def write() -> None:
+            for key, result in answers:
+                self._write(key, StoredAnswer.of(result, now_s))
+
+        await asyncio.get_running_loop().run_in_executor(self._writer, write)
 
     async def clear(self) -> int:
         """Forget everything, in memory and on disk; how many answers were on disk."""

@@ -49,6 +49,10 @@ from workbench.providers.batch_adapters import BatchAdapters
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import PoolStatistics
 
+_AT_A_STRETCH = 32
+"""Stored answers that are given without a turn of the loop between: a millisecond, as long as others may be kept from
+their sockets by somebody who asks for thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStatistics:
@@ -121,6 +125,7 @@ class Engine:
         self._services: Services | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._stored_answers = 0
 
     # -- opening and closing -------------------------------------------------------------------------------------------
 
@@ -234,6 +239,11 @@ class Engine:
         Args:
             stream: False asks for the answer in one piece. Costs less CPU, and gives neither TTFT nor a partial answer.
         """
+        if (stored := self._intake.stored_answer(self._check_open(), request)) is not None:
+            self._stored_answers += 1
+            if self._stored_answers % _AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+            return stored
         return await _result_of(self._events(request, stream=stream, quiet=True))
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

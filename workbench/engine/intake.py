@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Callable
 from workbench.core.clock import Clock
 from workbench.core.errors import WorkbenchError
 from workbench.core.events import Failed, Finished, StreamEvent
-from workbench.core.types import CacheMode, FinishReason, Request, Result, Route, Timing
-from workbench.engine.cache import cache_key
+from workbench.core.types import CacheMode, FinishReason, Params, Request, Result, Route, Timing
+from workbench.engine.cache import cache_key, reads
 from workbench.engine.flight import Flight, FlightBoard, Reader, follow
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.observation import Observation
@@ -20,7 +20,9 @@ from workbench.engine.pursuit import Pursuit
 from workbench.engine.records import Population
 from workbench.engine.router import Router, Target
 from workbench.engine.services import Order, Services
-from workbench.providers.fitting import fit
+from workbench.providers.fitting import Fitted, fit
+
+_NONE_CHOSEN = Params()
 
 
 class Intake:
@@ -31,6 +33,31 @@ class Intake:
         self._hub = hub
         self._clock = clock
         self._flights = FlightBoard()
+        self._keys = CacheKeys()
+
+    def stored_answer(self, services: Services, request: Request) -> Result | None:
+        """The answer that lies in the cache, without a task and without waiting; None when there is more to it.
+
+        Of a chain the first target alone is looked for, as a flight would: it is asked before the second one's answer
+        is looked up.
+        """
+        cache = services.cache
+        if cache is None or not reads(request.cache) or request.replay_speed > 0:
+            return None
+        submitted_ns = self._clock.monotonic_ns()
+        try:
+            target = self._router.route(request.model)[0]
+            stored = cache.look(self._keys.key(request, target))
+        except WorkbenchError:
+            return None  # asking for it in earnest says what is wrong
+        if stored is None:
+            return None
+        observation = Observation(self._hub, request, submitted_ns)
+        observation.aim(target.route)
+        timing = Timing(submitted_ns, done_ns=self._clock.monotonic_ns())
+        result = stored.said_again(target.route, timing, notes=request.notes)
+        observation.finish(Population.CACHED, result)
+        return result
 
     @property
     def under_way(self) -> int:
@@ -74,7 +101,7 @@ class Intake:
     def _begin(self, services: Services, request: Request, submitted_ns: int, *, stream: bool, quiet: bool) -> Reader:
         try:
             targets = self._router.route(request.model)
-            keys = () if services.cache is None else cache_keys(request, targets)
+            keys = () if services.cache is None else self._keys.of(request, targets)
         except WorkbenchError as exc:
             error = exc
 
@@ -110,16 +137,36 @@ class Intake:
                 observation.finish(Population.CANCELLED, left)
 
 
-def cache_keys(request: Request, targets: tuple[Target, ...]) -> tuple[str, ...]:
-    """One key per target; none when the request must not meet the cache."""
-    if request.cache is CacheMode.OFF:
-        return ()
-    keys = []
-    for target in targets:
+class CacheKeys:
+    """Names requests for the cache. What goes on the wire beside the words is worked out once for all that share it."""
+
+    def __init__(self) -> None:
+        self._fitted: dict[str, tuple[Params, Fitted]] = {}
+        """By the target's name."""
+
+    def of(self, request: Request, targets: tuple[Target, ...]) -> tuple[str, ...]:
+        """One key per target; none when the request must not meet the cache."""
+        return () if request.cache is CacheMode.OFF else tuple(self.key(request, target) for target in targets)
+
+    def key(self, request: Request, target: Target) -> str:
+        fitted = self._fit(target, request.params)
+        return cache_key(target.route, request.messages, fitted.body, request.sample, family=fitted.family.value)
+
+    def _fit(self, target: Target, params: Params) -> Fitted:
+        # Not by equality: 1, 1.0 and True are equal and are not the same on the wire. None has no such relatives.
+        params = _NONE_CHOSEN if params == _NONE_CHOSEN else params
+        known = self._fitted.get(target.route.spec)
+        if known is not None and known[0] is params:
+            return known[1]
         # Without what this run has learnt to leave out: the same question finds its answer in the next run too.
-        fitted = fit(target.spec, target.route.wire_model, request.params)
-        keys.append(cache_key(target.route, request.messages, fitted.body, request.sample, family=fitted.family.value))
-    return tuple(keys)
+        fitted = fit(target.spec, target.route.wire_model, params)
+        self._fitted[target.route.spec] = params, fitted
+        return fitted
+
+
+def cache_keys(request: Request, targets: tuple[Target, ...]) -> tuple[str, ...]:
+    """`CacheKeys.of`, for whoever has but one request."""
+    return CacheKeys().of(request, targets)
 
 
 def flight_key(request: Request, keys: tuple[str, ...], *, stream: bool) -> str | None:

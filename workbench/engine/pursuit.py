@@ -7,7 +7,6 @@ Nobody sleeps holding a lease, and after the first visible character nothing is 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import assert_never
 
 from workbench.core.clock import NS_PER_S
@@ -217,7 +216,13 @@ class Pursuit:
             ):
                 if text:
                     self._flight.emit(Delta(now_ns, channel, text))
-        result = replace(self._from_stored(stored, now_ns), similarity=similarity)
+        result = stored.said_again(
+            self._route,
+            self._observation.timing(now_ns),
+            notes=tuple(self._notes),
+            attempts=self._observation.attempts_sent,
+            similarity=similarity,
+        )
         self._observation.finish(Population.CACHED, result)
         self._flight.emit(Finished(now_ns, result))
         return True
@@ -237,24 +242,6 @@ class Pursuit:
             semantic.forget(near.answer)
             return None, None
         return stored, near.similarity
-
-    def _from_stored(self, stored: StoredAnswer, now_ns: int) -> Result:
-        return Result(
-            text=stored.text,
-            reasoning=stored.reasoning,
-            finish_reason=stored.finish_reason,
-            usage=stored.usage,
-            cost_usd=0.0,
-            timing=self._observation.timing(now_ns),
-            route=self._route,
-            cached=True,
-            attempts=self._observation.attempts_sent,
-            request_id=stored.request_id,
-            tool_calls=stored.tool_calls,
-            notes=tuple(dict.fromkeys((*self._notes, *stored.notes))),
-            saved_usd=stored.cost_usd,
-            saved_s=stored.timing.e2e_s,
-        )
 
     # -- breaker, keys and limits --------------------------------------------------------------------------------------
 

@@ -60,8 +60,7 @@ class Recorder:
 
     def open_run(self, messages: tuple[Message, ...], params: Params, *, name: str = "") -> str | None:
         """The run's id, or None when the store takes nothing any more. The prompt is the last thing the user said."""
-        prompt = next((message.text for message in reversed(messages) if message.role is Role.USER), "")
-        system = next((message.text for message in messages if message.role is Role.SYSTEM), "")
+        prompt, system = _words_of(messages)
         try:
             run_id, written = self._runs.start(
                 now_s=self._now_s(),
@@ -101,7 +100,23 @@ class Recorder:
 
     def add_alone(self, request: Request, result: Result, error: WorkbenchError | None = None) -> None:
         """A request that belongs to no line-up: a run of its own."""
-        self.add(self.open_run(request.messages, request.params), 0, request, result, error)
+        prompt, system = _words_of(request.messages)
+        try:
+            written = self._runs.add_alone(
+                result,
+                now_s=self._now_s(),
+                session=self.session,
+                kind=self._kind,
+                prompt=prompt,
+                system=system,
+                params=request.params,
+                sample=request.sample,
+                error=error,
+            )
+        except StoreError as exc:
+            self._tell(exc)
+            return
+        self._watch(written)
 
     def close(self) -> None:
         """Write what is pending and let go of the store. Blocks."""
@@ -128,3 +143,9 @@ class Recorder:
         if not self._told and self._on_trouble is not None:
             self._told = True
             self._on_trouble(f"The history is not being written: {error}")
+
+
+def _words_of(messages: tuple[Message, ...]) -> tuple[str, str]:
+    """What the user said last, and the system text."""
+    prompt = next((message.text for message in reversed(messages) if message.role is Role.USER), "")
+    return prompt, next((message.text for message in messages if message.role is Role.SYSTEM), "")

@@ -127,16 +127,7 @@ class Runs:
         name: str = "",
     ) -> tuple[str, Future[None]]:
         """Record that a prompt was put to a line-up: the run's id at once, and when it has been written."""
-        run = Run(
-            id=new_id(now_s),
-            created_s=now_s,
-            session=session,
-            kind=kind,
-            name=name,
-            system=system if self._keep_text else None,
-            prompt=prompt if self._keep_text else None,
-            params=dict((params or Params()).as_dict()),
-        )
+        run = self._run(prompt, system, now_s=now_s, session=session, kind=kind, params=params or Params(), name=name)
         return run.id, self._database.submit(lambda connection: _insert_run(connection, run))
 
     def add(
@@ -152,11 +143,74 @@ class Runs:
         saved_by: SavedBy | None = None,
     ) -> tuple[str, Future[None]]:
         """Record one target's answer, or what it had come to when it failed; as `start`."""
-        answer = _answer_from(run_id, result, position, now_s, params or Params(), sample, error, saved_by)
-        if not self._keep_text:
-            # A provider's error message may quote the prompt; its title says enough.
-            answer = replace(answer, text=None, reasoning=None, error_message=None)
+        answer = self._answer(
+            run_id,
+            result,
+            position=position,
+            now_s=now_s,
+            params=params or Params(),
+            sample=sample,
+            error=error,
+            saved_by=saved_by,
+        )
         return answer.id, self._database.submit(lambda connection: _insert_answer(connection, answer))
+
+    def add_alone(
+        self,
+        result: Result,
+        *,
+        now_s: float,
+        session: str,
+        kind: RunKind,
+        prompt: str,
+        system: str,
+        params: Params,
+        sample: int = 0,
+        error: WorkbenchError | None = None,
+    ) -> Future[None]:
+        """Record a run with its one answer: as `start` and `add`, at half their cost."""
+        run = self._run(prompt, system, now_s=now_s, session=session, kind=kind, params=params)
+        answer = self._answer(
+            run.id, result, position=0, now_s=now_s, params=params, sample=sample, error=error, saved_by=None
+        )
+
+        def work(connection: sqlite3.Connection) -> None:
+            _insert_run(connection, run)
+            _insert_answer(connection, answer)
+
+        return self._database.submit(work)
+
+    def _run(
+        self, prompt: str, system: str, *, now_s: float, session: str, kind: RunKind, params: Params, name: str = ""
+    ) -> Run:
+        return Run(
+            id=new_id(now_s),
+            created_s=now_s,
+            session=session,
+            kind=kind,
+            name=name,
+            system=system if self._keep_text else None,
+            prompt=prompt if self._keep_text else None,
+            params=dict(params.as_dict()),
+        )
+
+    def _answer(
+        self,
+        run_id: str,
+        result: Result,
+        *,
+        position: int,
+        now_s: float,
+        params: Params,
+        sample: int,
+        error: WorkbenchError | None,
+        saved_by: SavedBy | None,
+    ) -> Answer:
+        answer = _answer_from(run_id, result, position, now_s, params, sample, error, saved_by)
+        if self._keep_text:
+            return answer
+        # A provider's error message may quote the prompt; its title says enough.
+        return replace(answer, text=None, reasoning=None, error_message=None)
 
     async def latest(self, *, limit: int = 50, before_s: float | None = None, session: str | None = None) -> list[Run]:
         """Newest first."""
