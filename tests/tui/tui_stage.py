@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ from textual.pilot import Pilot
 
 from workbench.core.clock import ManualClock
 from workbench.core.settings import Settings
+from workbench.jobs.desk import JobDesk
 from workbench.tui.app import WorkbenchApp
 
-TURNS = 400
-"""Turns of the app's loop to wait for a condition; a condition that holds is seen within a handful."""
+PATIENCE_S = 60.0
+"""How long to wait for a condition before it counts as never coming; one that holds is seen within a few turns."""
 
 
 class Stage:
@@ -26,6 +28,7 @@ class Stage:
         scripts: dict[str, Script] | None = None,
         *,
         settings: Settings | None = None,
+        jobs: JobDesk | None = None,
         **options: Any,
     ) -> None:
         self.clock = ManualClock(start_s=1000.0)
@@ -35,7 +38,7 @@ class Stage:
             settings,
             environ=dict(os.environ),
             models=models,
-            opener=opener_of(self.engine, dict(os.environ), settings),
+            opener=opener_of(self.engine, dict(os.environ), settings, jobs),
             clock=self.clock,
             **options,
         )
@@ -54,11 +57,11 @@ class Stage:
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str = "") -> None:
     """Let the app work until `condition` holds."""
-    for _ in range(TURNS):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"never happened: {what or condition}")
         await pilot.pause(0.01)
-    raise AssertionError(f"never happened: {what or condition}")
 
 
 async def ready(pilot: Pilot[Any]) -> None:
