@@ -122,6 +122,8 @@ class Asker:
             raise
         self._count(result)
         self._record(host, request, result)
+        if host.recorder is not None:
+            await host.recorder.room()
         return result
 
     async def stream(self, host: Host, request: Request) -> AsyncGenerator[StreamEvent, None]:

@@ -112,3 +112,32 @@ async def test_an_empty_source_ends_at_once():
         return answer(asked)
 
     assert await collect(complete, [], in_flight=4) == []
+
+
+async def test_a_slow_reader_is_not_run_ahead_of():
+    begun = 0
+
+    async def complete(asked: Request) -> Result:
+        nonlocal begun
+        begun += 1
+        return answer(asked)
+
+    async with aclosing(fan_out(complete, map(request, range(1000)), in_flight=4)) as ends:
+        read = 0
+        async for _ in ends:
+            read += 1
+            await asyncio.sleep(0)
+            assert begun - read <= 2 * 4, "those that wait to be read, and those that wait for room behind them"
+
+    assert read == 1000
+
+
+async def test_leaving_a_full_queue_ends_everything():
+    async def complete(asked: Request) -> Result:
+        return answer(asked)
+
+    async with aclosing(fan_out(complete, map(request, range(1000)), in_flight=4)) as ends:
+        await anext(ends)
+        await asyncio.sleep(0)
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}

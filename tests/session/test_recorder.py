@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 from workbench.core.clock import ManualClock
@@ -54,3 +56,28 @@ def test_a_store_that_cannot_be_written_is_told_once(tmp_path: Path, monkeypatch
 
     assert len(told) == 1
     assert "locked by another program" in told[0]
+
+
+async def test_whoever_adds_faster_than_the_disk_takes_it_is_made_to_wait(tmp_path: Path):
+    database = Database(tmp_path / "store.sqlite3")
+    recorder = Recorder(Runs(database), ManualClock(), kind=RunKind.LIBRARY)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def stand_still(_: sqlite3.Connection) -> None:
+        writing.set()
+        go_on.wait(60)
+
+    database.submit(stand_still)
+    writing.wait(60)
+    recorder.add_alone(REQUEST, RESULT)
+    await asyncio.wait_for(recorder.room(), 60)
+    for _ in range(2_001):
+        recorder.add_alone(REQUEST, RESULT)
+    waiting = asyncio.create_task(recorder.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go_on.set()
+    await waiting
+
+    assert database.statistics().waiting == 0
+    await database.aclose()

@@ -32,6 +32,10 @@ class OpenRun:
         if self.recorder is not None and result is not None:
             self.recorder.add(self.run_id, position, request, result, error)
 
+    async def room(self) -> None:
+        if self.recorder is not None:
+            await self.recorder.room()
+
 
 @asynccontextmanager
 async def recording(

@@ -73,6 +73,7 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
                 on_row=ended,
                 budget=Budget(options.max_cost_usd),
                 on_cap=lambda stats: _ask_for_more(stats, progress),
+                room=history.room,
             )
             try:
                 await run.run()

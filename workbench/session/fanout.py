@@ -36,10 +36,13 @@ async def fan_out(
 ) -> AsyncGenerator[Ended[T], None]:
     """Yield each request's end as it comes, out of order. Closing the generator cancels what is still running.
 
-    An exception that is not a WorkbenchError is a fault of this program: it ends everything and is raised.
+    Whoever reads slowly is not run ahead of: no more ends wait to be read than requests may be under way. An exception
+    that is not a WorkbenchError is a fault of this program: it ends everything and is raised.
     """
     source: Iterator[tuple[int, Request]] = enumerate(requests)
-    ended: asyncio.Queue[Ended[T] | None] = asyncio.Queue()
+    width = max(1, in_flight)
+    ended: asyncio.Queue[Ended[T] | None] = asyncio.Queue(width)
+    is_read = True
 
     async def work() -> None:
         for index, request in source:
@@ -47,15 +50,16 @@ async def fan_out(
                 outcome: T | WorkbenchError = await complete(request)
             except WorkbenchError as exc:
                 outcome = exc
-            ended.put_nowait(Ended(index, request, outcome))
+            await ended.put(Ended(index, request, outcome))
 
     async def drive() -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(max(1, in_flight)):
+                for _ in range(width):
                     group.create_task(work())
         finally:
-            ended.put_nowait(None)
+            if is_read:
+                await ended.put(None)
 
     driver = asyncio.create_task(drive())
     try:
@@ -63,6 +67,7 @@ async def fan_out(
             yield item
         await driver
     finally:
+        is_read = False
         driver.cancel()
         await asyncio.wait([driver])
 

@@ -5,6 +5,7 @@ Whoever sends something, a screen, the shell or a library call, opens a run and 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
@@ -16,6 +17,9 @@ from workbench.core.types import Message, Params, Request, Result, Role
 from workbench.store.database import Database
 from workbench.store.ids import new_id
 from workbench.store.runs import RunKind, Runs
+
+_MOST_PENDING = 2_000
+"""Writes that may wait for the disk before `room` makes whoever sends them wait too: some megabytes of answers."""
 
 
 def open_recorder(
@@ -57,6 +61,7 @@ class Recorder:
         self._told = False
         self._close = close
         self._pending: set[Future[None]] = set()
+        self._latest: Future[None] | None = None
 
     def open_run(self, messages: tuple[Message, ...], params: Params, *, name: str = "") -> str | None:
         """The run's id, or None when the store takes nothing any more. The prompt is the last thing the user said."""
@@ -118,6 +123,14 @@ class Recorder:
             return
         self._watch(written)
 
+    async def room(self) -> None:
+        """Wait while far more has been added than written: answers from a cache come faster than a disk takes them."""
+        if len(self._pending) > _MOST_PENDING and self._latest is not None:
+            # It is written last, so everything before it has been by then. What went wrong with it has been told.
+            written = asyncio.wrap_future(self._latest)
+            written.add_done_callback(lambda future: future.cancelled() or future.exception())
+            await asyncio.wait([written])
+
     def close(self) -> None:
         """Write what is pending and let go of the store. Blocks."""
         if self._close is not None:
@@ -131,6 +144,7 @@ class Recorder:
         return self._clock.wall().timestamp()
 
     def _watch(self, written: Future[None]) -> None:
+        self._latest = written
         self._pending.add(written)
         written.add_done_callback(self._written)
 

@@ -157,7 +157,9 @@ class SweepRun:
         on_row: Callable[[SweepTally, Row, Request, Result | WorkbenchError], None] | None = None,
         budget: Budget | None = None,
         on_cap: OnCap | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`room` is awaited after each row: whoever keeps rows elsewhere may take its time."""
         self._sweep = sweep
         self._sheet = sheet
         self._complete = complete
@@ -165,6 +167,7 @@ class SweepRun:
         self._on_row = on_row
         self._budget = budget or Budget()
         self._on_cap = on_cap
+        self._room = room
         self._asking: asyncio.Task[None] | None = None
         self._pending: dict[int, _Asked] = {}
         self._stopped = False
@@ -183,6 +186,8 @@ class SweepRun:
                         if isinstance(ended.result, _CapReached):
                             continue
                         self._write(asked, ended.request, ended.result)
+                        if self._room is not None:
+                            await self._room()
         finally:
             if self._asking is not None:
                 self._asking.cancel()
