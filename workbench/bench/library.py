@@ -2,7 +2,8 @@
 
 Two thousand short requests, sixty-four in flight, to one server in another process that replays bytes: ours through the
 whole engine, with routing, keys, limits and metrics; the openai SDK with gather and a semaphore, as llm-provider calls
-it; litellm. Alternately, in rounds. Then hits of the response cache beside the fastest answer that the server gives.
+it; litellm. Alternately, in rounds. Then hits of the response cache, asked for by the hundred as `LLM.generate` asks,
+beside the fastest answer that the server gives. With --rows a file of so many prompts instead, and the memory it takes.
 """
 
 from __future__ import annotations
@@ -12,19 +13,26 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 import click
 
+from workbench.asking import Asker
 from workbench.bench.client_process import client_processes
 from workbench.bench.engine_client import bench_engine
+from workbench.bench.library_rows import FROM_ROW, Memory, measure_rows
 from workbench.bench.replay import replay_process
 from workbench.bench.report import environment, markdown_table
 from workbench.bench.wire_client import KEY, Job
-from workbench.core.types import Message, Request
+from workbench.core.clock import SystemClock
 from workbench.engine.engine import Engine
+from workbench.loop_thread import Host
+from workbench.session.recorder import Recorder
+from workbench.store.database import Database
+from workbench.store.runs import RunKind, Runs
 
 CLIENTS = {"engine": "workbench engine", "openai": "AsyncOpenAI + gather + semaphore", "litellm": "litellm.acompletion"}
 _CHUNKS = 20
@@ -33,6 +41,10 @@ _IN_FLIGHT = 64
 _LITELLM_SHARE = 0.2
 """litellm gets fewer requests: its time per request is what counts, and it is long."""
 _HITS = 400
+_BATCH = 100
+"""Prompts in one list."""
+_LISTS = 40
+_STRAYS_MB = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +58,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Medians in milliseconds."""
+    """Medians in milliseconds for one answer of a list: everything from the list to the texts, the history apart."""
 
     memory_ms: float
     disk_ms: float
+    recorded_ms: float
+    """From memory, with every answer written to the history."""
     server_ms: float
     """The fastest single answer of the replaying server through the same engine."""
 
@@ -66,9 +80,43 @@ class Figure:
 @click.command("library")
 @click.option("--requests", default=2000, show_default=True, type=click.IntRange(64), help="Per client and round.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(1), help="Rounds; medians are shown.")
+@click.option("--rows", type=click.IntRange(FROM_ROW + 1), help="Run a file of so many rows and watch its memory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
-def command(requests: int, runs: int, as_json: bool) -> None:
-    """Measure lists of prompts and cache hits against raw clients."""
+def command(requests: int, runs: int, rows: int | None, as_json: bool) -> None:
+    """Measure lists of prompts and cache hits against raw clients, or a long file's memory."""
+    if rows is None:
+        _show_clients(requests, runs, as_json=as_json)
+    else:
+        _show_rows(measure_rows(rows), as_json=as_json)
+
+
+def _show_rows(memory: Memory, *, as_json: bool) -> None:
+    figure = Figure("furthest from row 1,000", memory.strays, _STRAYS_MB, memory.strays <= _STRAYS_MB, "MB")
+    if as_json:
+        for item in (memory, figure):
+            click.echo(json.dumps(asdict(item)))
+        return
+    click.echo(environment())
+    click.echo(f"{memory.rows:,} rows, {memory.rows_per_s:,.0f} a second, cache and history on; resident memory, MB.\n")
+    click.echo(
+        markdown_table(
+            ("rows", "at row 1,000", "least", "most", "at the end", "per 10,000 rows"),
+            [
+                (
+                    f"{memory.rows:,}",
+                    f"{memory.at_row_1000:.1f}",
+                    f"{memory.least:.1f}",
+                    f"{memory.most:.1f}",
+                    f"{memory.at_end:.1f}",
+                    f"{memory.per_10_000_rows:+.2f}",
+                )
+            ],
+        )
+    )
+    click.echo(f"\n{_figures([figure])}")
+
+
+def _show_clients(requests: int, runs: int, *, as_json: bool) -> None:
     rounds = measure(requests, runs)
     hits = asyncio.run(measure_hits())
     rows = [
@@ -90,18 +138,19 @@ def command(requests: int, runs: int, as_json: bool) -> None:
         )
     )
     click.echo(
-        f"\nCache hit through the engine: {hits.memory_ms:.3f} ms from memory, {hits.disk_ms:.3f} ms from disk; "
-        f"the server's fastest answer {hits.server_ms:.2f} ms.\n"
+        f"\nA stored answer in a list of {_BATCH}: {hits.memory_ms:.3f} ms from memory, {hits.disk_ms:.3f} ms from "
+        f"disk, {hits.recorded_ms:.3f} ms from memory with the history written beside; the server's fastest answer "
+        f"{hits.server_ms:.2f} ms.\n"
     )
-    click.echo(
-        markdown_table(
-            ("measure", "value", "target"),
-            [
-                (f.what, f"{f.value:.3g} {f.unit}", f"{'met' if f.met else 'MISSED'} {_bound(f)} {f.unit}")
-                for f in figures
-            ],
-        )
-    )
+    click.echo(_figures(figures))
+
+
+def _figures(figures: Sequence[Figure]) -> str:
+    rows = [
+        (figure.what, f"{figure.value:.3g} {figure.unit}", f"{'met' if figure.met else 'MISSED'} {_bound(figure)}")
+        for figure in figures
+    ]
+    return markdown_table(("measure", "value", "target"), rows)
 
 
 def measure(requests: int, runs: int) -> list[dict[str, Row]]:
@@ -119,27 +168,49 @@ def measure(requests: int, runs: int) -> list[dict[str, Row]]:
 
 
 async def measure_hits() -> Hits:
-    with replay_process() as replay, tempfile.TemporaryDirectory() as root:
+    with replay_process() as replay, tempfile.TemporaryDirectory() as root, ExitStack() as stack:
         base_url = f"{replay.http}/whole/{_CHUNKS}/1/v1"
-        async with bench_engine(base_url, KEY, cached=True, root=Path(root)) as engine:
-            asked = await _each(engine, range(_HITS))
-            # The answers in memory are the last few hundred.
-            memory = await _each(engine, range(_HITS - 100, _HITS))
-        async with bench_engine(base_url, KEY, cached=True, root=Path(root)) as engine:
-            await _each(engine, range(1))
-            disk = await _each(engine, range(1, _HITS))
-    return Hits(median(memory) * 1e3, median(disk) * 1e3, min(asked) * 1e3)
+        place = Path(root)
+        async with bench_engine(base_url, KEY, cached=True, root=place) as engine:
+            asked = [await _one(engine, number) for number in range(_HITS)]
+            last = range(_HITS - _BATCH, _HITS)
+            memory = [await _list(Host(engine), last) for _ in range(_LISTS)]
+            database = Database(place / "history.sqlite3")
+            stack.callback(database.close)
+            recorder = Recorder(Runs(database), SystemClock(), kind=RunKind.LIBRARY)
+            recorded = [await _list(Host(engine, recorder), last) for _ in range(_LISTS)]
+        disk: list[float] = []
+        for start in range(0, _HITS, _BATCH):
+            async with bench_engine(base_url, KEY, cached=True, root=place) as engine:
+                await engine.warm([])
+                disk.append(await _list(Host(engine), range(start, start + _BATCH)))
+    return Hits(median(memory) * 1e3, median(disk) * 1e3, median(recorded) * 1e3, min(asked) * 1e3)
 
 
-async def _each(engine: Engine, numbers: Sequence[int]) -> list[float]:
-    """Seconds for each of these prompts, one after the other."""
-    taken = []
-    for number in numbers:
-        request = Request("gpt-4.1", (Message.user(f"Prompt {number}"),))
-        started = time.perf_counter()
-        await engine.complete(request, stream=False)
-        taken.append(time.perf_counter() - started)
-    return taken
+async def _one(engine: Engine, number: int) -> float:
+    started = time.perf_counter()
+    await engine.complete(_asker().requests(_prompt(number), None, 1, True, {})[0][0], stream=False)
+    return time.perf_counter() - started
+
+
+async def _list(host: Host, numbers: Sequence[int]) -> float:
+    """Seconds for each answer, as `LLM.generate` gets them."""
+    started = time.perf_counter()
+    asker = _asker()
+    requests, _ = asker.requests([_prompt(number) for number in numbers], None, 1, True, {})
+    texts = await asker.collecting(requests, lambda done, total: None, None)(host)
+    taken = time.perf_counter() - started
+    if not (all(texts) and asker.totals.cache_hits == len(requests)):
+        raise click.ClickException("an answer that was stored did not come from the cache")
+    return taken / len(requests)
+
+
+def _asker() -> Asker:
+    return Asker("gpt-4.1", _IN_FLIGHT, 2, {})
+
+
+def _prompt(number: int) -> str:
+    return f"Prompt {number}"
 
 
 def compare(rounds: Sequence[dict[str, Row]], hits: Hits) -> list[Figure]:
@@ -154,4 +225,4 @@ def compare(rounds: Sequence[dict[str, Row]], hits: Hits) -> list[Figure]:
 
 
 def _bound(figure: Figure) -> str:
-    return f"≤ {figure.target:g}"
+    return f"≤ {figure.target:g} {figure.unit}"
