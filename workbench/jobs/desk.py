@@ -6,16 +6,50 @@ the store, its own and those of processes that are gone; of several processes on
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from workbench.jobs.job import BatchSupport, Job, JobChange, JobEstimate, JobRow, RowFilter
+from workbench.core.errors import UsageError
+from workbench.jobs.accounts import Accounts
+from workbench.jobs.collect import Collector
+from workbench.jobs.estimate import tally
+from workbench.jobs.finding import find_job
+from workbench.jobs.handing_in import HandingIn
+from workbench.jobs.job import BatchSupport, Job, JobChange, JobEstimate, JobRow, JobState, RowFilter
+from workbench.jobs.news import News
+from workbench.jobs.pace import Pace
+from workbench.jobs.record import job_of, row_of
+from workbench.jobs.rounds import Rounds
 from workbench.jobs.rows import Row
+from workbench.jobs.spool import Spool
+from workbench.jobs.submit import Submitter
+from workbench.jobs.tracker import Tracker
+from workbench.store.database import Database
+from workbench.store.jobs import JobStore, StoredRow
 
 if TYPE_CHECKING:
+    from workbench.engine.batching import Batching
     from workbench.engine.engine import Engine
+
+_SLICE_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What an open desk stands on."""
+
+    database: Database
+    batching: Batching
+    store: JobStore
+    accounts: Accounts
+    rounds: Rounds
+    tracker: Tracker
+    news: News
+    handing_in: HandingIn
 
 
 class JobDesk:
@@ -27,19 +61,34 @@ class JobDesk:
         async for row in desk.all_rows(job.id): ...
     """
 
-    def __init__(self, engine: Engine, database: Path, *, track: bool = True) -> None:
+    def __init__(self, engine: Engine, database: Path, *, track: bool = True, pace: Pace | None = None) -> None:
         """`engine` must be open for as long as the desk is. `track=False` follows nothing by itself: for one look."""
-        raise NotImplementedError
+        self._engine = engine
+        self._path = database
+        self._track = track
+        self._pace = pace or Pace()
+        self._opened: _Open | None = None
 
     async def __aenter__(self) -> Self:
         """Raises StoreError when the store cannot be opened."""
-        raise NotImplementedError
+        opened = self._assemble(self._engine.batching(), await asyncio.to_thread(Database, self._path))
+        try:
+            await opened.news.learn()
+        except BaseException:
+            await opened.database.aclose()
+            raise
+        self._opened = opened
+        opened.tracker.start()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Jobs go on at their providers; what was being fetched is fetched again by whoever tracks next."""
-        raise NotImplementedError
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.tracker.aclose()
+            await opened.database.aclose()
 
     async def submit(
         self, model: str, rows: Iterable[Row], *, name: str = "", group: str | None = None, skip_bad: bool = False
@@ -57,43 +106,64 @@ class JobDesk:
             WorkbenchError: the provider refused it (key, quota, …); nothing is kept.
             StoreError: it could not be written down; nothing has been sent.
         """
-        raise NotImplementedError
+        opened = self._desk
+        job_id = await opened.handing_in.submit(model, rows, name=name, group=group, skip_bad=skip_bad)
+        return await self.job(job_id)
 
     async def jobs(self) -> tuple[Job, ...]:
         """Newest first."""
-        raise NotImplementedError
+        return tuple(job_of(stored) for stored in await self._desk.store.all())
 
     async def job(self, job_id: str) -> Job:
         """By its id or an unambiguous beginning of it, by a part's provider id, or by `provider:n:id`.
 
         Raises UsageError with the nearest matches.
         """
-        raise NotImplementedError
+        return job_of(await find_job(self._desk.store, job_id))
 
     async def rows(
         self, job_id: str, *, only: RowFilter = RowFilter.ALL, offset: int = 0, limit: int = 200
     ) -> tuple[JobRow, ...]:
         """One page of rows in input order; `offset` counts rows that pass the filter."""
-        raise NotImplementedError
+        job, _ = await find_job(self._desk.store, job_id)
+        found = await self._desk.store.page(job.id, only.value, offset, limit)
+        return tuple(await asyncio.to_thread(_decoded, found))
 
-    def all_rows(self, job_id: str, *, only: RowFilter = RowFilter.ALL) -> AsyncGenerator[JobRow, None]:
+    async def all_rows(self, job_id: str, *, only: RowFilter = RowFilter.ALL) -> AsyncGenerator[JobRow, None]:
         """Every row in input order, read from the store as it is consumed."""
-        raise NotImplementedError
+        job, _ = await find_job(self._desk.store, job_id)
+        position = -1
+        while found := await self._desk.store.after(job.id, only.value, position, _SLICE_ROWS):
+            position = found[-1][0].position
+            for row in await asyncio.to_thread(_decoded, found):
+                yield row
 
     async def error_counts(self, job_id: str) -> tuple[tuple[str, int], ...]:
         """Failed rows by their error's title, most frequent first."""
-        raise NotImplementedError
+        job, _ = await find_job(self._desk.store, job_id)
+        return tuple(await self._desk.store.error_counts(job.id))
 
     async def cancel(self, job_id: str) -> Job:
         """Ask the provider to stop. Rows done by then keep their answers, and are paid. Harmless for an ended job.
 
         Raises the provider's error when it could not be asked.
         """
-        raise NotImplementedError
+        opened = self._desk
+        job, parts = await find_job(opened.store, job_id)
+        if all(part.over for part in parts):
+            return await self.job(job.id)
+        await opened.store.change_job(job.id, {"cancel_asked": True})
+        for part in parts:
+            if part.state in (JobState.QUEUED, JobState.RUNNING):
+                await opened.rounds.cancel(job, part)
+        await opened.news.changed(job.id)
+        await self.poll_now(job.id)
+        return await self.job(job.id)
 
     async def retry_failed(self, job_id: str) -> Job:
         """A new job of this one's failed rows. Raises UsageError: not ended, none failed, imported, or done before."""
-        raise NotImplementedError
+        stored = await find_job(self._desk.store, job_id)
+        return await self.job(await self._desk.handing_in.retry_failed(stored))
 
     async def import_(self, job_id: str, *, model: str | None = None, name: str = "") -> Job:
         """Take up a batch made elsewhere: `provider:n:id`, or a provider's id alone where that tells whose it is.
@@ -107,18 +177,28 @@ class JobDesk:
             UsageError: the id says no provider.
             BatchNotFound: no key of that provider can see it.
         """
-        raise NotImplementedError
+        return await self.job(await self._desk.handing_in.take_up(job_id, model, name))
 
     async def forget(self, job_id: str) -> None:
         """Delete a job, its rows and answers here. Raises UsageError while it is open: cancel it first."""
-        raise NotImplementedError
+        opened = self._desk
+        stored = await find_job(opened.store, job_id)
+        job = job_of(stored)
+        if not job.state.is_ended:
+            raise UsageError(f"The job {job.id} is still {job.state}.", hint="Cancel it first.")
+        await opened.store.forget(job.id)
+        await opened.news.changed(job.id)
 
     async def poll_now(self, job_id: str | None = None) -> None:
         """Ask after one job, or after all open ones, without waiting for its turn; returns when they have been asked.
 
         An ended one is collected too. What goes wrong stands in the jobs' `problem`.
         """
-        raise NotImplementedError
+        opened = self._desk
+        if job_id is not None:
+            await opened.tracker.ask(await find_job(opened.store, job_id))
+            return
+        await asyncio.gather(*(opened.tracker.ask(stored) for stored in await opened.store.open()))
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None, poll_interval_s: float | None = None) -> Job:
         """Until it has ended. Raises TimeoutError; the job goes on.
@@ -126,19 +206,79 @@ class JobDesk:
         Args:
             poll_interval_s: ask at least this often, instead of by the desk's own pace.
         """
-        raise NotImplementedError
+        job = await self.job(job_id)
+        changed = asyncio.Event()
+        stop = self.subscribe(lambda change: changed.set() if change.job.id == job.id else None)
+        # A desk that follows nothing must ask by itself.
+        interval_s = poll_interval_s or (None if self._track else self._pace.first_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (job := await self.job(job.id)).state.is_ended:
+                    await self._until(changed, job, interval_s)
+        finally:
+            stop()
+        return job
 
     def subscribe(self, listener: Callable[[JobChange], None]) -> Callable[[], None]:
         """Call `listener` on the loop with every change of a job, other processes' included; returns how to stop.
 
         It must be quick: no waiting, no drawing.
         """
-        raise NotImplementedError
+        return self._desk.news.subscribe(listener)
 
     async def price(self, model: str, rows: Iterable[Row]) -> JobEstimate:
         """What these rows may cost as a batch and live. Raises as `submit` does for the model; sends nothing."""
-        raise NotImplementedError
+        batching, accounts = self._desk.batching, self._desk.accounts
+        target = batching.target(model)
+        adapter = await accounts.adapter(target.spec)
+        counted = await asyncio.to_thread(tally, rows)
+        price = await asyncio.to_thread(batching.price, target.route)
+        return counted.estimate(price, adapter.limits)
 
     async def supported(self) -> tuple[BatchSupport, ...]:
         """What each provider with batches offers, and whether there is a key for it."""
-        raise NotImplementedError
+        return await self._desk.accounts.supported()
+
+    async def _until(self, changed: asyncio.Event, job: Job, interval_s: float | None) -> None:
+        """A change of this job, or the time to ask after it."""
+        if interval_s is None:
+            await changed.wait()
+            changed.clear()
+            return
+        now_s = self._desk.batching.clock.wall().timestamp()
+        asked_s = job.last_poll_s or job.created_s
+        try:
+            await asyncio.wait_for(changed.wait(), max(0.0, interval_s - (now_s - asked_s)))
+            changed.clear()
+        except TimeoutError:
+            await self.poll_now(job.id)
+
+    @property
+    def _desk(self) -> _Open:
+        if self._opened is None:
+            raise UsageError("The desk for batch jobs is not open.", hint="Use it inside `async with JobDesk(...)`.")
+        return self._opened
+
+    def _assemble(self, batching: Batching, database: Database) -> _Open:
+        store, accounts, pace = JobStore(database), Accounts(batching), self._pace
+        spool, news = Spool(self._path.parent / "batches"), News(store)
+        rounds = Rounds(
+            store,
+            accounts,
+            Submitter(store, spool, batching.clock, pace.settle_s),
+            Collector(batching, store, batching.clock),
+            clock=batching.clock,
+            rng=batching.rng,
+            pace=pace,
+            changed=news.changed,
+        )
+        tracker = Tracker(
+            store, rounds, clock=batching.clock, pace=pace, follow=self._track, changed=news.changed, swept=news.look
+        )
+        handing_in = HandingIn(batching, store, spool, accounts, rounds, tracker, news, pace)
+        return _Open(database, batching, store, accounts, rounds, tracker, news, handing_in)
+
+
+def _decoded(found: Sequence[StoredRow]) -> list[JobRow]:
+    """Takes milliseconds when prompts are long: for a thread."""
+    return [row_of(stored) for stored in found]

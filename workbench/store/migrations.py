@@ -94,7 +94,101 @@ CREATE TABLE prompts (
 ) WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_RUNS, _CONVERSATIONS)
+_JOBS = """
+CREATE TABLE jobs (
+    id           TEXT PRIMARY KEY,
+    created_s    REAL NOT NULL,
+    ended_s      REAL,
+    name         TEXT NOT NULL DEFAULT '',
+    model        TEXT NOT NULL,
+    provider     TEXT NOT NULL,
+    wire_model   TEXT NOT NULL,
+    base_url     TEXT NOT NULL,
+    key_alias    TEXT,
+    fingerprint  TEXT NOT NULL DEFAULT '',
+    group_id     TEXT,
+    rows         INTEGER NOT NULL DEFAULT 0,
+    estimate_usd REAL,
+    problem      TEXT NOT NULL DEFAULT '',
+    imported     INTEGER NOT NULL DEFAULT 0,
+    retry_of     TEXT,
+    cancel_asked INTEGER NOT NULL DEFAULT 0,
+    notes        TEXT NOT NULL DEFAULT '[]',
+    revision     INTEGER NOT NULL DEFAULT 0,
+    owner        TEXT NOT NULL DEFAULT '',
+    owner_until_s REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX jobs_by_time ON jobs (created_s DESC);
+CREATE UNIQUE INDEX jobs_by_retry ON jobs (retry_of) WHERE retry_of IS NOT NULL;
+CREATE TABLE job_parts (
+    job_id      TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position    INTEGER NOT NULL,
+    state       TEXT NOT NULL,
+    step        TEXT NOT NULL DEFAULT 'new',
+    name        TEXT NOT NULL DEFAULT '',
+    rows        INTEGER NOT NULL,
+    file_id     TEXT,
+    sent_s      REAL,
+    batch_id    TEXT,
+    over        INTEGER NOT NULL DEFAULT 0,
+    way         TEXT NOT NULL DEFAULT '',
+    total       INTEGER NOT NULL DEFAULT 0,
+    succeeded   INTEGER NOT NULL DEFAULT 0,
+    failed      INTEGER NOT NULL DEFAULT 0,
+    created_s   REAL,
+    ended_s     REAL,
+    expires_s   REAL,
+    results_until_s REAL,
+    last_poll_s REAL,
+    next_poll_s REAL,
+    polls       INTEGER NOT NULL DEFAULT 0,
+    misses      INTEGER NOT NULL DEFAULT 0,
+    raw_state   TEXT NOT NULL DEFAULT '',
+    problem     TEXT NOT NULL DEFAULT '',
+    cost_usd    REAL,
+    saved_usd   REAL,
+    PRIMARY KEY (job_id, position)
+) WITHOUT ROWID;
+CREATE INDEX job_parts_by_batch ON job_parts (batch_id);
+CREATE INDEX job_parts_open ON job_parts (job_id) WHERE NOT over;
+CREATE TABLE job_rows (
+    job_id      TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position    INTEGER NOT NULL,
+    part        INTEGER NOT NULL,
+    row_id      TEXT NOT NULL,
+    wire_id     TEXT NOT NULL,
+    messages    TEXT NOT NULL DEFAULT '[]',
+    params      TEXT NOT NULL DEFAULT '{}'
+);
+CREATE UNIQUE INDEX job_rows_by_position ON job_rows (job_id, position);
+CREATE UNIQUE INDEX job_rows_by_wire_id ON job_rows (job_id, wire_id);
+CREATE TABLE job_answers (
+    job_id      TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    wire_id     TEXT NOT NULL,
+    part        INTEGER NOT NULL,
+    ended_s     REAL NOT NULL,
+    text        TEXT NOT NULL DEFAULT '',
+    reasoning   TEXT NOT NULL DEFAULT '',
+    tool_calls  TEXT NOT NULL DEFAULT '',
+    finish_reason TEXT,
+    error_title TEXT,
+    error_message TEXT,
+    error_code  TEXT,
+    input_tokens INTEGER,
+    cached_tokens INTEGER,
+    written_tokens INTEGER,
+    output_tokens INTEGER,
+    reasoning_tokens INTEGER,
+    usage_source TEXT,
+    cost_usd    REAL,
+    saved_usd   REAL,
+    request_id  TEXT
+);
+CREATE UNIQUE INDEX job_answers_by_wire_id ON job_answers (job_id, wire_id);
+CREATE INDEX job_answers_by_time ON job_answers (ended_s);
+"""
+
+STEPS: tuple[str, ...] = (_RUNS, _CONVERSATIONS, _JOBS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
