@@ -1,4 +1,4 @@
-"""What the screens look like, sign by sign: a frozen session in three sizes and three themes.
+"""What the screens look like, sign by sign: a frozen session in three sizes, in each theme and without colour.
 
 `pytest --snapshot-update tests/tui/test_snapshots.py` takes new pictures; look at them before they are committed.
 """
@@ -49,19 +49,28 @@ REFUSED = RateLimited(
     hint="It passes in 20 s.",
 )
 
+SEEN = Hold("seen")
+"""Until the panes have drawn the beginning: an answer that is over when it is first drawn is shown from its top."""
+
 LINE_UP = ("gpt-5.4", "anthropic/claude-sonnet-4-6", "gemini/gemini-2.5-flash", "local/qwen3-8b")
 
 SCRIPTS = {
-    "gpt-5.4": (Think("First, find why the table is read twice. " * 3), Say(ANSWER), End()),
-    "anthropic/claude-sonnet-4-6": (Say(ANSWER[:310]), End(FinishReason.LENGTH)),
-    "gemini/gemini-2.5-flash": (Say("The subquery is evaluated once"), Fail(REFUSED)),
+    "gpt-5.4": (
+        Think("First, find why the table is read twice. " * 3),
+        Say(ANSWER[:60]),
+        SEEN,
+        Say(ANSWER[60:]),
+        End(),
+    ),
+    "anthropic/claude-sonnet-4-6": (Say(ANSWER[:60]), SEEN, Say(ANSWER[60:310]), End(FinishReason.LENGTH)),
+    "gemini/gemini-2.5-flash": (Say("The subquery is "), SEEN, Say("evaluated once"), Fail(REFUSED)),
     "local/qwen3-8b": (Wait(seconds=6.0, ahead=2), Hold(), End()),
 }
 
 SIZES = [(200, 50), (120, 35), (80, 24)]
 FOREVER = 1e9
 """Seconds to draw in: no frame is cut short."""
-THEMES = ["workbench-dark", "workbench-light", "ansi-dark"]
+THEMES = ["workbench-dark", "workbench-light", "ansi-dark", "ansi-light"]
 
 Scene = Callable[[Pilot[Any]], Awaitable[None]]
 
@@ -100,6 +109,8 @@ def still(scene: Callable[[Pilot[Any], Stage], Awaitable[None]], on: Stage) -> S
 async def compared(pilot: Pilot[Any], on: Stage) -> None:
     on.compare.editor.insert_typed("Rewrite this query so that it reads the table once.")
     await pilot.press("enter")
+    await until(pilot, lambda: all(pane.view.text for pane in on.panes[:3] if pane.has_class("-on-screen")))
+    on.engine.release(SEEN.name)
     await until(pilot, lambda: on.states() == ["done", "truncated", "failed", "queued"])
 
 
@@ -151,8 +162,9 @@ def test_other_screens(snap_compare: Any, scene: Callable[[Pilot[Any], Stage], A
     assert snap_compare(on.app, terminal_size=(120, 35), run_before=still(scene, on))
 
 
-def test_without_colour(snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_without_colour(snap_compare: Any, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     on = stage()
 
-    assert snap_compare(on.app, terminal_size=(120, 35), run_before=still(compared, on))
+    assert snap_compare(on.app, terminal_size=size, run_before=still(compared, on))
