@@ -25,6 +25,7 @@ from workbench.core.settings import Settings
 from workbench.core.stats import Percentiles
 from workbench.core.types import Channel, FinishReason, KeyAlias, Request, Result, Route, Timing, Usage
 from workbench.engine.records import Traffic
+from workbench.jobs.desk import JobDesk
 from workbench.tui.host import OpenEngine, Opener
 
 
@@ -195,11 +196,13 @@ def traffic(**changes: Any) -> Traffic:
     return Traffic(**(values | changes))
 
 
-def opener_of(engine: ScriptedEngine, environ: Mapping[str, str], settings: Settings | None = None) -> Opener:
+def opener_of(
+    engine: ScriptedEngine, environ: Mapping[str, str], settings: Settings | None = None, jobs: JobDesk | None = None
+) -> Opener:
     """What the app opens in place of a real engine."""
 
     @asynccontextmanager
     async def open_engine(demo: bool) -> AsyncIterator[OpenEngine]:
-        yield OpenEngine(engine, settings or Settings(), environ, demo)
+        yield OpenEngine(engine, settings or Settings(), environ, demo, jobs)
 
     return open_engine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from textual.content import Content
 
     from workbench.core.types import Params
+    from workbench.tui.batch_room import BatchRoom
     from workbench.tui.screens.model_picker import ModelPicker
     from workbench.tui.widgets.prompt_editor import PromptEditor
 
@@ -95,7 +96,7 @@ class WorkbenchApp(App[object]):
         # A demo leaves nothing behind, not even a draft.
         memory = Memory(None if demo else paths.state)
         engine = EngineRoom(settings, self._environ, demo=demo, opener=opener)
-        engine.on_ready = lambda: self._later(self._learn)
+        engine.on_ready = self._engine_ready
         engine.on_trouble = self._tell_trouble
         engine.on_notice = self._tell_notice
         clock = clock or SystemClock()
@@ -138,11 +139,13 @@ class WorkbenchApp(App[object]):
 
     @property
     def area_names(self) -> Content:
-        return areas.names(self.areas, self.current_mode)
+        counts = {area.mode: area.count(self) for area in self.areas}
+        return areas.names(self.areas, self.current_mode, counts, self.desk.glyphs.dot)
 
     def flash(self, message: str) -> None:
         """Say something small for a few seconds, where the person looks."""
-        self.area_screen.status.flash(message)
+        front = next(screen for screen in reversed(self.screen_stack) if isinstance(screen, AreaScreen))
+        front.status.flash(message)
 
     def on_mount(self) -> None:
         self._apply_keymap()
@@ -174,6 +177,10 @@ class WorkbenchApp(App[object]):
         return line_up if models else self.desk.memory.last_line_up
 
     # The engine
+
+    def _engine_ready(self) -> None:
+        self._later(self._learn)
+        self._later(self._enter_batches)
 
     async def _learn(self) -> None:
         """The engine is open: read what models there are, then warm the line-up's."""
@@ -438,6 +445,24 @@ class WorkbenchApp(App[object]):
     def action_go_to(self, mode: str) -> None:
         """Another area; what is under way in this one goes on."""
         self.switch_mode(mode)
+
+    @cached_property
+    def batches(self) -> BatchRoom:
+        """Made when it is first needed: the first paint does without."""
+        from workbench.tui.batch_room import BatchRoom
+
+        return BatchRoom(self)
+
+    async def _enter_batches(self) -> None:
+        await self.batches.enter(self.desk.engine.jobs)
+
+    @property
+    def open_jobs(self) -> int:
+        """Batch jobs that are not over, as far as is known."""
+        return self.batches.board.open_count if "batches" in self.__dict__ else 0
+
+    def has_area(self, mode: str) -> bool:
+        return any(area.mode == mode for area in self.areas)
 
     def action_choose_area(self) -> None:
         from workbench.tui.screens.area_bar import AreaBar

@@ -6,7 +6,7 @@ dialogs as they are. Screens are imported when their area is opened for the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ class Area:
     about: str
     """For the palette: what one goes there for."""
     open: Callable[[WorkbenchApp], AreaScreen]
+    count: Callable[[WorkbenchApp], int] = lambda app: 0
+    """What is under way there, for its name in the app bar; nothing is said of none."""
 
     @property
     def mode(self) -> str:
@@ -42,18 +44,30 @@ def _compare(app: WorkbenchApp) -> AreaScreen:
 
 COMPARE = Area("1", "Compare", "One prompt, many models, side by side", _compare)
 
+
+def _batches(app: WorkbenchApp) -> AreaScreen:
+    from workbench.tui.screens.batches import BatchesScreen
+
+    return BatchesScreen(app.desk)
+
+
+BATCHES = Area("2", "Batches", "Many prompts at half the price, within a day", _batches, lambda app: app.open_jobs)
+
 AREAS: tuple[Area, ...] = (COMPARE,)
 """In the order in which they are shown."""
 
 
-def names(areas: Sequence[Area], current: str) -> Content:
-    """The areas' names for the app bar, each a link; nothing where there is only one."""
+def names(areas: Sequence[Area], current: str, counts: Mapping[str, int], dot: str) -> Content:
+    """The areas' names for the app bar, each a link, with its count; nothing where there is only one."""
     if len(areas) < 2:
         return Content()
-    return Content("  ").join(_name(area, current=area.mode == current) for area in areas)
+    return Content("  ").join(
+        _name(area, f"{dot}{count}" if (count := counts.get(area.mode)) else "", current=area.mode == current)
+        for area in areas
+    )
 
 
-def _name(area: Area, *, current: bool) -> Content:
+def _name(area: Area, count: str, *, current: bool) -> Content:
     # Underlined and bold, not only coloured: it must be told apart in a terminal without colours.
     style = "bold underline $text-primary" if current else "$foreground-muted"
-    return Content.styled(area.name, style).stylize(Style.from_meta({"@click": f"app.go_to({area.mode!r})"}))
+    return Content.styled(area.name + count, style).stylize(Style.from_meta({"@click": f"app.go_to({area.mode!r})"}))

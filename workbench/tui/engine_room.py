@@ -22,6 +22,7 @@ from workbench.tui.host import EngineHost, OpenEngine, Opener, Snapshot
 
 if TYPE_CHECKING:
     from workbench.engine.notices import Notice
+    from workbench.jobs.desk import JobDesk
     from workbench.session.local_servers import FoundServer
     from workbench.session.model_directory import ModelDirectory
 
@@ -65,6 +66,11 @@ class EngineRoom:
     def statistics(self) -> Snapshot | None:
         """The engine's figures at this moment; None while it is being opened."""
         return self._open_engine.engine.statistics() if self._open_engine is not None else None
+
+    @property
+    def jobs(self) -> JobDesk | None:
+        """Batch jobs of the engine in use; None while there is none, and where they cannot be written down."""
+        return self._open_engine.jobs if self._open_engine is not None else None
 
     async def learn(self) -> None:
         """Read the directory of models, in a thread."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.core.stats import Percentiles
     from workbench.engine.limiter_stats import LimiterStats
     from workbench.engine.records import Traffic
+    from workbench.jobs.desk import JobDesk
 
 
 class HostedEngine(Streams, Protocol):
@@ -55,6 +56,8 @@ class OpenEngine:
     settings: Settings
     environ: Mapping[str, str]
     demo: bool
+    jobs: JobDesk | None = None
+    """Where batch jobs are handed in; None where there is no store to write them down in."""
 
 
 Opener = Callable[[bool], AbstractAsyncContextManager[OpenEngine]]

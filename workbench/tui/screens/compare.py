@@ -6,6 +6,7 @@ belongs to the comparison; what is drawn belongs to the panes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
@@ -47,6 +48,7 @@ class CompareScreen(AreaScreen):
         Binding("X", "stop_all", "Stop all", id="compare.stop-all-letter", show=False),
         Binding("R", "retry_failed", "Retry failed", id="compare.retry-failed", tooltip="Ask again where it failed"),
         Binding("f2", "models", "Models", id="compare.models", tooltip="Choose models and line-ups"),
+        Binding("B,ctrl+b", "batch", "Batch", id="compare.batch", show=False, tooltip="Submit this as a batch"),
         Binding("ctrl+n", "start_over", "New", id="compare.start-over", tooltip="Start a new conversation"),
         Binding("u", "bring_back", "Undo new", id="compare.bring-back", tooltip="Back to the conversation before"),
         Binding("ctrl+g", "next_layout", "Layout", id="compare.layout", tooltip="Auto, columns, grid, stack, single"),
@@ -227,6 +229,13 @@ class CompareScreen(AreaScreen):
         self.comparison.send(draft)
         self.editor.clear_prompt()
         self.app.remember_sent(draft)
+
+    def action_batch(self) -> None:
+        """What is written, or else what was asked last, for all rows of a file and every model."""
+        draft = self.editor.draft
+        if draft.is_empty and (asked := self._question(self._turn_index)):
+            draft = replace(draft, prompt=asked)
+        self.app.batches.propose(draft, tuple(self.comparison.line_up))
 
     def action_stop_all(self) -> None:
         stopped = self.comparison.stop_all()
@@ -426,6 +435,8 @@ class CompareScreen(AreaScreen):
                 return any(lane.state.wants_retry for lane in self.comparison.lanes)
             case "bring_back":
                 return self.comparison.can_bring_back
+            case "batch":
+                return bool(self.comparison.lanes) and self.app.has_area("batches")
             case "next_layout" | "find":
                 return bool(self.comparison.lanes)
             case _:
