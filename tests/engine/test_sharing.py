@@ -117,3 +117,18 @@ async def test_a_chain_looks_for_each_of_its_targets_in_the_cache(tmp_path: Path
     assert kinds(events) == ["Admitted", "Retrying", "CacheHit", "Delta", "Finished"]
     assert (result.text, result.cached, result.attempts) == ("kept", True, 1)
     assert len(adapter.book.calls) == 2
+
+
+async def test_what_a_prefix_cache_saves_is_what_the_same_call_would_cost_without_it(tmp_path: Path) -> None:
+    spent = {"input": 5000, "output": 10}
+    adapter = ScriptedAdapter(["A", usage(**spent), end()], ["B", usage(**spent, cached_input=4000), end()])
+    async with make_engine(adapter, cache=True, root=tmp_path) as engine:
+        plain = await engine.complete(ask(text="first"))
+        helped = await engine.complete(ask(text="second"))
+        again = await engine.complete(ask(text="second"))
+
+    assert plain.cost_usd is not None
+    assert helped.cost_usd is not None
+    assert (plain.prefix_saved_usd, again.prefix_saved_usd) == (None, None)
+    assert helped.prefix_saved_usd == pytest.approx(plain.cost_usd - helped.cost_usd)
+    assert again.saved_usd == helped.cost_usd

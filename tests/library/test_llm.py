@@ -235,6 +235,25 @@ def test_a_script_ends_cleanly(ending: str) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "2\n", "")
 
 
+def test_savings_of_both_caches_are_added_up_apart(own_environment: Path) -> None:
+    llm = LLM(MODEL)
+    long_prefix = "You know all of these rules by heart. " * 400
+    for question in ("Which?", "And then?", "And then?"):
+        llm.chat(question, long_prefix)
+
+    used = llm.totals
+    close_shared_loop_thread()
+
+    assert used.cached_tokens > 0
+    assert used.saved_prefix_cache_usd > 0
+    assert used.saved_response_cache_usd > 0
+    database = Database(Paths.from_environment(os.environ).database)
+    (total,) = asyncio.run(totals(database, GroupBy.MODEL))
+    database.close()
+    assert total.saved_prefix_cache_usd == pytest.approx(used.saved_prefix_cache_usd)
+    assert total.saved_response_cache_usd == pytest.approx(used.saved_response_cache_usd)
+
+
 def test_control_c_stops_at_once_and_keeps_what_had_finished() -> None:
     script = (
         "import sys\nfrom workbench import LLM\n"

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,18 @@ async def test_totals_keep_live_and_cached_and_failed_apart(database: Database):
     assert total.cost_usd == pytest.approx(0.03)
     assert (total.unpriced, total.saved_response_cache_usd, total.saved_batch_usd) == (1, 0.02, 0.0)
     assert total.prefix_hit_rate == 0.4
+
+
+async def test_savings_by_either_cache_and_by_batch_stand_apart(database: Database):
+    runs = Runs(database)
+    run_id = await start(runs)
+    await add(runs, run_id, result(cached=True, cost=0.0), position=0, now_s=1000.0)
+    await add(runs, run_id, replace(result(), prefix_saved_usd=0.003), position=1, now_s=1001.0)
+    await add(runs, run_id, replace(result(), saved_usd=0.005), position=2, now_s=1002.0, saved_by=SavedBy.BATCH)
+
+    (total,) = await totals(database, GroupBy.MODEL)
+
+    assert (total.saved_response_cache_usd, total.saved_prefix_cache_usd, total.saved_batch_usd) == (0.02, 0.003, 0.005)
 
 
 async def test_totals_of_unpriced_answers_are_unknown_and_not_zero(database: Database):

@@ -129,6 +129,8 @@ def figures_of(result: Result) -> str:
     if usage is not None and (tpot_s := timing.tpot_s(usage.output)):
         parts.append(figures.rate(1 / tpot_s))
     parts.append(f"cost {figures.UNKNOWN}" if result.cost_usd is None else figures.cost(result.cost_usd))
+    if result.prefix_saved_usd:
+        parts.append(f"saved {figures.cost(result.prefix_saved_usd)} by prefix caching")
     if result.attempts > 1:
         parts.append(f"{result.attempts} attempts")
     return " · ".join(parts)

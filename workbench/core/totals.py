@@ -20,10 +20,19 @@ class UsageTotals:
     cost_usd: float = 0.0
     unpriced: int = 0
     """Answers whose price is unknown: `cost_usd` is without them."""
+    saved_response_cache_usd: float = 0.0
+    """What answers from the response cache would have cost, as far as known."""
+    saved_prefix_cache_usd: float = 0.0
+    """What the providers' prefix caches took off `cost_usd`, as far as known."""
 
     def plus(self, result: Result) -> UsageTotals:
         if result.cached:
-            return replace(self, requests=self.requests + 1, cache_hits=self.cache_hits + 1)
+            return replace(
+                self,
+                requests=self.requests + 1,
+                cache_hits=self.cache_hits + 1,
+                saved_response_cache_usd=self.saved_response_cache_usd + (result.saved_usd or 0.0),
+            )
         usage = result.usage
         return UsageTotals(
             requests=self.requests + 1,
@@ -33,6 +42,8 @@ class UsageTotals:
             cached_tokens=self.cached_tokens + (usage.cached_input if usage else 0),
             cost_usd=self.cost_usd + (result.cost_usd or 0.0),
             unpriced=self.unpriced + (result.cost_usd is None),
+            saved_response_cache_usd=self.saved_response_cache_usd,
+            saved_prefix_cache_usd=self.saved_prefix_cache_usd + (result.prefix_saved_usd or 0.0),
         )
 
     def plus_hits(self, hits: int) -> UsageTotals:

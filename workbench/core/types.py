@@ -265,6 +265,8 @@ class Result:
     """What was dropped, renamed or defaulted on the way to the wire, in words."""
     saved_usd: float | None = None
     """What a cache hit did not cost."""
+    prefix_saved_usd: float | None = None
+    """What the provider's prefix cache took off the price; None when nothing, or unknown."""
     saved_s: float | None = None
     """How long the stored answer once took, on a cache hit."""
     similarity: float | None = None

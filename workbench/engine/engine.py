@@ -19,7 +19,7 @@ from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import EngineClosed, UsageError, WorkbenchError
 from workbench.core.events import Failed, Finished, StreamEvent
 from workbench.core.paths import Paths
-from workbench.core.pricing import Price, PriceTable, cost_usd
+from workbench.core.pricing import Price, PriceTable, cost_usd, prefix_saving_usd
 from workbench.core.settings import Settings
 from workbench.core.stats import Percentiles
 from workbench.core.types import Priority, Request, Result, Route, Usage
@@ -158,7 +158,8 @@ class Engine:
             cache=self._cache,
             semantic=self._semantic,
             hub=self._hub,
-            cost_of=self._cost_of,
+            cost_of=lambda usage, route: cost_usd(usage, self._price(usage, route)),
+            prefix_saving_of=lambda usage, route: prefix_saving_usd(usage, self._price(usage, route)) or None,
             stamp_error_ns=self._watch.worst_ns,
             layout=LayoutWatch(self._notices.tell),
             budgets={},
@@ -399,12 +400,13 @@ class Engine:
             self._semantic.clear()
         return 0 if self._cache is None else await self._cache.clear()
 
-    def _cost_of(self, usage: Usage | None, route: Route) -> float | None:
+    def _price(self, usage: Usage | None, route: Route) -> Price | None:
+        """None also where there is nothing to be priced: the table need not be read for that."""
         if usage is None or self._price_table is None:
             return None
         if route not in self._prices:
             self._prices[route] = self._price_table.price_of(route)
-        return cost_usd(usage, self._prices[route])
+        return self._prices[route]
 
 
 async def _result_of(events: AsyncGenerator[StreamEvent, None]) -> Result:

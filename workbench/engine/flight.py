@@ -257,6 +257,11 @@ def _shared(event: Finished | Failed) -> Finished | Failed:
         return replace(event, partial=replace(event.partial, cost_usd=None, usage=None))
     result = event.result
     shared = replace(
-        result, cached=True, cost_usd=0.0, saved_usd=result.cost_usd, notes=(*result.notes, f"{SHARED_NOTE}.")
+        result,
+        cached=True,
+        cost_usd=0.0,
+        saved_usd=result.cost_usd,
+        prefix_saved_usd=None,
+        notes=(*result.notes, f"{SHARED_NOTE}."),
     )
     return replace(event, result=shared)

@@ -381,6 +381,7 @@ class Pursuit:
             finish_reason=reason,
             usage=usage,
             cost_usd=self._on.cost_of(usage, self._route),
+            prefix_saved_usd=self._on.prefix_saving_of(usage, self._route),
             timing=self._observation.timing(now_ns, self._on.stamp_error_ns(self._order.submitted_ns)),
             route=self._route,
             key_alias=self._observation.key_alias,

@@ -37,6 +37,8 @@ class Services:
     """None unless the settings ask for it."""
     hub: MetricsHub
     cost_of: Callable[[Usage | None, Route], float | None]
+    prefix_saving_of: Callable[[Usage | None, Route], float | None]
+    """None where there is none."""
     stamp_error_ns: Callable[[int], int]
     """Bound on the lateness of stamps taken since a moment."""
     layout: LayoutWatch

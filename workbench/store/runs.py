@@ -343,6 +343,7 @@ def _answer_from(
     saved_by: SavedBy | None,
 ) -> Answer:
     usage, timing = result.usage, result.timing
+    saved_usd, by = _saving(result)
     return Answer(
         id=new_id(now_s),
         run_id=run_id,
@@ -373,13 +374,22 @@ def _answer_from(
         reasoning_tokens=usage.reasoning if usage else None,
         usage_source=usage.source if usage else None,
         cost_usd=result.cost_usd,
-        saved_usd=result.saved_usd,
-        saved_by=saved_by or (SavedBy.RESPONSE_CACHE if result.cached and result.saved_usd else None),
+        saved_usd=saved_usd,
+        saved_by=saved_by or by,
         cached=result.cached,
         attempts=result.attempts,
         request_id=result.request_id,
         notes=result.notes,
     )
+
+
+def _saving(result: Result) -> tuple[float | None, SavedBy | None]:
+    """How much an answer was below its list price, and why. An answer that was not asked for saved all of it."""
+    if result.saved_usd is not None:
+        return result.saved_usd, SavedBy.RESPONSE_CACHE if result.cached and result.saved_usd else None
+    if result.prefix_saved_usd:
+        return result.prefix_saved_usd, SavedBy.PREFIX_CACHE
+    return None, None
 
 
 def _stamps(timing: Timing) -> dict[str, int]:
