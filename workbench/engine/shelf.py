@@ -21,6 +21,11 @@ LOCK_S = 0.010
 """How long one try waits for a lock. Readers do not wait for writers (WAL), so the loop all but never does."""
 
 
+PAGES = 128
+"""Of 4 KiB, that each connection keeps in memory; two threads have one to every shard, so 8 MB in all. diskcache's own
+choice is 8,192 and a map of the whole file: half a gigabyte, in a long run. The system's page cache serves as well."""
+
+
 class Shelf(Protocol):
     """What the response cache needs of a place on disk."""
 
@@ -58,7 +63,13 @@ def open_fanout(directory: Path, size_bytes: int) -> Shelf:
     with contextlib.suppress(OSError):
         directory.chmod(0o700)
     shelf: Shelf = diskcache.FanoutCache(
-        str(directory), shards=SHARDS, timeout=LOCK_S, disk=_bytes_disk(), size_limit=size_bytes
+        str(directory),
+        shards=SHARDS,
+        timeout=LOCK_S,
+        disk=_bytes_disk(),
+        size_limit=size_bytes,
+        sqlite_cache_size=PAGES,
+        sqlite_mmap_size=0,
     )
     return shelf
 
