@@ -33,7 +33,15 @@ FACES = {
 }
 
 # Modules of the package's own directory that belong to one face or to all of them.
-TOP_MODULES = {"asking": "llm", "demo": "demo", "llm": "llm", "loop_thread": "llm", "multi": "llm", "progress": "llm"}
+TOP_MODULES = {
+    "asking": "llm",
+    "demo": "demo",
+    "llm": "llm",
+    "llm_batch": "llm",
+    "loop_thread": "llm",
+    "multi": "llm",
+    "progress": "llm",
+}
 
 # Each of these has one home; nobody else imports it, at any depth of a function.
 HOMES = {

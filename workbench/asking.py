@@ -40,6 +40,7 @@ class Asker:
         self._job = f"llm-{next(_jobs)}"
         self._structurer = Structurer()
         self._totals = UsageTotals()
+        self._counted_jobs: set[str] = set()
         """Replaced on the loop's thread alone, as a whole, and read from any other: nothing for a fork to leave
         locked."""
 
@@ -160,6 +161,13 @@ class Asker:
     async def count_exactly(self, host: Host, messages: tuple[Message, ...]) -> TokenCount:
         target = host.engine.route(self.model)[0]
         return await asyncio.to_thread(counted, messages, target.route.wire_model)
+
+    def count_job(self, job_id: str, results: Sequence[Result]) -> None:
+        """What a batch came to: once, however often it is retrieved."""
+        if job_id not in self._counted_jobs:
+            self._counted_jobs.add(job_id)
+            for result in results:
+                self._count(result)
 
     def _count(self, result: Result) -> None:
         self._totals = self._totals.plus(result)
