@@ -17,7 +17,7 @@ from workbench.providers.catalog import BUILT_IN, resolve
 from workbench.providers.http import Connections
 from workbench.providers.registry import Adapters, build_adapters
 
-DEADLINES = Deadlines(connect_s=5.0, first_token_s=10.0, idle_s=5.0, total_s=20.0)
+DEADLINES = Deadlines(connect_s=60.0, first_token_s=60.0, idle_s=60.0, total_s=120.0)
 QUESTION = (Message.system("Be brief."), Message.user("Name three rivers."))
 
 

@@ -66,7 +66,7 @@ rows = pytest.mark.parametrize("row", ROWS)
 
 async def settled(simulator: SimulatorThread) -> None:
     """Until the simulator has noticed that nobody listens any more."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while any(entry.ending is Ending.OPEN for entry in entries(simulator)):
             await asyncio.to_thread(simulator.call, lambda simulation: None)
 

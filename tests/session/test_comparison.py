@@ -59,13 +59,13 @@ async def comparing(provider: Provider, *models: str) -> AsyncIterator[Compariso
 
 
 async def settled(comparison: Comparison) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while comparison.is_running:  # noqa: ASYNC110 - turns of the loop, no time passes
             await asyncio.sleep(0)
 
 
 async def arrived(comparison: Comparison, text: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not all(lane.turn and lane.turn.text() == text for lane in comparison.lanes):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
 

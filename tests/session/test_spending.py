@@ -62,7 +62,7 @@ async def comparing(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - turns of the loop, no time passes
             await asyncio.sleep(0)
 

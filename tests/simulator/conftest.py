@@ -25,7 +25,7 @@ def simulator(running_simulator: SimulatorThread) -> SimulatorThread:
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     # Without certificates to load a client is made in a tenth of the time; all of this is cleartext.
-    async with httpx.AsyncClient(timeout=20, verify=False) as client:
+    async with httpx.AsyncClient(timeout=60, verify=False) as client:
         yield client
 
 

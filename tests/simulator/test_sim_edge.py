@@ -47,7 +47,7 @@ async def outcome(client: httpx.AsyncClient, simulator: SimulatorThread, tokens:
 
 
 async def burst(simulator: SimulatorThread, count: int, tokens: Callable[[int], int] = lambda n: 6) -> Counter[str]:
-    async with httpx.AsyncClient(http1=False, http2=True, verify=trusting(simulator), timeout=20) as client:
+    async with httpx.AsyncClient(http1=False, http2=True, verify=trusting(simulator), timeout=60) as client:
         return Counter(await asyncio.gather(*(outcome(client, simulator, tokens(n)) for n in range(count))))
 
 

@@ -172,8 +172,8 @@ async def arrivals(simulator: SimulatorThread, tokens: int) -> list[float]:
     return found
 
 
-async def test_the_steady_profile_keeps_its_times_on_a_real_clock() -> None:
-    """200 ms to the first token and 10 ms per token; at most a shared machine's hiccups away, and never early."""
+async def test_the_steady_profile_is_never_early_on_a_real_clock() -> None:
+    """200 ms to the first token and 10 ms per token. How late it may be is for virtual time: here a machine decides."""
     with SimulatorThread("steady", seed=1) as simulator:
         await arrivals(simulator, 1)
         found = await arrivals(simulator, 41)
@@ -181,7 +181,6 @@ async def test_the_steady_profile_keeps_its_times_on_a_real_clock() -> None:
     late = [at - (0.2 + 0.01 * number) for number, at in enumerate(found)]
     assert len(found) == 41
     assert min(late) > -0.002
-    assert statistics.median(late) < 0.05
 
 
 async def test_one_write_may_carry_what_is_due_together() -> None:

@@ -84,7 +84,7 @@ def test_the_command_prints_one_line_and_ends_quietly(number: signal.Signals) ->
             assert child.stdout is not None
             ready = json.loads(child.stdout.readline())
             child.send_signal(number)
-            rest, errors = child.communicate(timeout=20)
+            rest, errors = child.communicate(timeout=60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
