@@ -23,10 +23,11 @@ def world_of(regime, openness, policies, *, seed=1, until_s, spec=None, schedule
     return World(quotas, WORKLOADS[regime], policies, seed=seed, until_s=until_s, **options).run()
 
 
+@pytest.mark.parametrize("seed", [1, 3])
 @pytest.mark.parametrize("regime", list(Regime))
 @pytest.mark.parametrize("openness", list(Openness))
-def test_one_key_fills_its_limit_and_is_hardly_refused(regime, openness):
-    row = run_cell(PACED.name, regime, openness, 1, seed=1, measured_s=600)
+def test_one_key_fills_its_limit_and_is_hardly_refused(regime, openness, seed):
+    row = run_cell(PACED.name, regime, openness, 1, seed=seed, measured_s=600)
 
     most_refused = 0.001 if openness is Openness.ON and regime is not Regime.IN_FLIGHT else 0.005
     assert row.share >= 0.97
@@ -84,14 +85,15 @@ def test_servers_that_refill_in_steps_are_paced(model, openness, least, most_ref
     assert world.refused_share(WARM_S, 900) <= most_refused
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("openness", "most_refused", "restored_s"), [(Openness.ON, 0.01, 5), (Openness.HIDDEN, 0.02, 150)]
+    ("openness", "most_refused", "restored_s"), [(Openness.ON, 0.002, 5), (Openness.HIDDEN, 0.01, 150)]
 )
-def test_a_drop_of_the_limit_is_survived_and_its_return_is_found(openness, most_refused, restored_s):
-    low_s, back_s = 400.0, 900.0
+def test_a_drop_of_the_limit_is_survived_and_its_return_is_found(openness, most_refused, restored_s, seed):
+    low_s, back_s = 400.0, 1000.0
     schedule = [(low_s, lambda spec: replace(spec, tpm=0.4 * TPM)), (back_s, lambda spec: spec)]
 
-    world = world_of(Regime.TPM, openness, [Paced([0])], until_s=1200, schedule=schedule)
+    world = world_of(Regime.TPM, openness, [Paced([0])], until_s=1200, schedule=schedule, seed=seed)
 
     assert world.refused_share(low_s, back_s) <= most_refused
     assert any(world.refused_share(low_s + s, low_s + s + 60) <= 0.02 for s in range(31)), "no clean minute"
@@ -101,14 +103,24 @@ def test_a_drop_of_the_limit_is_survived_and_its_return_is_found(openness, most_
     )
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_drop_that_nobody_explains_costs_a_hundredth_or_two(seed):
+    schedule = [(400.0, lambda spec: replace(spec, tpm=0.4 * TPM))]
+
+    world = world_of(Regime.TPM, Openness.NONE, [Paced([0])], until_s=1000, schedule=schedule, seed=seed)
+
+    assert world.refused_share(400, 1000) <= 0.015
+    assert world.tokens_per_minute(460, 1000) >= 0.95 * 0.4 * TPM
+
+
 @pytest.mark.parametrize("openness", [Openness.ON, Openness.NONE])
 def test_a_cap_on_calls_that_falls_and_rises_is_followed(openness):
-    low_s, back_s = 400.0, 800.0
+    low_s, back_s = 400.0, 1000.0
     schedule = [(low_s, lambda spec: replace(spec, max_in_flight=16)), (back_s, lambda spec: spec)]
 
-    world = world_of(Regime.IN_FLIGHT, openness, [Paced([0])], until_s=1000, schedule=schedule, seed=2)
+    world = world_of(Regime.IN_FLIGHT, openness, [Paced([0])], until_s=1200, schedule=schedule, seed=2)
 
-    assert world.refused_share(low_s, back_s) <= 0.025
+    assert world.refused_share(low_s, back_s) <= 0.02
     assert world.mean_in_flight(low_s + 30, back_s) >= 0.95 * 16
     assert any(world.mean_in_flight(back_s + s, back_s + s + 10) >= 0.9 * IN_FLIGHT for s in range(91))
 

@@ -30,9 +30,14 @@ SLOWEST_WINDOW_PACE: Final = 0.9
 FIRST_CUT: Final = 0.7
 """What was admitted before the first refusal includes the server's saved minute."""
 BETA: Final = 0.9
+LEAST_TRUST: Final = 0.3
+"""Part of a rate that is believed in even if hardly any of it was used."""
 GROWTH: Final = 0.1
 GROWTH_S: Final = 60.0
 """After this long without a refusal the rate is back where the last one happened."""
+STRIDES_FROM: Final = 1.2
+"""In units of `GROWTH_S`, after the rate is back where it was: sooner, and windows that slide are overrun; later, and a
+limit that was restored takes more than 150 s to be found."""
 EPSILON: Final = 1e-6
 
 
@@ -62,6 +67,7 @@ class Bucket(Stateful):
         "ceiling",
         "corrections",
         "cut_s",
+        "cut_short",
         "day_votes",
         "depth",
         "even_since_s",
@@ -137,6 +143,8 @@ class Bucket(Stateful):
         self.window_pace = WINDOW_PACE
         self.window_since_s = float("-inf")
         self.even_since_s: float | None = None
+        self.cut_short = False
+        """The last cut went only as far as a single minute may take it."""
         self.held_s = 0.0
         self.grown_s = 0.0
         self.floor_from_s = float("-inf")
@@ -241,10 +249,15 @@ class Bucket(Stateful):
         else:
             ceiling = min(self.rate, max(admitted, 0.5 * self.rate)) if elapsed_s >= 1.0 else 0.7 * self.rate
             if now_s - self.floor_from_s > 60.0:
-                self.floor_from_s, self.floor_rate = now_s, self.rate
+                lately, lately_s = self._log.since(now_s, now_s - MINUTE_S, self.index)
+                # A rate of which not even half was used says little about what the server gives.
+                idle = lately_s > 0 and lately < 0.5 * self.rate * lately_s
+                trusted = max(lately / lately_s, LEAST_TRUST * self.rate) if idle else self.rate
+                self.floor_from_s, self.floor_rate = now_s, trusted
             # A server whose window is used up refuses nearly everything for the rest of it: that says nothing about its
             # rate, and without a hint we run into it several times.
-            ceiling = max(ceiling, (0.4 if hinted else 0.55) * self.floor_rate)
+            floor = (0.4 if hinted else 0.55) * self.floor_rate
+            self.cut_short, ceiling = ceiling < floor, max(ceiling, floor)
         self.learn(now_s, max(ceiling, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
         return True
 
@@ -279,7 +292,9 @@ class Bucket(Stateful):
             self.held_s += now_s - self.grown_s  # not in use: silence is no evidence for a higher rate
         self.grown_s = now_s
         x = (now_s - self.cut_s - self.held_s - GROWTH_S) / GROWTH_S
-        target = self.ceiling * (1 + GROWTH * x**3)
+        # Well past where the last refusal came there is more than there was: look for it in bigger strides.
+        strides = x**3 if x < STRIDES_FROM else x**3 * (x / STRIDES_FROM) ** 4
+        target = self.ceiling * (1 + GROWTH * strides)
         if target > self.rate:
             units, elapsed_s = self._log.since(now_s, now_s - 15.0, self.index)
             admitted = units / elapsed_s if elapsed_s > 0 else 0.0

@@ -58,8 +58,8 @@ class Reconciliation:
         self._looks = 0
 
     def compare(self, books: Books, remaining: float, limit: float, per_s: float, *, steps: bool) -> None:
-        """`remaining` is what the answer to that request said. Answers that come out of order, and a limit that is
-        untouched, tell nothing. `steps` = nothing is refilled between them, except all at once."""
+        """`remaining` is what the answer to that request said. Answers that come out of order, and a limit that
+        may have been whole in between, tell nothing. `steps` = nothing is refilled between them, except all at once."""
         if self._before is None:
             self._before = books, remaining
             return
@@ -67,9 +67,9 @@ class Reconciliation:
         if books.sent_s <= then.sent_s:
             return
         self._before = books, remaining
-        if remaining >= limit - 1 or (steps and remaining > then_remaining):
-            return
         refilled = 0.0 if steps else (books.sent_s - then.sent_s) * per_s
+        if max(remaining, then_remaining + refilled) >= limit - 1 or (steps and remaining > then_remaining):
+            return
         spent = books.admitted - then.admitted
         paid_at_end = spent - (books.promised - then.promised)
         more_asked = books.asked - then.asked

@@ -20,6 +20,7 @@ from workbench.core.events import WaitReason
 from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
 from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
+from workbench.engine.blame import Blame
 from workbench.engine.bucket import OUTPUT_KINDS, Bucket, ServerType
 from workbench.engine.lane_state import Stateful
 from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState, OutputEstimates
@@ -29,8 +30,7 @@ from workbench.engine.window import Window
 
 LONGEST_PAUSE_S: Final = 30.0
 """Without a hint."""
-GUESSES: Final = 8
-"""Refusals in a row that are put down to calls in flight before a rate is suspected."""
+MOST_DOUBTS: Final = 4
 RECENT_S: Final = 2.0
 """A bucket that held something back this recently was what limited us."""
 LAG_S: Final = 2.0
@@ -45,7 +45,7 @@ SHARED_RATE: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
 
 class Lane(Stateful):
     FLOATS = ("pause_until_s", "last_cut_s", "overload_floor", "now_s")
-    COUNTS = ("strikes",)
+    COUNTS = ("strikes", "doubts")
     FLAGS = ("accepted_since_cut",)
 
     def __init__(
@@ -90,8 +90,11 @@ class Lane(Stateful):
         """What made the last `wait_s` longer than zero."""
         self.counters = Counters()
         self.outputs = OutputEstimates()
+        self.blame = Blame()
         self.strikes = 0
         """Refusals for a rate in a row."""
+        self.doubts = 0
+        """Cuts in a row that went less far than what was admitted before them would have had it."""
         self.last_cut_s = -math.inf
         self.accepted_since_cut = True
         """Something that was sent after the last cut has been accepted: the next refusal is a new episode."""
@@ -399,7 +402,7 @@ class Lane(Stateful):
         self.mirror(now_s, flight, readings, refused=True)
         hint_s = sensible_hint(retry_after_s)
         stale = flight.sent_s < self.last_cut_s
-        blamed = self._blame(flight, kind, hint_s, readings, stale=stale)
+        blamed = self.blame.of(flight, self.window, kind, hint_s, readings, stale=stale)
         if blamed is LimitKind.CONCURRENCY:
             self._refused_for_concurrency(now_s, flight, hint_s, stale=stale)
         else:
@@ -430,13 +433,17 @@ class Lane(Stateful):
                 self.window.rate_cut()
                 kinds = SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,)
                 self._cut_rates(now_s, kinds, hinted=hint_s is not None)
-        pause_s = min(LONGEST_PAUSE_S, 0.5 * 2 ** min(6, max(0, self.strikes - 1))) if hint_s is None else hint_s
+        # Where cuts had to stop short, coming back at once would only be refused: a window has to end, or a limit that
+        # has fallen has to show for how far.
+        doublings = min(6, max(0, self.strikes - 1, min(self.doubts, MOST_DOUBTS)))
+        pause_s = min(LONGEST_PAUSE_S, 0.5 * 2**doublings) if hint_s is None else hint_s
         until_s = now_s + pause_s + self._rng.uniform(0, 0.1 * pause_s)
         self._pause(now_s, until_s, "rate limit" if blamed is LimitKind.UNKNOWN else f"{blamed} per minute")
         for bucket in self.paced:
             bucket.hold_until(self.pause_until_s)
 
     def _cut_rates(self, now_s: float, kinds: Sequence[LimitKind], *, hinted: bool) -> None:
+        doubtful = False
         for kind in kinds:
             bucket = self.buckets[kind]
             if bucket.pinned:
@@ -444,6 +451,7 @@ class Lane(Stateful):
             old = bucket.rate
             if bucket.cut(now_s, hinted=hinted):
                 assert bucket.rate is not None
+                doubtful = doubtful or bucket.cut_short
                 self._note(now_s, kind, old and old * 60, bucket.rate * 60, "refused")
             else:
                 before = self.window.allowed
@@ -452,30 +460,8 @@ class Lane(Stateful):
                 if self.window.allowed != before:
                     why = "refused before a rate could be measured"
                     self._record(Change(now_s, self.name, "window", before, self.window.allowed, why))
+        self.doubts = self.doubts + 1 if doubtful else 0
         self._refresh_paced()
-
-    def _blame(
-        self, flight: Flight, kind: LimitKind, hint_s: float | None, readings: Sequence[Reading], *, stale: bool
-    ) -> LimitKind:
-        """The limit that was reached; UNKNOWN means some rate. If nobody says: what held us back when we sent."""
-        if kind is not LimitKind.UNKNOWN:
-            return kind
-        if any(reading.remaining is not None for reading in readings):
-            for reading in readings:
-                if reading.remaining is not None and reading.remaining < flight.costs[KINDS.index(reading.kind)]:
-                    return reading.kind
-            return LimitKind.CONCURRENCY
-        if hint_s is not None or (flight.paced and flight.in_flight < flight.window):
-            return LimitKind.UNKNOWN
-        window = self.window
-        if flight.in_flight >= 0.95 * flight.window:
-            if window.unanswered >= GUESSES:
-                window.forget_guesses()
-                return LimitKind.UNKNOWN
-            if window.unanswered == 0:
-                window.before_guessing = window.size
-            return LimitKind.CONCURRENCY
-        return LimitKind.CONCURRENCY if stale and window.unanswered > 0 else LimitKind.UNKNOWN
 
     # -- the books ------------------------------------------------------------------------------------------------
 

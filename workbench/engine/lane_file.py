@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
+from workbench.engine.blame import Blame
 from workbench.engine.bucket import Bucket
 from workbench.engine.lane import Lane
 from workbench.engine.lane_state import Stateful
@@ -32,10 +33,12 @@ REMEMBERED_S: Final = 86_400.0
 WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 
-_FORMAT: Final = 2.0
+_FORMAT: Final = 3.0
 _HEADER: Final = struct.Struct("5d")
 """Format, wall time and monotonic time of the last change, rows in use, and how many changes there have been."""
-_STATE: Final = struct.Struct(f"{Lane.width() + Window.width() + AdmittedLog.width() + len(KINDS) * Bucket.width()}d")
+_STATE: Final = struct.Struct(
+    f"{Lane.width() + Window.width() + AdmittedLog.width() + Blame.width() + len(KINDS) * Bucket.width()}d"
+)
 _ROW: Final = struct.Struct("5d")
 """Of one process: calls in flight, when it last had to wait, what it has had in all, and the output that its calls in
 flight have been promised, and have asked for at most."""
@@ -160,6 +163,7 @@ class LaneFile:
         yield self._lane
         yield self._lane.window
         yield self._lane.log
+        yield self._lane.blame
         yield from self._lane.buckets.values()
 
     def _count_others(self) -> None:

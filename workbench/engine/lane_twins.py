@@ -21,7 +21,7 @@ from workbench.engine.lane import Lane
 
 EVERY_S: Final = 8.0
 SURE: Final = 3
-"""Looks in a row that must agree."""
+"""Looks that must agree, over those that do not."""
 EVIDENCE: Final = 5.0
 """Requests, or hundreds of tokens, that each lane must have admitted between two looks."""
 LARGEST_SEARCH: Final = 5
@@ -39,6 +39,7 @@ class TwinWatch:
 
     def __init__(self) -> None:
         self._last: dict[Lane, _Look] = {}
+        self._spent: dict[Lane, _Look] = {}
         self._agreeing: dict[frozenset[Lane], int] = {}
         self._surplus: dict[Lane, int] = {}
         self._apart: set[frozenset[Lane]] = set()
@@ -50,7 +51,7 @@ class TwinWatch:
     def look(self, lanes: Sequence[Lane], now_s: float) -> tuple[Sequence[Lane], Lane | None]:
         """Lanes to be merged into the first of them, if any; and a merged lane to be taken apart, if any."""
         self._next_s = now_s + EVERY_S
-        spent = {lane: step for lane in lanes if (step := self._step(lane)) is not None}
+        spent = self._spent = {lane: step for lane in lanes if (step := self._step(lane)) is not None}
         self._last = {lane: look for lane in lanes if (look := _look(lane)) is not None}
         return self._twins(spent), self._overmerged(spent)
 
@@ -61,14 +62,22 @@ class TwinWatch:
         before, now = self._last.get(lane), _look(lane)
         if before is None or now is None:
             return None
-        return _Look(now.admitted - before.admitted, now.unexplained - before.unexplained)
+        # A handful of answers is noisy, so half of what was seen before counts as well.
+        earlier = self._spent.get(lane, _Look(0.0, 0.0))
+        return _Look(
+            now.admitted - before.admitted + earlier.admitted / 2,
+            now.unexplained - before.unexplained + earlier.unexplained / 2,
+        )
 
     def _twins(self, spent: dict[Lane, _Look]) -> Sequence[Lane]:
-        agreeing: dict[frozenset[Lane], int] = {}
+        agreeing = {name: looks for name, looks in self._agreeing.items() if name <= spent.keys()}
         for group in _combinations([lane for lane, step in spent.items() if step.admitted >= _evidence(lane)]):
             name = frozenset(group)
-            if name not in self._apart and _same_limit(group) and _explain_each_other([spent[lane] for lane in group]):
-                agreeing[name] = self._agreeing.get(name, 0) + 1
+            if name in self._apart or not _same_limit(group):
+                continue
+            # Few answers are noisy: one look that disagrees takes back one that agreed, not all of them.
+            agree = _explain_each_other([spent[lane] for lane in group])
+            agreeing[name] = max(0, agreeing.get(name, 0) + (1 if agree else -1))
         self._agreeing = agreeing
         sure = [name for name, looks in agreeing.items() if looks >= SURE]
         if not sure:
