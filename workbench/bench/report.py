@@ -6,6 +6,11 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+IN_THE_WAY = ("llm-workbench", "openai", "google-genai", "httpx", "aiohttp", "h2", "litellm")
+"""Packages that take part in a request."""
 
 
 def environment() -> str:
@@ -14,6 +19,34 @@ def environment() -> str:
         f"Python {platform.python_version()} · {platform.system()} {platform.machine()} · {os.cpu_count()} cores · "
         f"{'optimised' if sys.flags.optimize else 'plain'} bytecode"
     )
+
+
+def environment_facts() -> dict[str, object]:
+    """The same and more, for a file: what somebody needs to know who repeats a measurement."""
+    versions = {}
+    for package in IN_THE_WAY:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "optimised": bool(sys.flags.optimize),
+        "packages": versions,
+    }
+
+
+def _processor() -> str:
+    """As Linux names it; elsewhere what Python knows."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        return platform.processor()
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

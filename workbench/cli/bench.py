@@ -12,6 +12,7 @@ BENCHMARKS = {
     "library": ("workbench.bench.library", "Lists of prompts and cache hits, against raw clients and litellm."),
     "routes": ("workbench.bench.routes", "HTTP/1.1, HTTP/2 and aiohttp, for each provider row."),
     "ui": ("workbench.bench.ui", "Streaming panes, against Textual's own Markdown stream."),
+    "load": ("workbench.bench.load", "A model under load: TTFT, TPOT, throughput and goodput, with a report."),
     "limits": ("workbench.bench.limits", "The limiter, against other ways of finding a provider's limits."),
 }
 
