@@ -183,8 +183,11 @@ async def test_an_action_chosen_in_the_palette_happens() -> None:
         await pilot.press("ctrl+p")
         await opened(pilot, "CommandPalette")
         await pilot.press(*"stop (al")
-        await until(pilot, lambda: on.app.screen.query_one("CommandList").option_count)  # type: ignore[attr-defined]  # a list
-        await pilot.press("enter", "enter")
+        # Until the search has come to its end, the list has what was offered before the first letter.
+        offers: Any = on.app.screen.query_one("CommandList")
+        await until(pilot, lambda: [str(offer.prompt).split("\n")[0] for offer in offers.options] == ["Stop (alpha)"])
+        await until(pilot, lambda: offers.highlighted == 0)
+        await pilot.press("enter")
         await until(pilot, lambda: on.states() == ["stopped"])
 
 
