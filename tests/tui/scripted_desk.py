@@ -194,8 +194,10 @@ class ScriptedDesk(JobDesk):
 
     async def supported(self) -> tuple[BatchSupport, ...]:
         return (
-            BatchSupport("openai", "OpenAI", "50,000 rows and 200 MB a batch, done within 24 hours.", True),
-            BatchSupport("anthropic", "Anthropic", "100,000 rows and 256 MB a batch, done within 24 hours.", False),
+            BatchSupport("openai", "OpenAI", "OpenAI: 50,000 rows and 200 MB a batch, done within 24 hours.", True),
+            BatchSupport(
+                "anthropic", "Anthropic", "Anthropic: 100,000 rows and 256 MB a batch, done within 24 hours.", False
+            ),
         )
 
     def _refuse(self, what: str, job_id: str) -> None:

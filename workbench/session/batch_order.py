@@ -39,6 +39,8 @@ class BatchOrder:
     name: str = ""
     survey: Survey = field(default_factory=lambda: Survey(1))
     """Of the rows; bad ones are left out."""
+    expected_usd: tuple[float | None, ...] = ()
+    """Of each target at most, once it has been priced; None where no price is known."""
 
     @property
     def variables(self) -> tuple[str, ...]:

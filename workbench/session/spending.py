@@ -39,6 +39,18 @@ class Spending:
         self._budget.raise_to(limit_usd)
         self._tell()
 
+    @property
+    def left_usd(self) -> float | None:
+        """What may still be spent, what is under way counted; None without a cap."""
+        statistics = self._budget.statistics()
+        if statistics.limit_usd is None:
+            return None
+        return max(0.0, statistics.limit_usd - statistics.spent_usd - statistics.reserved_usd)
+
+    def set_aside(self, expected_usd: float) -> Reservation | None:
+        """Room for something that does not wait, such as a batch: at once, or None."""
+        return self._budget.try_reserve(expected_usd)
+
     async def room(self, lane: Lane, turn: Turn) -> Reservation:
         """Room for one turn's request. While there is none, the turn is queued and says so."""
         expected_usd = self._expected_usd(turn.request) or 0.0

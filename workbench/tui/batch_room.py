@@ -30,6 +30,7 @@ from workbench.tui.aside import aside
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
+    from workbench.engine.budget import Reservation
     from workbench.jobs.desk import JobDesk
     from workbench.tui.app import WorkbenchApp
 
@@ -43,8 +44,17 @@ class BatchRoom:
         self.board = JobBoard()
         self.desk: JobDesk | None = None
         """None until an engine is open, and when the store cannot be."""
+        self._aside: dict[str, Reservation] = {}
+        """Money for the jobs that were submitted from here and are not over."""
+        self.is_submitting = False
+        """Rows are on their way that no job on the board stands for yet."""
         self.trouble = ""
         """Why there is no desk, once that is known."""
+
+    @property
+    def revision(self) -> tuple[int, bool, str]:
+        """Another one when there is something else to draw."""
+        return self.board.revision, self.is_submitting, self.trouble
 
     # The desk
 
@@ -62,15 +72,21 @@ class BatchRoom:
 
     def _changed(self, change: JobChange) -> None:
         self.board.apply(change, self._now_s())
+        self._settle(change.job)
         if change.just_ended:
             self._tell_end(change.job)
 
     def _tell_end(self, job: Job) -> None:
+        """In a line where jobs are looked at, as a notification elsewhere."""
         look = LOOKS[job.state]
-        where = "" if self._app.area_screen.id == "batches" else " ctrl+t 2 shows it."
+        said = f"{job_words.clean(job.model)}: {job_words.ended_words(job)}."
+        title = f"Batch {job.state}: {job_words.name_of(job)}"
+        if self._app.screen.id == BATCHES.mode:
+            self._app.flash(f"{title}, {said}")
+            return
         self._app.notify(
-            f"{job_words.clean(job.model)}: {job_words.ended_words(job)}.{where}",
-            title=f"Batch {job.state}: {job_words.name_of(job)}",
+            f"{said} ctrl+t 2 shows it.",
+            title=title,
             severity=_SEVERITIES.get(look.tone, "information"),
             markup=False,
             timeout=10,
@@ -105,26 +121,61 @@ class BatchRoom:
         if self.desk is None:
             self._app.flash(self.trouble or "The engine is still being opened: one moment.")
         else:
-            self._app.push_screen(BatchSubmit(self.desk, draft, targets), ordered)
+            left_usd = self._app.spend_cap.spending.left_usd
+            self._app.push_screen(BatchSubmit(self.desk, draft, targets, left_usd=left_usd), ordered)
 
     async def _submit_all(self, order: BatchOrder) -> None:
         group = new_id(self._now_s()) if len(order.targets) > 1 else None
-        async with asyncio.TaskGroup() as tasks:
-            jobs = [tasks.create_task(self._submit(order, target, group)) for target in order.targets]
+        self.is_submitting = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                jobs = [
+                    tasks.create_task(self._submit(order, target, expected_usd or 0.0, group))
+                    for target, expected_usd in zip(order.targets, order.expected_usd, strict=True)
+                ]
+        finally:
+            self.is_submitting = False
+        if not order.draft.is_empty:
+            self._app.desk.memory.remember_prompt(order.draft.prompt)
         submitted = sum(job.result() for job in jobs)
         if submitted:
             what = "1 job is" if submitted == 1 else f"{submitted} jobs are"
             self._app.flash(f"{what} at the provider: {job_words.rows(order.survey.rows)} each.")
+            self._show_newest()
 
-    async def _submit(self, order: BatchOrder, target: Target, group: str | None) -> bool:
-        if self.desk is None:
+    def _show_newest(self) -> None:
+        from workbench.tui.screens.batches import BatchesScreen
+
+        if isinstance(front := self._app.screen, BatchesScreen):
+            front.show_newest()
+
+    async def _submit(self, order: BatchOrder, target: Target, expected_usd: float, group: str | None) -> bool:
+        """One target's job, if there is money for it; what it may cost is set aside until it is known."""
+        title = f"Not submitted: {target.name}"
+        aside_usd = self._app.spend_cap.spending.set_aside(expected_usd)
+        if aside_usd is None:
+            over = UsageError("It may cost more than is left of the spend cap.", hint="The palette has Spend cap.")
+            self._complain(over, title)
             return False
         try:
-            await self.desk.submit(target.model, order.rows(target), name=order.said_name, group=group, skip_bad=True)
+            job = await self._desk().submit(
+                target.model, order.rows(target), name=order.said_name, group=group, skip_bad=True
+            )
         except (WorkbenchError, NotImplementedError) as error:
-            self._complain(error, f"Not submitted: {target.name}")
+            aside_usd.release()
+            self._complain(error, title)
             return False
+        except BaseException:
+            aside_usd.release()
+            raise
+        self._aside[job.id] = aside_usd
+        self._settle(self.board.find(job.id) or job)
         return True
+
+    def _settle(self, job: Job) -> None:
+        """Money that was set aside for a job is spent, or free again, when it is over."""
+        if job.state.is_ended and (reservation := self._aside.pop(job.id, None)) is not None:
+            reservation.settle(job.cost_usd)
 
     # What can be done with a job
 

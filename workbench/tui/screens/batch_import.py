@@ -54,7 +54,6 @@ class BatchImport(ModalScreen[tuple[str, str]]):
         found = await self._desk.supported()
         lines = [
             Content.assemble(
-                (f"{one.title:12}", "bold"),
                 ("a key is there  " if one.has_key else "no key          ", "" if one.has_key else "$text-warning"),
                 (one.sentence, "$foreground-muted"),
             )

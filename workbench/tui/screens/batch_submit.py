@@ -65,12 +65,16 @@ class BatchSubmit(ModalScreen[BatchOrder]):
         Binding("enter,f5,ctrl+r", "submit", "Submit", id="submit.submit", priority=True),
     ]
 
-    def __init__(self, desk: JobDesk, draft: Draft, targets: tuple[Target, ...]) -> None:
+    def __init__(
+        self, desk: JobDesk, draft: Draft, targets: tuple[Target, ...], *, left_usd: float | None = None
+    ) -> None:
+        """`left_usd` is what the session may still spend; None without a cap."""
         super().__init__()
         self._desk = desk
+        self._left_usd = left_usd
         self._order = BatchOrder(draft, targets)
         self.quotes: tuple[Quote, ...] | None = None
-        """None while the rows are read, and when they cannot be asked."""
+        """None while the rows are read, and when they cannot be asked or paid."""
         self._timer: Timer | None = None
         self._table = Static(id="submit-table", classes="dialog-text", markup=False)
         self._said = Static(id="submit-said", classes="dialog-text", markup=False)
@@ -143,6 +147,11 @@ class BatchSubmit(ModalScreen[BatchOrder]):
         if not able:
             return "None of these models can be asked in a batch: F2 chooses others.", "$text-warning"
         said = f"{job_words.rows(survey.rows)} each to {'1 model' if len(able) == 1 else f'{len(able)} models'}"
+        least_usd = sum(one.batch_usd_low or 0.0 for one in able)
+        if self._left_usd is not None and least_usd > self._left_usd:
+            self.quotes = None
+            left = figures.amount(self._left_usd)
+            return f"That is more than the {left} left of the spend cap: the palette has Spend cap.", "$text-warning"
         left_out = len(quotes) - len(able)
         if left_out:
             said += f"; {'1 model is' if left_out == 1 else f'{left_out} models are'} left out"
@@ -159,11 +168,16 @@ class BatchSubmit(ModalScreen[BatchOrder]):
     # Answering
 
     def action_submit(self) -> None:
-        quotes = self.quotes
-        targets = tuple(quote.target for quote in quotes or () if quote.estimate is not None)
-        if targets:
-            name = self.query_one("#submit-name", Input).value.strip()
-            self.dismiss(replace(self._order, targets=targets, name=name))
+        able = [(quote.target, quote.estimate) for quote in self.quotes or () if quote.estimate is not None]
+        if able:
+            self.dismiss(
+                replace(
+                    self._order,
+                    targets=tuple(target for target, _ in able),
+                    expected_usd=tuple(estimate.batch_usd_high for _, estimate in able),
+                    name=self.query_one("#submit-name", Input).value.strip(),
+                )
+            )
 
 
 def _rows_hint(order: BatchOrder) -> str:
@@ -189,7 +203,8 @@ def _line(number: int, quote: Quote) -> Content:
     name = Content(job_words.clean(target.name)).truncate(_NAME_WIDTH, ellipsis=True, pad=True)
     head = Content.assemble((f"{number} ", f"bold $lane-{target.accent}"), name)
     if estimate is None:
-        return Content.assemble(head, (f" {job_words.clean(quote.why_not)}", "$text-warning"))
+        # The first sentence says it; the others are for whoever has more room.
+        return Content.assemble(head, (f" {job_words.clean(quote.why_not).partition('. ')[0]}", "$text-warning"))
     return Content.assemble(
         head,
         f"{'~' + figures.quantity(estimate.input_tokens):>10} ",
@@ -205,7 +220,7 @@ def _total(estimates: list[JobEstimate]) -> Content:
     live = figures.cost_range(
         _sum([one.live_usd_low for one in estimates]), _sum([one.live_usd_high for one in estimates])
     )
-    least = "at least " if any(one.batch_usd_high is None for one in estimates) else ""
+    least = "≥ " if any(one.batch_usd_high is None for one in estimates) else ""
     return Content.assemble(
         (f"  {'together':{_NAME_WIDTH}}", "$foreground-muted"),
         f"{'':>10} ",

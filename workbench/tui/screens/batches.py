@@ -38,8 +38,6 @@ A batch answers many prompts at half the price, within a day: results are kept h
 From the shell: llm-workbench batch submit rows.jsonl -m gpt-5.4-mini
 A batch that was made elsewhere: i takes it up by its id."""
 
-_NEVER = (-1, -1, -1)
-
 
 class BatchesScreen(AreaScreen):
     HELP = """
@@ -77,7 +75,8 @@ class BatchesScreen(AreaScreen):
         """Kinds of errors by job and number of failed rows: asked for once, and again when there are more."""
         self._asked_for: set[tuple[str, int]] = set()
         self._support: tuple[str, ...] | None = None
-        self._drawn = _NEVER
+        self._drawn: object = None
+        """What the screen shows, so that the same is not drawn twice."""
 
     def compose(self) -> ComposeResult:
         yield self.app_bar
@@ -96,7 +95,7 @@ class BatchesScreen(AreaScreen):
     def on_mount(self) -> None:
         self.query_one("#jobs-side").border_title = "Jobs"
         self.query_one("#job-side").border_title = "Job"
-        self.query_one("#no-jobs").border_title = "No batch jobs yet"
+        self.query_one("#no-jobs").border_title = "Batch jobs"
         self._refresh()
         self.set_interval(BAR_PERIOD_S, self._refresh, name="batches")
 
@@ -108,6 +107,11 @@ class BatchesScreen(AreaScreen):
         """The one that keys act on."""
         return self.table.job
 
+    def show_newest(self) -> None:
+        """Put the cursor on the job that was submitted last."""
+        self._refresh()
+        self.table.cursor = 0
+
     # Drawing
 
     def _refresh(self) -> None:
@@ -117,7 +121,7 @@ class BatchesScreen(AreaScreen):
         now_s = self.desk.clock.wall().timestamp()
         room = self.app.batches
         self._heading.show(self.table.heading(self.table.scrollable_content_region.width))
-        drawn = room.board.revision, int(now_s), self._facts.size.width
+        drawn = room.revision, int(now_s), self._facts.size.width
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -146,7 +150,7 @@ class BatchesScreen(AreaScreen):
         if room.desk is not None and self._support is None:
             self._support = ()
             aside(self, self._read_support)
-        said = Content(room.trouble or _HOW_TO)
+        said = Content(room.trouble or ("Rows are on their way to their providers." if room.is_submitting else _HOW_TO))
         if self._support:
             said = Content("\n").join([said, Content(), *(Content(line) for line in self._support)])
         if self.desk.engine.is_demo:
@@ -160,8 +164,8 @@ class BatchesScreen(AreaScreen):
         if desk is None:
             return
         found = await desk.supported()
-        self._support = tuple(f"{one.title}: {one.sentence}" for one in found)
-        self._drawn = _NEVER
+        self._support = tuple(one.sentence for one in found)
+        self._drawn = None
 
     def _ask_for_errors(self, job: Job) -> None:
         key = (job.id, job.counts.failed)
@@ -178,7 +182,7 @@ class BatchesScreen(AreaScreen):
         except WorkbenchError:
             # Forgotten meanwhile, or the engine is being opened anew: the counts stand above.
             self._asked_for.discard((job.id, job.counts.failed))
-        self._drawn = _NEVER
+        self._drawn = None
 
     @on(LineList.Moved, "#jobs")
     def _moved(self) -> None:

@@ -129,7 +129,7 @@ def _has_figures(width: int) -> bool:
 
 def _text_widths(width: int) -> tuple[int, int]:
     """Of the prompt and the answer: two parts and three of what is left."""
-    rest = width - (_NUMBER_WIDTH + 1) - 2 - (_ID_WIDTH + 1) - 1 - (18 if _has_figures(width) else 0)
+    rest = width - (_NUMBER_WIDTH + 1) - 2 - (_ID_WIDTH + 1) - 2 - (18 if _has_figures(width) else 0)
     prompt = max(8, rest * 2 // 5)
     return prompt, max(8, rest - prompt)
 
