@@ -44,7 +44,7 @@ SAYS = {Openness.ON: "headers", Openness.HIDDEN: "why and when", Openness.NONE: 
 )
 @click.option("--minutes", type=click.FloatRange(0.5, 600), default=10.0, show_default=True, help="Measured, after 5.")
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--live", is_flag=True, help="Over HTTP, through the engine, in real time: about a minute per row.")
+@click.option("--live", is_flag=True, help="Over HTTP, through the engine, in real time: 20 s per figure.")
 @click.option("--json", "as_json", is_flag=True, help="One object per row.")
 def command(
     keys: tuple[int, ...],

@@ -1,7 +1,8 @@
 """The comparison over HTTP: the whole engine on one side, the simulator in a process of its own on the other.
 
 Real time, so it is short: the account starts without a saved minute, which is what a long run would have left of it.
-Only the limit that a regime is about is set; answers take 0.2 s and 10 ms per token.
+Only the limit that a regime is about is set; answers take 0.2 s and 10 ms per token. A share above 1 is credit: saved
+while the client backed off, spent within the few seconds that are measured.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from workbench.bench.limits_live_peer import PeerAdmission
-from workbench.bench.limits_policies import Fixed
-from workbench.bench.limits_run import IN_FLIGHT, PACED, RPM, TPM, Openness, Regime, Row
+from workbench.bench.limits_policies import Windowed
+from workbench.bench.limits_run import IN_FLIGHT, PACED, POLICIES, RPM, TPM, Openness, Regime, Row
 from workbench.bench.limits_world import percentile
 from workbench.core.errors import WorkbenchError
 from workbench.core.settings import CacheSettings, LimitSettings, Settings
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     import httpx
 
 MODEL: Final = "gpt-4.1-nano"
-WARM_UP_S: Final = 25.0
-MEASURED_S: Final = 40.0
-WORKERS: Final = 160
-PEER: Final = "fixed-64"
+WARM_UP_S: Final = 6.0
+MEASURED_S: Final = 12.0
+WORKERS: Final = 320
+"""More than the largest window that is compared."""
 PROMPT: Final = "Say something about the weather on the coast in autumn, and do not repeat yourself. " * 8
 OUTPUT_TOKENS: Final = {Regime.TPM: 120, Regime.RPM: 30, Regime.IN_FLIGHT: 500}
 SPARE: Final = 10_000_000
@@ -57,13 +58,15 @@ async def run_live(
         for regime in regimes:
             for says in openness:
                 for count in keys:
-                    for policy in (PEER, PACED.name):
+                    for policy in POLICIES:
                         click.echo(f"{policy}, {regime}, {says}, {count} key(s) …", err=True)
-                        rows.append(await _measure(simulator, policy, regime, says, count))
+                        rows.append(await _measure(simulator, policy, regime, says, count, seed))
     return rows
 
 
-async def _measure(simulator: SimulatorProcess, policy: str, regime: Regime, says: Openness, keys: int) -> Row:
+async def _measure(
+    simulator: SimulatorProcess, policy: str, regime: Regime, says: Openness, keys: int, seed: int
+) -> Row:
     import httpx
 
     secrets = [f"sim-key-{n + 1}" for n in range(keys)]
@@ -78,7 +81,7 @@ async def _measure(simulator: SimulatorProcess, policy: str, regime: Regime, say
         settings = Settings(cache=CacheSettings(enabled=False), limits=LimitSettings(max_concurrent=512))
         async with httpx.AsyncClient(base_url=simulator.url) as admin:
             await admin.post("/_sim/reset")
-            engine = Engine(settings, environ=environ, admission=_peer(policy, secrets))
+            engine = Engine(settings, environ=environ, admission=_peer(policy, secrets, seed))
             async with engine:
                 await _empty_account(admin, engine, _spec(regime, says), keys)
                 start_s = time.monotonic()
@@ -119,15 +122,17 @@ async def _measure(simulator: SimulatorProcess, policy: str, regime: Regime, say
     )
 
 
-def _peer(policy: str, secrets: Sequence[str]) -> PeerAdmission | None:
+def _peer(name: str, secrets: Sequence[str], seed: int) -> PeerAdmission | None:
     """None leaves the engine its own limiter."""
-    if policy == PACED.name:
+    if name == PACED.name:
         return None
     from workbench.providers.catalog import BUILT_IN
 
     row = next(row for row in BUILT_IN if row.name == "openai")
     keys = Keyring.from_sources(row, {}, list(secrets)).keys
-    return PeerAdmission(Fixed(64, range(len(keys))), keys)
+    policy = POLICIES[name].make(range(len(keys)), seed)
+    assert isinstance(policy, Windowed), "every peer is a window with a way to wait"
+    return PeerAdmission(policy, keys)
 
 
 def _spec(regime: Regime, says: Openness) -> QuotaSpec:
