@@ -18,7 +18,7 @@ from workbench.core.totals import UsageTotals
 from workbench.core.types import CacheMode, Json, Message, Params, Priority, Request, Result
 from workbench.engine.embedding import EmbeddingRequest
 from workbench.session.fanout import Ended, collect
-from workbench.session.structured import Structurer
+from workbench.session.structured import Structured, Structurer
 from workbench.session.token_count import TokenCount, counted
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ class Asker:
     def params_of(self, params: Mapping[str, Json]) -> Params:
         chosen = {**self.defaults, **params}
         if "schema" in chosen:
-            raise UsageError("A schema= is for `generate` and `chat`, as an argument of the call.")
+            raise UsageError(
+                "A schema= is an argument of `generate`, `chat` and `complete`, and of nothing else.",
+                hint="A stream's pieces are there before anybody can check them; pass response_format= to have the "
+                "provider alone hold to it.",
+            )
         return params_from(chosen)
 
     def collecting(
@@ -108,12 +112,15 @@ class Asker:
         return work
 
     async def answer(self, host: Host, request: Request, schema: OutputSchema | None, *, stream: bool = True) -> Any:
-        async def complete(request: Request) -> Result:
-            return await self.complete(host, request, stream=stream)
-
+        """The text, or the object that fits the schema."""
         if schema is None:
-            return (await complete(request)).text
-        return (await self._structurer.ask(complete, request, schema)).value
+            return (await self.complete(host, request, stream=stream)).text
+        return (await self.structured(host, request, schema, stream=stream)).value
+
+    async def structured(
+        self, host: Host, request: Request, schema: OutputSchema, *, stream: bool = True
+    ) -> Structured[Any]:
+        return await self._structurer.ask(lambda asked: self.complete(host, asked, stream=stream), request, schema)
 
     async def complete(self, host: Host, request: Request, *, stream: bool = True) -> Result:
         try:

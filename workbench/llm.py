@@ -7,29 +7,25 @@ and with an `a` in front for code that runs in a loop.
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from workbench.asking import Asker
 from workbench.core.events import Delta, StreamEvent
 from workbench.core.messages import Prompt, messages_from
-from workbench.core.schema import OutputSchema, schema_from
-from workbench.core.totals import UsageTotals
+from workbench.core.schema import OutputSchema, wanted_schema
 from workbench.core.types import Channel, Json, Result
-from workbench.loop_thread import shared_loop_thread
-from workbench.progress import ProgressBar, print_summary
-from workbench.session.fanout import Errors, rows_of
+from workbench.llm_batch import BatchCalls
+from workbench.llm_lists import ListCalls
+from workbench.loop_thread import Host, shared_loop_thread
+from workbench.session.structured import Structured
 from workbench.session.token_count import TokenCount, estimated
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 
 
-class LLM:
+class LLM(ListCalls, BatchCalls):
     """A model to ask.
 
     Args:
@@ -46,155 +42,6 @@ class LLM:
         self.max_concurrent = max_concurrent
         self.max_retries = max_retries
         self._asker = Asker(model, max_concurrent, max_retries, defaults)
-
-    # ---- many prompts
-
-    @overload
-    def generate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        silent: bool = False,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: None = None,
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[str]]: ...
-
-    @overload
-    def generate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        silent: bool = False,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: type[T],
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[T]]: ...
-
-    @overload
-    def generate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        silent: bool = False,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: Mapping[str, Json] | OutputSchema,
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[Any]]: ...
-
-    def generate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        silent: bool = False,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: Any = None,
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[Any]]:
-        """Answers to one prompt or many, concurrently: a list per prompt, in order, with `n` texts each.
-
-        Each is asked for in one piece, which costs less than a stream; `chat` and `stream` stream.
-
-        Args:
-            prompts: a string, a conversation, or a list of either.
-            silent: print neither progress nor the summary line.
-            n: independent samples per prompt, cached each on its own.
-            cache: False asks the provider again and stores nothing.
-            schema: what each answer must be: a dataclass, a TypedDict, a pydantic model, or a JSON schema. Objects of
-                that kind are returned instead of texts. The provider's own constrained decoding is used where there is
-                one; every answer is checked here, and one that does not fit is sent back once.
-            errors: "raise" raises `SomeFailed` after everything has ended, with all answers in it;
-                "return" puts the error where the answer would be, whatever the type says.
-            on_progress: called with (done, total) on the engine's thread.
-            **params: temperature, max_tokens, reasoning_effort, …; unknown names go to the wire as they are.
-
-        Raises:
-            SomeFailed: one or more prompts failed; `.results` has the others. An answer that fits its schema not even
-                after the repair is an `InvalidOutput`.
-            UsageError: a prompt is empty or None, a parameter is of the wrong kind, or the schema is none; nothing
-                has been sent.
-        """
-        requests, width = self._asker.requests(prompts, system_prompt, n, cache, params)
-        before, started = self.totals, time.monotonic()
-        with ProgressBar(len(requests), self.model, shown=not silent) as bar:
-            report = _both(bar.update, on_progress)
-            outcomes = shared_loop_thread().run(self._asker.collecting(requests, report, _schema(schema)))
-        if not silent:
-            print_summary(self.totals.minus(before), time.monotonic() - started)
-        return rows_of(outcomes, width, errors)
-
-    @overload
-    async def agenerate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: None = None,
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[str]]: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: type[T],
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[T]]: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: Mapping[str, Json] | OutputSchema,
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[Any]]: ...
-
-    async def agenerate(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None = None,
-        n: int = 1,
-        cache: bool = True,
-        *,
-        schema: Any = None,
-        errors: Errors = "raise",
-        on_progress: Callable[[int, int], None] | None = None,
-        **params: Json,
-    ) -> list[list[Any]]:
-        """`generate`, awaited. Prints nothing."""
-        return await self.answers(prompts, system_prompt, n, cache, errors, params, on_progress, schema)
 
     # ---- one answer
 
@@ -244,7 +91,7 @@ class LLM:
 
         Raises what went wrong; `error.partial` has what had arrived.
         """
-        request, wanted = self._asker.request(messages, system_prompt, cache, params), _schema(schema)
+        request, wanted = self._asker.request(messages, system_prompt, cache, params), wanted_schema(schema)
         return shared_loop_thread().run(lambda host: self._asker.answer(host, request, wanted))
 
     @overload
@@ -290,21 +137,109 @@ class LLM:
         **params: Json,
     ) -> Any:
         """`chat`, awaited."""
-        request, wanted = self._asker.request(messages, system_prompt, cache, params), _schema(schema)
+        request, wanted = self._asker.request(messages, system_prompt, cache, params), wanted_schema(schema)
         return await shared_loop_thread().arun(lambda host: self._asker.answer(host, request, wanted))
 
+    @overload
     def complete(
-        self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
-    ) -> Result:
-        """Like `chat`, with everything known about the answer: reasoning, usage, cost, timing, finish reason."""
-        request = self._asker.request(messages, system_prompt, cache, params)
-        return shared_loop_thread().run(lambda host: self._asker.complete(host, request))
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: None = None,
+        **params: Json,
+    ) -> Result: ...
+
+    @overload
+    def complete(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: type[T],
+        **params: Json,
+    ) -> Structured[T]: ...
+
+    @overload
+    def complete(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Mapping[str, Json] | OutputSchema,
+        **params: Json,
+    ) -> Structured[Any]: ...
+
+    def complete(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Any = None,
+        **params: Json,
+    ) -> Any:
+        """Like `chat`, with everything known about the answer: reasoning, usage, cost, timing, finish reason.
+
+        With a `schema` that is the `.result` of what is returned, beside the object as its `.value`.
+        """
+        return shared_loop_thread().run(self._completing(messages, system_prompt, cache, schema, params))
+
+    @overload
+    async def acomplete(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: None = None,
+        **params: Json,
+    ) -> Result: ...
+
+    @overload
+    async def acomplete(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: type[T],
+        **params: Json,
+    ) -> Structured[T]: ...
+
+    @overload
+    async def acomplete(
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Mapping[str, Json] | OutputSchema,
+        **params: Json,
+    ) -> Structured[Any]: ...
 
     async def acomplete(
-        self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
-    ) -> Result:
-        request = self._asker.request(messages, system_prompt, cache, params)
-        return await shared_loop_thread().arun(lambda host: self._asker.complete(host, request))
+        self,
+        messages: Prompt,
+        system_prompt: str | None = None,
+        cache: bool = True,
+        *,
+        schema: Any = None,
+        **params: Json,
+    ) -> Any:
+        """`complete`, awaited."""
+        return await shared_loop_thread().arun(self._completing(messages, system_prompt, cache, schema, params))
+
+    def _completing(
+        self, messages: Prompt, system_prompt: str | None, cache: bool, schema: Any, params: Mapping[str, Json]
+    ) -> Callable[[Host], Awaitable[Result | Structured[Any]]]:
+        request, wanted = self._asker.request(messages, system_prompt, cache, params), wanted_schema(schema)
+        if wanted is None:
+            return lambda host: self._asker.complete(host, request)
+        return lambda host: self._asker.structured(host, request, wanted)
 
     def stream(
         self, messages: Prompt, system_prompt: str | None = None, cache: bool = True, **params: Json
@@ -382,26 +317,7 @@ class LLM:
             return estimated(said)
         return await shared_loop_thread().arun(lambda host: self._asker.count_exactly(host, said))
 
-    async def answers(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        system_prompt: str | None,
-        n: int,
-        cache: bool,
-        errors: Errors,
-        params: Mapping[str, Json],
-        on_progress: Callable[[int, int], None] | None = None,
-        schema: Any = None,
-    ) -> list[list[Any]]:
-        requests, width = self._asker.requests(prompts, system_prompt, n, cache, params)
-        work = self._asker.collecting(requests, _both(None, on_progress), _schema(schema))
-        return rows_of(await shared_loop_thread().arun(work), width, errors)
-
     # ---- totals
-
-    @property
-    def totals(self) -> UsageTotals:
-        return self._asker.totals
 
     @property
     def total_input_tokens(self) -> int:
@@ -434,18 +350,3 @@ class LLM:
 
     def __repr__(self) -> str:
         return f"LLM({self.model!r}, max_concurrent={self.max_concurrent}, max_retries={self.max_retries})"
-
-
-def _schema(wanted: Any) -> OutputSchema | None:
-    return None if wanted is None else schema_from(wanted)
-
-
-def _both(
-    first: Callable[[int, int], None] | None, second: Callable[[int, int], None] | None
-) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        for callback in (first, second):
-            if callback is not None:
-                callback(done, total)
-
-    return report

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from workbench import LLM
+from workbench import LLM, amulti_chat, amulti_generate, multi_chat, multi_generate
 from workbench.core.errors import BadRequest, InvalidOutput, SomeFailed, UsageError, WorkbenchError
 from workbench.core.schema import schema_from
 from workbench.core.types import FinishReason, Message, Request, Result, Route, Timing
@@ -83,6 +83,37 @@ async def test_the_async_twins_take_a_schema_too() -> None:
 
     assert isinstance(verdict["fits"], bool)
     assert isinstance(rows[0][0]["n"], int)
+
+
+def test_several_models_give_an_object_each() -> None:
+    rivers = multi_chat([MODEL, "gpt-5.4"], "The longest river of all?", schema=River)
+    rows = multi_generate([MODEL, "gpt-5.4"], ["Rome?", "Oslo?"], schema=Place, silent=True)
+
+    assert {model: type(river) for model, river in rivers.items()} == {MODEL: River, "gpt-5.4": River}
+    assert [type(place) for row in rows["gpt-5.4"] for place in row] == [Place, Place]
+
+
+async def test_several_models_give_objects_in_a_loop_too() -> None:
+    verdicts = await amulti_chat([MODEL, "gpt-5.4"], "Does it fit them all?", schema=Verdict)
+    rows = await amulti_generate([MODEL], ["Does this fit?"], schema=Verdict)
+
+    assert [isinstance(verdict["fits"], bool) for verdict in [*verdicts.values(), rows[MODEL][0][0]]] == [True] * 3
+
+
+async def test_complete_gives_the_object_beside_all_that_is_known_of_it() -> None:
+    found = LLM(MODEL).complete("The longest river, and what it cost?", schema=River)
+    again = await LLM(MODEL).acomplete("The longest river, and what it cost?", schema=River)
+
+    assert isinstance(found.value, River)
+    assert (again.value, again.result.cached, found.repaired) == (found.value, True, False)
+    assert found.result.usage is not None
+
+
+async def test_a_stream_says_why_it_takes_no_schema() -> None:
+    with pytest.raises(UsageError, match="before anybody can check them"):
+        next(LLM(MODEL).stream("In pieces?", schema=River))  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(UsageError, match="argument of"):
+        LLM(MODEL, schema=River).chat("By default?")  # type: ignore[arg-type]  # as above
 
 
 def test_objects_come_from_the_cache_and_another_schema_asks_again(simulator: SimulatorThread) -> None:
@@ -166,8 +197,6 @@ def test_one_misfit_among_many_stands_in_its_place(simulator: SimulatorThread) -
 def test_schemas_are_refused_where_they_mean_nothing() -> None:
     with pytest.raises(UsageError, match="response_format"):
         LLM(MODEL).chat("Both?", schema=River, response_format={"type": "json_object"})
-    with pytest.raises(UsageError, match="schema="):
-        LLM(MODEL).complete("Here?", schema={"type": "object"})
     with pytest.raises(UsageError, match="No schema"):
         LLM(MODEL).chat("What?", schema=object)
 

@@ -92,6 +92,11 @@ def schema_from(wanted: Any) -> OutputSchema:
     return OutputSchema(_name(name), _inlined(schema), lambda data: msgspec.convert(data, wanted))
 
 
+def wanted_schema(wanted: Any) -> OutputSchema | None:
+    """The same where None asks for plain text."""
+    return None if wanted is None else schema_from(wanted)
+
+
 def _from_json_schema(schema: Mapping[str, Any]) -> OutputSchema:
     from jsonschema import SchemaError
     from jsonschema.validators import validator_for
