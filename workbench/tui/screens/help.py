@@ -94,6 +94,11 @@ _TITLES = {
     "PromptArea": "In the prompt",
     "FindBar": "While searching",
     "CompareScreen": "Everywhere",
+    "JobTable": "In the list",
+    "BatchesScreen": "With the job",
+    "RowTable": "In the list",
+    "BatchRowsScreen": "With the row",
+    "BatchRowScreen": "With this row",
     "WorkbenchApp": "The program",
 }
 
@@ -101,10 +106,17 @@ _TITLES = {
 def known_bindings() -> set[str]:
     """Every binding id there is, for checking a keymap."""
     from workbench.tui.app import WorkbenchApp
+    from workbench.tui.screens.batch_import import BatchImport
+    from workbench.tui.screens.batch_row import BatchRowScreen
+    from workbench.tui.screens.batch_rows import BatchRowsScreen
+    from workbench.tui.screens.batch_submit import BatchSubmit
+    from workbench.tui.screens.batches import BatchesScreen
     from workbench.tui.screens.compare import CompareScreen
+    from workbench.tui.screens.confirm_bar import ConfirmBar
     from workbench.tui.screens.model_picker import LineUpList, ModelList, ModelPicker
     from workbench.tui.widgets.find_bar import FindBar
     from workbench.tui.widgets.lane_pane import LanePane
+    from workbench.tui.widgets.line_list import LineList
     from workbench.tui.widgets.prompt_editor import PromptArea
     from workbench.tui.widgets.stream_view import StreamView
 
@@ -120,6 +132,13 @@ def known_bindings() -> set[str]:
             ModelPicker,
             ModelList,
             LineUpList,
+            LineList,
+            BatchesScreen,
+            BatchRowsScreen,
+            BatchRowScreen,
+            BatchSubmit,
+            BatchImport,
+            ConfirmBar,
         )
     }
     return {entry.id for found in keymap.entries(nodes).values() for entry in found}
