@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from workbench.core.settings import ProviderSettings, Settings
 from workbench.engine.keyring import ConfiguredKey, Keyring
 from workbench.providers.base import ProviderSpec, WireFamily
 
@@ -86,3 +89,21 @@ def test_the_fingerprint_is_stable_and_tells_keys_apart():
     again = Keyring.from_sources(OPENAI, {}, ["b"]).keys
 
     assert first[1].fingerprint == again[0].fingerprint != first[0].fingerprint
+
+
+def test_the_systems_keyring_is_asked_only_when_nothing_else_has_a_key():
+    asked: list[str] = []
+
+    def system(provider: str) -> str:
+        asked.append(provider)
+        return "from-the-system"
+
+    with_variable = Keyring.find(OPENAI, Settings(), {"OPENAI_API_KEY": "mine"}, system)
+    with_settings = Keyring.find(OPENAI, Settings(providers={"openai": ProviderSettings(keys="set")}), {}, system)
+    without_need = Keyring.find(replace(OPENAI, needs_key=False), Settings(), {}, system)
+    assert not asked
+    last = Keyring.find(OPENAI, Settings(), {"OPENAI_API_KEY": "not a key"}, system)
+
+    sources = [[key.source for key in ring.keys] for ring in (with_variable, with_settings, without_need, last)]
+    assert sources == [["OPENAI_API_KEY"], ["settings"], [], ["system keyring"]]
+    assert last.notes == ("OPENAI_API_KEY: an entry with blanks or control characters was left out.",)

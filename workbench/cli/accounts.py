@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workbench.core.settings import Settings
-from workbench.engine.keyring import Keyring, read_system_keyring
+from workbench.engine.keyring import Keyring
 from workbench.providers.base import ProviderSpec
 from workbench.providers.configured import configured_rows
 
@@ -28,16 +28,4 @@ class Account:
 
 def accounts(settings: Settings, environ: Mapping[str, str]) -> list[Account]:
     """Every provider row, in the picker's order. Raises ConfigError."""
-    return [
-        Account(
-            row,
-            Keyring.from_sources(
-                row,
-                environ,
-                settings.provider(row.name).secrets,
-                shared_account=row.name if settings.provider(row.name).shared_account else "",
-                system=read_system_keyring,
-            ),
-        )
-        for row in configured_rows(settings, environ)
-    ]
+    return [Account(row, Keyring.find(row, settings, environ)) for row in configured_rows(settings, environ)]

@@ -30,7 +30,7 @@ from workbench.engine.cache import CacheStats, ResponseCache
 from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector, embed_texts
 from workbench.engine.gate import Gate
 from workbench.engine.intake import Intake
-from workbench.engine.keyring import Keyring, read_system_keyring
+from workbench.engine.keyring import Keyring
 from workbench.engine.lane_values import Change
 from workbench.engine.limiter import Limiter, LimiterOptions
 from workbench.engine.limiter_stats import LimiterStats
@@ -336,11 +336,7 @@ class Engine:
         """The keys of a provider by alias and source; the system's own keyring is asked when nothing else has one."""
         found = self._keyrings.get(spec.name)
         if found is None:
-            chosen = self._settings.provider(spec.name)
-            account = spec.name if chosen.shared_account else ""
-            found = Keyring.from_sources(spec, self._environ, chosen.secrets, shared_account=account)
-            if not found.keys and spec.needs_key:
-                found = Keyring.from_sources(spec, {}, (), shared_account=account, system=read_system_keyring)
+            found = Keyring.find(spec, self._settings, self._environ)
             for note in found.notes:
                 self._notices.tell(f"keys-{spec.name}-{note}", f"{spec.title or spec.name}: {note}")
             self._keyrings[spec.name] = found

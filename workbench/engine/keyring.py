@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from workbench.core.settings import Settings
 from workbench.core.types import KeyAlias
 from workbench.providers.base import ProviderSpec
 
@@ -84,6 +85,27 @@ class Keyring:
                 first_seen[secret] = key
                 keys.append(key)
         return cls(spec.name, tuple(keys), tuple(notes))
+
+    @classmethod
+    def find(
+        cls,
+        spec: ProviderSpec,
+        settings: Settings,
+        environ: Mapping[str, str],
+        system: Callable[[str], str | None] | None = None,
+    ) -> Keyring:
+        """The keys that requests to this provider go out with; `keys`, the picker and the engine all ask here.
+
+        The system's own keyring (`system`, read for real by default) is asked only where a key is needed and there is
+        no other: it may take its time, or ask a person. So this is not for an event loop.
+        """
+        chosen = settings.provider(spec.name)
+        account = spec.name if chosen.shared_account else ""
+        found = cls.from_sources(spec, environ, chosen.secrets, shared_account=account)
+        if found.keys or not spec.needs_key:
+            return found
+        stored = cls.from_sources(spec, {}, shared_account=account, system=system or read_system_keyring)
+        return replace(stored, notes=(*found.notes, *stored.notes))
 
     def by_alias(self, alias: str) -> Key | None:
         return next((key for key in self.keys if key.alias == alias), None)

@@ -13,7 +13,7 @@ from workbench.core.errors import WorkbenchError
 from workbench.core.paths import Paths
 from workbench.core.pricing import ModelFacts, PriceTable
 from workbench.core.settings import Settings
-from workbench.engine.keyring import Keyring, read_system_keyring
+from workbench.engine.keyring import Keyring
 from workbench.engine.router import Router
 from workbench.providers.base import ProviderSpec
 from workbench.providers.catalog import known_models
@@ -161,7 +161,7 @@ class ModelDirectory:
 
 
 def _state(row: ProviderSpec, settings: Settings, environ: Mapping[str, str]) -> ProviderState:
-    keyring = Keyring.from_sources(row, environ, settings.provider(row.name).secrets, system=read_system_keyring)
+    keyring = Keyring.find(row, settings, environ)
     sources = tuple(dict.fromkeys(key.source for key in keyring.keys))
     variable = row.key_variables[0] if row.key_variables and row.needs_key else ""
     why_not = f"no key: set {variable}" if row.needs_key and not sources else ""

@@ -31,7 +31,7 @@ async def fetch_model_lists(settings: Settings, environ: Mapping[str, str]) -> t
 async def _list(
     connections: Connections, row: ProviderSpec, settings: Settings, environ: Mapping[str, str]
 ) -> tuple[ListedModel, ...]:
-    keys = Keyring.from_sources(row, environ, settings.provider(row.name).secrets).keys
+    keys = (await asyncio.to_thread(Keyring.find, row, settings, environ)).keys
     if row.needs_key and not keys:
         return ()
     key = keys[0] if keys else None
