@@ -19,7 +19,7 @@ from pathlib import Path
 from workbench.core.clock import Clock
 from workbench.core.errors import StoreError
 from workbench.jobs.pace import Pace
-from workbench.jobs.rounds import Rounds
+from workbench.jobs.rounds import Round, Rounds
 from workbench.store.ids import new_id
 from workbench.store.jobs import JobRecord, JobStore, PartRecord, StoredJob
 
@@ -30,17 +30,30 @@ class _Nudge:
 
     event: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[asyncio.Future[None]] = field(default_factory=list)
+    closed: bool = False
 
     def ask(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.asked.append(future)
         self.event.set()
+        if self.closed:
+            self.tell(self.taken())
         return future
 
     def taken(self) -> list[asyncio.Future[None]]:
         self.event.clear()
         taken, self.asked = self.asked, []
         return taken
+
+    def tell(self, asked: list[asyncio.Future[None]]) -> None:
+        for future in asked:
+            if not future.done():
+                future.set_result(None)
+
+    def close(self) -> None:
+        """There will be no more rounds."""
+        self.closed = True
+        self.tell(self.taken())
 
 
 @dataclass(slots=True)
@@ -77,6 +90,8 @@ class Tracker:
         self.owner = owner_of_this_process()
         self._followed: dict[str, _Followed] = {}
         self._reserved: set[str] = set()
+        # Between the question whether anybody here is at work on a job and the start of it, nobody else may ask that.
+        self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -119,18 +134,15 @@ class Tracker:
         """One round for every open part of a job, now; returns when they have been made, here or not at all."""
         job, parts = stored
         positions = [part.position for part in parts if not part.over]
-        followed = self._followed.get(job.id)
-        if followed is not None:
-            asked = [followed.nudges[place].ask() for place in positions if place in followed.nudges]
-            # A task that ends meanwhile has nothing more to tell.
-            while pending := [future for future in asked if not future.done()]:
-                await asyncio.wait([followed.task, *pending], return_when=asyncio.FIRST_COMPLETED)
-                if followed.task.done():
+        async with self._claiming:
+            followed = self._followed.get(job.id)
+            if followed is None:
+                if job.id in self._reserved or not await self.take(job.id):
                     return
+                self._reserved.add(job.id)
+        if followed is not None:
+            await _round_by(followed, positions)
             return
-        if job.id in self._reserved or not await self.take(job.id):
-            return
-        self._reserved.add(job.id)
         try:
             went = await asyncio.gather(
                 *(self._rounds.step(job.id, place, self._pace.first_s) for place in positions), return_exceptions=True
@@ -173,12 +185,13 @@ class Tracker:
                 for nudge in followed.nudges.values():
                     nudge.event.set()
             return
-        if job.id in self._reserved or not await self.take(job.id):
-            return
-        if not parts:
-            await self._give_up(job)
-            return
-        self._start(job, parts)
+        async with self._claiming:
+            if job.id in self._reserved or not await self.take(job.id):
+                return
+            if parts:
+                self._start(job, parts)
+            else:
+                await self._give_up(job)
 
     async def _let_go_of_ended(self) -> None:
         for job_id in [job_id for job_id, followed in self._followed.items() if followed.task.done()]:
@@ -204,33 +217,36 @@ class Tracker:
                 for part in parts:
                     group.create_task(self._follow_part(job_id, part, nudges[part.position]))
         finally:
-            for nudge in nudges.values():
-                for future in nudge.taken():
-                    future.cancel()
             self._wake.set()
 
     async def _follow_part(self, job_id: str, part: PartRecord, nudge: _Nudge) -> None:
         # What has never been asked after is due now, and so is what should have been while nobody followed it.
         due_s = part.next_poll_s if part.next_poll_s is not None else 0.0
         wait_s, previous_s = max(0.0, min(due_s - self._now_s(), self._pace.slowest_s)), self._pace.first_s
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(nudge.event.wait(), wait_s)
-            asked = nudge.taken()
-            try:
-                went = await self._rounds.step(job_id, part.position, previous_s)
-                ended, wait_s = went.ended, went.wait_s
-            except StoreError:
-                ended, wait_s = False, max(previous_s, self._pace.first_s)  # nor could it be written down
-            except Exception as exc:  # the boundary of a task: this part waits, the others go on
-                ended, wait_s = False, max(previous_s, self._pace.first_s)
-                await self._note(job_id, part.position, exc)
-            for future in asked:
-                if not future.done():
-                    future.set_result(None)
-            if ended:
-                return
-            previous_s = max(wait_s, self._pace.first_s)
+        asked: list[asyncio.Future[None]] = []
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(nudge.event.wait(), wait_s)
+                asked = nudge.taken()
+                went = await self._step(job_id, part.position, previous_s)
+                nudge.tell(asked)
+                if went.ended:
+                    return
+                wait_s, previous_s = went.wait_s, max(went.wait_s, self._pace.first_s)
+        finally:
+            nudge.tell(asked)
+            nudge.close()
+
+    async def _step(self, job_id: str, position: int, previous_s: float) -> Round:
+        wait_s = max(previous_s, self._pace.first_s)
+        try:
+            return await self._rounds.step(job_id, position, previous_s)
+        except StoreError:
+            return Round(ended=False, wait_s=wait_s)  # nor could it be written down
+        except Exception as exc:  # the boundary of a task: this part waits, the others go on
+            await self._note(job_id, position, exc)
+            return Round(ended=False, wait_s=wait_s)
 
     async def _note(self, job_id: str, position: int, exc: Exception) -> None:
         problem = f"{type(exc).__name__}: {exc}. This is a fault of the workbench."
@@ -273,3 +289,11 @@ def _place() -> str:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def _round_by(followed: _Followed, positions: list[int]) -> None:
+    """Have the tasks that follow a job's parts go round once."""
+    asked = [followed.nudges[place].ask() for place in positions if place in followed.nudges]
+    # A task that was cancelled before it began tells nobody.
+    while not followed.task.done() and (pending := [future for future in asked if not future.done()]):
+        await asyncio.wait([followed.task, *pending], return_when=asyncio.FIRST_COMPLETED)
