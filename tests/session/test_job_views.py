@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 from collections.abc import AsyncIterator
@@ -229,13 +230,13 @@ async def test_markdown_can_be_read_without_harm(tmp_path: Path) -> None:
     assert "\x1b" not in text
 
 
-async def test_an_export_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_an_export_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
     async def broken() -> AsyncIterator[JobRow]:
         yield row(0, ANSWERED)
         raise UsageError("gone")
 
     with pytest.raises(UsageError, match="gone"):
-        await export_rows(job(), broken(), tmp_path / "out.csv")
+        asyncio.run(export_rows(job(), broken(), tmp_path / "out.csv"))
 
     assert list(tmp_path.iterdir()) == []
 
