@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -27,6 +28,7 @@ from workbench.session.draft import Draft
 from workbench.session.memory import Memory
 from workbench.session.targets import LineUp, Target
 from workbench.tui import areas, theming
+from workbench.tui.ascii_signs import AsciiSigns
 from workbench.tui.autosave import Autosave
 from workbench.tui.desk import Desk
 from workbench.tui.engine_room import EngineRoom
@@ -112,6 +114,7 @@ class WorkbenchApp(App[object]):
         )
         self.spend_cap = SpendCap(self, settings.limits.max_cost_usd)
         self._session: asyncio.Task[None] | None = None
+        self._ascii_signs = AsciiSigns()
         self._complaints: list[tuple[str, str]] = [("Not remembered", problem) for problem in memory.problems]
         if prompt:
             memory.draft = Draft(prompt, memory.draft.system)
@@ -399,6 +402,10 @@ class WorkbenchApp(App[object]):
             problems = check_keymap(self.settings.ui.keymap, known_bindings())
             self._complaints += [("Key not changed", problem) for problem in problems]
             self.set_keymap(self.settings.ui.keymap)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._ascii_signs] if self.settings.ui.ascii else filters
 
     def get_key_display(self, binding: Binding) -> str:
         shown = super().get_key_display(binding)

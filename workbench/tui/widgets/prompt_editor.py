@@ -14,10 +14,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from workbench.session.draft import Draft
+from workbench.tui.ascii_signs import as_written
 from workbench.tui.glyphs import Glyphs
 
 SendKey = Literal["auto", "chat", "editor"]
@@ -25,7 +27,15 @@ SendKey = Literal["auto", "chat", "editor"]
 `editor`: always ctrl+j. The other of the two makes a new line; F5 and ctrl+r send in every case."""
 
 
-class PromptArea(TextArea):
+class OwnWords(TextArea):
+    """Shows what a person writes as it is written; what stands there before the first letter is ours."""
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return as_written(filters) if self.text else filters
+
+
+class PromptArea(OwnWords):
     """The prompt itself."""
 
     HELP = """
@@ -121,7 +131,7 @@ class PromptArea(TextArea):
         self._recalled = None
 
 
-class SystemArea(TextArea):
+class SystemArea(OwnWords):
     """The system prompt: one line while it is not being written."""
 
     HELP = """

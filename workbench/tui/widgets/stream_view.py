@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.reactive import reactive
 from textual.selection import Selection
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.types import Channel
+from workbench.tui.ascii_signs import as_written
 from workbench.tui.markdown.answer import ANSWER, REASONING, TOOL, Answer, CodeBlock
 from workbench.tui.markdown.inline import warm
 from workbench.tui.markdown.painter import Mark
@@ -329,6 +331,10 @@ class StreamView(SheetView, can_focus=True):
     def lay_out(self, width: int) -> None:
         self._answer.set_width(width)
         self._changed()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """The marks have ASCII of their own; the rest is as the model wrote it."""
+        return as_written(super().get_line_filters())
 
     def base_roles(self, section: int) -> Roles:
         return _BASE[section]
