@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from workbench.core.clock import NS_PER_S, Clock
@@ -24,7 +24,11 @@ from workbench.core.events import (
 from workbench.core.settings import Settings
 from workbench.core.stats import Percentiles
 from workbench.core.types import Channel, FinishReason, KeyAlias, Request, Result, Route, Timing, Usage
-from workbench.engine.records import Traffic
+from workbench.engine.breaker import CircuitStats
+from workbench.engine.limiter_stats import LimiterStats
+from workbench.engine.notices import Notice
+from workbench.engine.records import RequestRecord, Traffic
+from workbench.engine.timeline import Series, Span, Timeline
 from workbench.jobs.desk import JobDesk
 from workbench.tui.host import OpenEngine, Opener
 
@@ -87,6 +91,14 @@ class ScriptedEngine:
     requests: list[Request] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
     running: int = 0
+    limiter: ScriptedLanes | None = None
+    records: tuple[RequestRecord, ...] = ()
+    seen: ScriptedStatistics | None = None
+    """What `statistics` says, in place of the number of requests that run."""
+    looks: int = 0
+    """How often somebody asked for statistics."""
+    timelines: dict[str, Timeline] = field(default_factory=dict)
+    """By lane; that of everything under the empty name."""
     _gates: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def gate(self, name: str = "go") -> asyncio.Event:
@@ -99,7 +111,12 @@ class ScriptedEngine:
         self.warmed += models
 
     def statistics(self) -> ScriptedStatistics:
-        return ScriptedStatistics(traffic(in_flight=self.running))
+        self.looks += 1
+        return self.seen or ScriptedStatistics(traffic(in_flight=self.running))
+
+    def series(self, span: Span, lane: str = "", points: int = 120) -> Series:
+        timeline = self.timelines.get(lane)
+        return Series(0, 1) if timeline is None else timeline.series(span, self.clock.monotonic_ns(), points)
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         self.requests.append(request)
@@ -187,11 +204,36 @@ class ScriptedEngine:
 class ScriptedStatistics:
     traffic: Traffic
     stamp_error_s: Percentiles = field(default_factory=Percentiles)
+    limits: LimiterStats | None = None
+    circuits: tuple[CircuitStats, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass
+class ScriptedLanes:
+    """A limiter that remembers what was done by hand."""
+
+    done: list[tuple[str, str, int | None]] = field(default_factory=list)
+
+    def pin_window(self, lane: str, size: int | None) -> None:
+        self.done.append(("pin", lane, size))
+
+    def pause(self, lane: str) -> None:
+        self.done.append(("pause", lane, None))
+
+    def resume(self, lane: str) -> None:
+        self.done.append(("resume", lane, None))
+
+
+def required(kind: type[Any]) -> dict[str, Any]:
+    """A zero for every field of a dataclass that has no default."""
+    entries = kind.__dataclass_fields__.values()
+    return {entry.name: 0 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING}
 
 
 def traffic(**changes: Any) -> Traffic:
     nothing = Percentiles()
-    values: dict[str, Any] = dict.fromkeys(Traffic.__dataclass_fields__, 0)
+    values = required(Traffic)
     values |= {"lanes": (), "ttft_s": nothing, "e2e_s": nothing, "cost_usd": 0.0, "saved_usd": 0.0, "tokens_per_s": 0.0}
     return Traffic(**(values | changes))
 

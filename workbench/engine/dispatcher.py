@@ -118,6 +118,7 @@ class Dispatcher:
         assert group is not None
         assert flight is not None
         lane = flight.lane
+        lane.counters.heard(headers, now_s)
         readings = parse_limit_headers(headers, self._wall_s())
         with lane.books:
             lane.accepted(flight)
@@ -144,6 +145,9 @@ class Dispatcher:
         if group is None or flight is None:
             raise RuntimeError("this lease was settled before")
         lane = flight.lane
+        if error is not None:
+            lane.counters.error, lane.counters.error_s = str(error), now_s
+            lane.counters.heard(error.headers, now_s)
         with lane.books:
             self._learn(group, lane, claim, flight, outcome, now_s, usage, error)
         if outcome is Outcome.KEY_DEAD:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -118,6 +118,17 @@ class Counters:
     refused: int = 0
     overloaded: int = 0
     cuts: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    """What the last response that said anything about limits said."""
+    headers_s: float = 0.0
+    error: str = ""
+    """The last one in its own words, whatever it was about; not itself, which would keep frames and bodies alive."""
+    error_s: float = 0.0
+
+    def heard(self, headers: Iterable[tuple[str, str]], now_s: float) -> None:
+        """A response's headers, of which only those about limits are kept."""
+        if about_limits := tuple(pair for pair in headers if "limit" in pair[0] or pair[0].startswith("retry-after")):
+            self.headers, self.headers_s = about_limits, now_s
 
 
 class OutputEstimates:

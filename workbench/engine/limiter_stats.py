@@ -79,6 +79,12 @@ class LaneStats:
     paused_until_ns: int | None
     why: str
     """Why it is paused; empty while it is not."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What the provider last said about limits, word for word."""
+    headers_at_ns: int | None = None
+    error: str = ""
+    """The last error of a call over this lane; empty while there was none."""
+    error_at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,10 @@ def _lane(name: tuple[str, str, str, str], lane: Lane, now_s: float) -> LaneStat
         cuts=lane.counters.cuts,
         paused_until_ns=_ns(lane.pause_until_s) if paused else None,
         why=lane.pause_why if paused else "",
+        headers=lane.counters.headers,
+        headers_at_ns=_ns(lane.counters.headers_s) if lane.counters.headers else None,
+        error=lane.counters.error,
+        error_at_ns=_ns(lane.counters.error_s) if lane.counters.error else None,
     )
 
 

@@ -53,6 +53,15 @@ def _batches(app: WorkbenchApp) -> AreaScreen:
 
 BATCHES = Area("2", "Batches", "Many prompts at half the price, within a day", _batches, lambda app: app.open_jobs)
 
+
+def _monitor(app: WorkbenchApp) -> AreaScreen:
+    from workbench.tui.screens.monitor import MonitorScreen
+
+    return MonitorScreen(app.desk)
+
+
+MONITOR = Area("3", "Monitor", "What runs, every limit, and why it is slow", _monitor)
+
 AREAS: tuple[Area, ...] = (COMPARE,)
 """In the order in which they are shown."""
 

@@ -18,13 +18,37 @@ from workbench.session.comparison import Streams, Unexpected
 
 if TYPE_CHECKING:
     from workbench.core.stats import Percentiles
+    from workbench.engine.breaker import CircuitStats
     from workbench.engine.limiter_stats import LimiterStats
-    from workbench.engine.records import Traffic
+    from workbench.engine.notices import Notice
+    from workbench.engine.records import RequestRecord, Traffic
+    from workbench.engine.timeline import Series, Span
     from workbench.jobs.desk import JobDesk
+
+
+class LaneControl(Protocol):
+    """A limiter's lanes, set by hand. All raise KeyError for a lane that is no more."""
+
+    def pin_window(self, lane: str, size: int | None) -> None: ...
+
+    def pause(self, lane: str) -> None: ...
+
+    def resume(self, lane: str) -> None: ...
 
 
 class HostedEngine(Streams, Protocol):
     """What the app needs of an engine beyond its streams."""
+
+    @property
+    def limiter(self) -> LaneControl | None:
+        """None with a limiter of somebody else's."""
+
+    @property
+    def records(self) -> tuple[RequestRecord, ...]:
+        """The requests that ended last, oldest first."""
+
+    def series(self, span: Span, lane: str = "", points: int = 120) -> Series:
+        """What a lane, or everything, did over time."""
 
     def statistics(self) -> Snapshot:
         """A frozen snapshot; cheap enough for 4 Hz."""
@@ -46,6 +70,12 @@ class Snapshot(Protocol):
     @property
     def limits(self) -> LimiterStats | None:
         """None with a limiter of somebody else's."""
+
+    @property
+    def circuits(self) -> tuple[CircuitStats, ...]: ...
+
+    @property
+    def notices(self) -> tuple[Notice, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +123,14 @@ class EngineHost:
     async def engine(self) -> Streams:
         """The engine, as soon as it is open. Raises what kept it from opening."""
         return (await asyncio.shield(self._waiting())).engine
+
+    @property
+    def present(self) -> HostedEngine | None:
+        """The engine that is open at this moment, for whoever watches it or sets its limits by hand."""
+        opened = self._opened
+        if opened is None or not opened.done() or opened.exception() is not None:
+            return None
+        return opened.result().engine
 
     def use(self, *, demo: bool) -> None:
         """Close the present engine and open the other kind, unless that is the one in use."""

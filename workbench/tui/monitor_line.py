@@ -60,9 +60,14 @@ class MonitorLine:
         worst_s = lag_s.p95 if lag_s.p95 is not None else lag_s.max
         if worst_s is None:
             return Content()
-        lag_ms = worst_s * 1e3
-        step = next((n for n, limit in enumerate((2.0, LAG_WORTH_SAYING_MS, 10.0, 25.0), 1) if lag_ms < limit), 5)
-        return Content.assemble("lag ", (f"{lag_ms:.0f} ms", f"$gauge-{step}"))
+        return Content.assemble("lag ", late(worst_s))
+
+
+def late(seconds: float) -> Content:
+    """So many milliseconds, in the colour of how bad that is."""
+    lag_ms = seconds * 1e3
+    step = next((n for n, limit in enumerate((2.0, LAG_WORTH_SAYING_MS, 10.0, 25.0), 1) if lag_ms < limit), 5)
+    return Content.styled(f"{lag_ms:.0f} ms", f"$gauge-{step}")
 
 
 def _fact(name: str, value: str, style: str) -> Content:

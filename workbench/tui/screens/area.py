@@ -38,7 +38,12 @@ class AreaScreen(Screen[None]):
         return self.app.area_screen is self
 
     def refresh_chrome(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
-        """The app bar and the status line, which every area has; unchanged bars are not drawn again."""
+        """The app bar and the status line; unchanged bars are not drawn again."""
+        self.refresh_app_bar(question=question, turn=turn, turns=turns)
+        width = self.status.size.width
+        self.status.show_figures(*self._monitor_line.figures(self.desk.engine.statistics(), width=width))
+
+    def refresh_app_bar(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
         desk = self.desk
         self.app_bar.show_session(
             areas=self.app.area_names,
@@ -50,5 +55,3 @@ class AreaScreen(Screen[None]):
             demo=desk.engine.is_demo,
             glyphs=desk.glyphs,
         )
-        width = self.status.size.width
-        self.status.show_figures(*self._monitor_line.figures(desk.engine.statistics(), width=width))

@@ -1,0 +1,208 @@
+"""Why it is slow: for every cause one sentence with the figures that prove it, and nothing said without proof."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monitor_world import NOW, circuit, dimension, lane, lane_traffic, queue, times
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.errors import LimitKind
+from workbench.core.events import WaitReason
+from workbench.core.stats import NOTHING, Percentiles
+from workbench.engine.limiter_stats import LaneState, LaneStats
+from workbench.engine.records import Underway
+from workbench.session.diagnosis import Cause, Diagnosis, LaneView, diagnosis, lane_diagnosis
+
+
+def view(of: LaneStats | None = None, **parts: Any) -> LaneView:
+    return LaneView(of or lane(), NOW, **parts)
+
+
+FULL = lane(state=LaneState.FULL, in_flight=8)
+SPENT = dimension(used=100.0)
+
+CASES = {
+    "requests per minute": (
+        view(lane(dimensions=(SPENT,)), queue=queue(WaitReason.REQUESTS, until_s=6)),
+        Cause.RATE_LIMIT,
+        "14 requests wait for requests per minute: 100 of 100 used, the next one in 6 s",
+    ),
+    "tokens per minute": (
+        view(lane(dimensions=(SPENT, dimension(LimitKind.TOKENS, used=11_900, pace=12_000)))
+             , queue=queue(WaitReason.TOKENS, 1)),
+        Cause.RATE_LIMIT,
+        "1 request waits for tokens per minute: 11.9k of 12.0k used",
+    ),
+    "refused": (
+        view(lane(paused_until_ns=NOW + 20 * NS_PER_S, why="requests per minute", state=LaneState.COOLING)),
+        Cause.RATE_LIMIT,
+        "refused (requests per minute): nothing is sent for 20 s",
+    ),
+    "provider's cap": (
+        view(replace(FULL, ceiling=8), queue=queue(WaitReason.WINDOW)),
+        Cause.IN_FLIGHT_CAP,
+        "14 requests wait: 8 of 8 in flight, and the provider refuses more",
+    ),
+    "a cap by hand": (
+        view(replace(FULL, window_pinned=True), queue=queue(WaitReason.WINDOW)),
+        Cause.IN_FLIGHT_CAP,
+        "14 requests wait: 8 of 8 in flight, a limit set by hand",
+    ),
+    "a young window": (
+        view(FULL, queue=queue(WaitReason.WINDOW)),
+        Cause.IN_FLIGHT_CAP,
+        "14 requests wait: 8 of 8 in flight, and the window still has to grow",
+    ),
+    "a stalled stream": (
+        view(traffic=lane_traffic(underway=Underway(1, 5, 2, 1.0, 7.2)), queue=queue(WaitReason.WINDOW)),
+        Cause.STALL,
+        "2 of 5 answers have been silent in mid-sentence for 8 s",
+    ),
+    "retries": (
+        view(traffic=lane_traffic(retries_window=9, ttft_s=times(0.4, 3)), last_error="server error, 503"),
+        Cause.RETRIES,
+        "9 of 12 attempts in the last minute failed and were repeated (server error, 503)",
+    ),
+    "an SDK that was imported": (
+        view(traffic=lane_traffic(), setup_s=Percentiles(1, 2.4, max=2.4)),
+        Cause.COLD_START,
+        "the first request waited 2.40s for its SDK to be imported",
+    ),
+    "a model that is being loaded": (
+        view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None))),
+        Cause.COLD_START,
+        "the first request has waited 5 s: a model that must be loaded takes so long",
+    ),
+    "a model that was loaded": (
+        view(traffic=lane_traffic(answered=3, ttft_s=Percentiles(4, 0.4, max=6.3))),
+        Cause.COLD_START,
+        "the first token took 6.30s once; later requests find the model loaded",
+    ),
+    "a slow connection": (
+        view(traffic=lane_traffic(answered=3, ttft_s=times(0.6), connect_s=times(0.9, 4))),
+        Cause.SLOW_CONNECTION,
+        "opening a connection takes 0.90s (p50 of 4); the model is not to blame",
+    ),
+    "a slow first token": (
+        view(traffic=lane_traffic(answered=40, ttft_s=times(6.1))),
+        Cause.SLOW_MODEL,
+        "its first token takes 6.10s (p50 of 40), though nothing holds it back here",
+    ),
+    "slow tokens": (
+        view(traffic=lane_traffic(answered=40, ttft_s=times(0.4), tpot_s=times(0.25))),
+        Cause.SLOW_MODEL,
+        "it writes 4.0 tokens a second (p50 of 40 answers)",
+    ),
+    "a provider that fails": (
+        view(circuit=circuit()),
+        Cause.BREAKER,
+        "5 failures in a row (server error): one request tries again in 20 s",
+    ),
+    "stopped by hand": (
+        view(lane(state=LaneState.HELD), queue=queue(WaitReason.PAUSED)),
+        Cause.HELD,
+        "stopped by hand, 14 requests wait; p lets it go on",
+    ),
+    "no key": (view(lane(state=LaneState.DEAD)), Cause.NO_KEY, "no usable key is left: paste another one"),
+    "nothing": (view(traffic=lane_traffic(ttft_s=times(0.4))), Cause.NOTHING, "nothing holds it up"),
+    "nothing asked": (view(lane(in_flight=0)), Cause.IDLE, "nothing is being asked"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_cause_has_a_sentence_with_its_figures(name: str) -> None:
+    seen, cause, sentence = CASES[name]
+
+    found = lane_diagnosis(seen)
+
+    assert (found.cause, found.sentence) == (cause, sentence)
+
+
+def test_what_was_slow_a_minute_ago_is_no_answer_to_why_it_is_slow_now() -> None:
+    slow = lane_traffic(answered=40, ttft_s=times(6.1), retries_window=30, connect_s=times(2.0))
+
+    assert lane_diagnosis(view(lane(in_flight=0), traffic=slow)).cause is Cause.IDLE
+
+
+def said(*found: Diagnosis, late: Percentiles = NOTHING, busy: bool = True) -> Diagnosis:
+    lanes = [(lane(f"openai#{number} · gpt"), one) for number, one in enumerate(found, 1)]
+    return diagnosis(lanes, late_s=late, busy=busy)
+
+
+def test_the_lane_that_holds_up_most_requests_speaks_for_all() -> None:
+    few = Diagnosis(Cause.STALL, "one", 2)
+    many = Diagnosis(Cause.RATE_LIMIT, "14 wait", 14)
+
+    assert said(few, many, replace(many, affected=3)).sentence == "openai#2 · gpt: 14 wait (and 1 more like it)"
+
+
+def test_our_own_lateness_is_named_when_nothing_else_is_wrong() -> None:
+    fine = Diagnosis(Cause.NOTHING, "fine", 4)
+
+    found = said(fine, late=times(0.01, p95=0.061))
+
+    assert found.cause is Cause.OWN_SCREEN
+    assert found.sentence.startswith("this program was busy for 61 ms at a time (p95)")
+
+
+def test_a_lane_in_trouble_matters_more_than_a_late_frame_but_not_more_than_a_program_that_hangs() -> None:
+    waiting = Diagnosis(Cause.RATE_LIMIT, "14 wait", 14)
+
+    assert said(waiting, late=times(0.01, p95=0.08)).cause is Cause.RATE_LIMIT
+    assert said(waiting, late=times(0.01, p95=0.9)).cause is Cause.OWN_SCREEN
+
+
+def test_a_late_loop_is_nobodys_trouble_while_nothing_is_asked() -> None:
+    assert said(late=times(0.01, p95=0.9), busy=False).cause is Cause.IDLE
+
+
+def test_who_waits_for_money_is_told_so() -> None:
+    found = diagnosis((), late_s=NOTHING, waiting=((WaitReason.BUDGET, 3),), busy=True)
+
+    assert (found.cause, found.affected) == (Cause.SPEND_CAP, 3)
+
+
+spreads = st.builds(
+    Percentiles,
+    n=st.integers(0, 500),
+    p50=st.none() | st.floats(0, 100),
+    p95=st.none() | st.floats(0, 100),
+    p99=st.none() | st.floats(0, 100),
+    max=st.none() | st.floats(0, 100),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    state=st.sampled_from(LaneState),
+    in_flight=st.integers(0, 600),
+    waits=st.sampled_from([*WaitReason, None]),
+    count=st.integers(0, 5000),
+    spread=st.lists(spreads, min_size=4, max_size=4),
+    retries=st.integers(0, 50),
+    answered=st.integers(0, 50),
+)
+def test_whatever_the_figures_are_there_is_one_cause_and_a_sentence(
+    state: LaneState,
+    in_flight: int,
+    waits: WaitReason | None,
+    count: int,
+    spread: list[Percentiles],
+    retries: int,
+    answered: int,
+) -> None:
+    ttft, tpot, connect, setup = spread
+    traffic = lane_traffic(ttft_s=ttft, tpot_s=tpot, connect_s=connect, retries_window=retries, answered=answered)
+
+    found = lane_diagnosis(
+        view(lane(state=state, in_flight=in_flight), traffic=traffic, queue=queue(waits, count), setup_s=setup)
+    )
+
+    assert found.sentence
+    assert "None" not in found.sentence
+    assert (found.cause is Cause.IDLE) <= (in_flight == 0)

@@ -1,0 +1,252 @@
+"""What the monitor shows, before it is drawn: rows joined from several snapshots, the log, one lane's details."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from monitor_world import KEY, NAME, NOW, URL, circuit, dimension, lane, lane_traffic, queue, times, world
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.errors import LimitKind
+from workbench.core.events import WaitReason
+from workbench.core.types import KeyAlias, Priority, Route, Timing
+from workbench.engine.admission import Outcome
+from workbench.engine.breaker import CircuitChange, CircuitState
+from workbench.engine.lane_values import GROWING, Change
+from workbench.engine.notices import Notice
+from workbench.engine.records import AttemptRecord, LaneName, Population, RequestRecord
+from workbench.session.diagnosis import Cause
+from workbench.session.monitor import overview
+from workbench.session.monitor_detail import lane_sections
+from workbench.session.monitor_log import Entry, Kind, MonitorLog
+
+ROUTE = Route("gpt-5.4", "openai", "gpt-5.4", URL)
+
+
+def attempt(number: int = 1, at_s: float = 90.0, **changes: Any) -> AttemptRecord:
+    stamps = dict.fromkeys(
+        ("sent_ns", "headers_ns", "first_event_ns", "first_token_ns", "first_answer_ns", "last_token_ns"), 0
+    )
+    values: dict[str, Any] = {
+        **stamps,
+        "number": number,
+        "route": ROUTE,
+        "key_alias": KeyAlias("openai#1"),
+        "enqueued_ns": 0,
+        "admitted_ns": 0,
+        "ended_ns": round(at_s * NS_PER_S),
+        "outcome": Outcome.SUCCESS,
+    }
+    return AttemptRecord(**(values | changes))
+
+
+def record(*attempts: AttemptRecord, population: Population = Population.ANSWERED, gap_s: float = 0.1) -> RequestRecord:
+    return RequestRecord(
+        number=1,
+        model="gpt-5.4",
+        route=ROUTE,
+        key_alias=KeyAlias("openai#1"),
+        population=population,
+        finish_reason=None,
+        error="",
+        priority=Priority.INTERACTIVE,
+        job="",
+        timing=Timing(0, done_ns=95 * NS_PER_S),
+        usage=None,
+        cost_usd=None,
+        saved_usd=None,
+        waits=(),
+        attempts=attempts,
+        chunks=1,
+        characters=1,
+        longest_gap_ns=round(gap_s * NS_PER_S),
+    )
+
+
+# Rows
+
+
+def test_a_row_knows_what_its_lane_carried_who_waits_for_it_and_whether_its_provider_fails() -> None:
+    carried = lane_traffic(answered=7)
+    statistics = world(lane(), carried={NAME: carried}, queues=(queue(WaitReason.WINDOW),), circuits=(circuit(),))
+
+    (row,) = overview(statistics).lanes
+
+    assert row.traffic is carried
+    assert row.view.waiting == 14
+    assert row.diagnosis.cause is Cause.BREAKER
+
+
+def test_lanes_that_were_merged_are_known_by_all_their_models() -> None:
+    merged = lane("openai#1 · gpt-5.4, gpt-5.4-mini", family="gpt-5.4")
+    slow = lane_traffic(name=LaneName("openai", URL, "gpt-5.4-mini"), setup_s=times(2.5, 1))
+
+    (row,) = overview(world(merged, queues=(queue(WaitReason.WINDOW, family="gpt-5.4-mini"),), lanes=(slow,))).lanes
+
+    assert row.view.waiting == 14
+    assert row.view.setup_s.max == 2.5
+
+
+def test_lanes_in_trouble_come_first_and_the_others_keep_their_order() -> None:
+    quiet, busy, held = (lane(f"openai#{n} · gpt") for n in (1, 2, 3))
+    quiet = replace(quiet, in_flight=0)
+    cooling = replace(held, paused_until_ns=NOW + NS_PER_S, why="rate limit")
+
+    assert [row.name for row in overview(world(quiet, busy, cooling)).lanes] == [cooling.name, busy.name, quiet.name]
+
+
+def test_the_last_error_of_a_lane_is_the_newest_of_its_attempts() -> None:
+    old = record(attempt(error="overloaded", status=529))
+    new = record(attempt(1, error="server error", status=503), attempt(2))
+    carried = lane_traffic(retries_window=9)
+
+    (row,) = overview(world(lane(), carried={NAME: carried}), (old, new)).lanes
+
+    assert row.diagnosis.cause is Cause.RETRIES
+    assert "(server error, 503)" in row.diagnosis.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "queued", "expected"),
+    [
+        ({"paused_until_ns": NOW + 9 * NS_PER_S}, None, 9.0),
+        ({}, 6.0, 6.0),
+        ({"dimensions": (dimension(level=0.0, depth=2.0, pace=60.0),)}, None, 2.0),
+        ({}, None, None),
+        ({"dimensions": (dimension(level=5.0, depth=5.0),)}, None, None),
+    ],
+    ids=["the end of a pause", "the next in the queue", "a bucket that refills", "nothing stated", "all is free"],
+)
+def test_the_next_reset_is_the_first_thing_that_changes(
+    changes: dict[str, Any], queued: float | None, expected: float | None
+) -> None:
+    queues = (queue(WaitReason.REQUESTS, until_s=queued),) if queued is not None else ()
+
+    (row,) = overview(world(lane(**changes), queues=queues)).lanes
+
+    assert row.reset_s == expected
+
+
+def test_without_a_limiter_of_ours_there_are_no_lanes_and_no_crash() -> None:
+    seen = overview(replace(world(), limits=None))
+
+    assert (seen.lanes, seen.diagnosis.cause) == ((), Cause.IDLE)
+
+
+# The log
+
+
+def entries(*records: RequestRecord, **parts: Any) -> list[Entry]:
+    log = MonitorLog()
+    log.read(world(lane(), **parts), records)
+    return list(log.entries)
+
+
+def test_the_log_has_the_newest_first_from_wherever_it_comes() -> None:
+    history = (Change(91.0, NAME, "window", 16, 8, "refused with 16 in flight"),)
+    moved = CircuitChange(92 * NS_PER_S, CircuitState.CLOSED, CircuitState.OPEN, "5 failures in a row")
+    failed = record(attempt(1, 90.0, error="rate limit", status=429, outcome=Outcome.REFUSED), attempt(2))
+
+    found = entries(failed, history=history, circuits=(circuit(history=(moved,)),))
+
+    assert [(entry.kind, entry.text) for entry in found] == [
+        (Kind.BREAKER, "open: 5 failures in a row"),
+        (Kind.LIMIT, "window 16 → 8: refused with 16 in flight"),
+        (Kind.REFUSED, "rate limit (429), attempt 1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "text"),
+    [
+        (record(attempt(error="key", status=401), population=Population.FAILED), Kind.FAILED, "key (401): given up"),
+        (record(attempt(error="connection"), population=Population.INCOMPLETE), Kind.CUT_OFF, "connection"),
+        (record(attempt(), gap_s=6.1), Kind.STALL, "silent for 6.10s in the middle of an answer"),
+    ],
+    ids=["failed", "cut off", "stalled"],
+)  # fmt: skip
+def test_how_requests_ended_badly(made: RequestRecord, kind: Kind, text: str) -> None:
+    (entry,) = entries(made)
+
+    assert (entry.kind, entry.where, entry.text) == (kind, NAME, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "text"),
+    [
+        (Change(1, NAME, "pause", None, 20.0, "rate limit"), Kind.PAUSE, "nothing is sent for 20 s: rate limit"),
+        (Change(1, NAME, "pause", None, None, "stopped by hand"), Kind.PAUSE, "stopped by hand"),
+        (Change(1, NAME, "window", 8, 12, GROWING), Kind.LIMIT, "window 8 → 12: it holds, so more is tried"),
+        (Change(1, NAME, "tokens per minute", None, 2e6, "stated"), Kind.LIMIT, "tokens per minute — → 2M: stated"),
+        (Change(1, NAME, "key", None, None, "openai#1 retired: bad key"), Kind.KEY, "openai#1 retired: bad key"),
+    ],
+    ids=["cooling", "by hand", "growth", "a header", "a key"],
+)
+def test_changes_of_the_limiter_in_words(change: Change, kind: Kind, text: str) -> None:
+    (entry,) = entries(history=(change,))
+
+    assert (entry.kind, entry.text) == (kind, text)
+
+
+def test_a_cancelled_request_is_no_event_and_an_answer_is_none_either() -> None:
+    stopped = record(attempt(error="cancelled"), population=Population.CANCELLED)
+
+    assert entries(stopped, record(attempt())) == []
+
+
+def test_the_log_is_built_again_only_when_something_has_happened() -> None:
+    log, first = MonitorLog(), record(attempt(error="overloaded", status=529))
+    assert log.read(world(lane()), (first,))
+
+    assert not log.read(world(lane()), (first,))
+    assert log.read(world(lane()), (first, record(attempt(error="timeout"))))
+    assert len(log.entries) == 2
+
+
+def test_notices_are_events() -> None:
+    statistics = replace(world(lane()), notices=(Notice(NOW, "cache", "The cache is read-only.", "Free some space."),))
+    log = MonitorLog()
+    log.read(statistics, ())
+
+    assert log.entries == (Entry(NOW, Kind.NOTICE, "cache", "The cache is read-only. Free some space."),)
+
+
+# Details
+
+
+def test_a_lanes_details_leave_nothing_out() -> None:
+    detailed = lane(
+        ceiling=12,
+        dimensions=(dimension(LimitKind.TOKENS, used=11_900, pace=30_000, limit=30_000, learned=False),),
+        headers=(("x-ratelimit-remaining-requests", "17"),),
+        headers_at_ns=NOW - 3 * NS_PER_S,
+        error="OpenAI refuses for now.",
+        error_at_ns=NOW - 65 * NS_PER_S,
+    )
+    carried = lane_traffic(answered=7, ttft_s=times(0.41, p95=0.88), output_tokens=1234, unreported=1, cost_usd=0.5)
+    history = (Change(90.0, NAME, "window", 8, 12, "set by hand"), Change(91.0, "another lane", "window", 1, 2, "no"))
+    (row,) = overview(world(detailed, carried={NAME: carried})).lanes
+
+    sections = dict(lane_sections(row, (KEY,), history))
+
+    assert sections["Limits"] == [
+        "in flight       3 of 8, after a cut, 12 known to work",
+        "tokens          ████······  11.9k of 30.0k a minute (limit 30.0k), stated",
+    ]
+    assert f"{'TTFT':16}   0.41s   0.88s       —   0.88s     40" in sections["Times of the last minute"]
+    assert "tokens in 0 (cached 0) · out ~1,234 · $0.500" in sections["This run"]
+    assert sections["What changed"] == ["10.0s ago  window 8 → 12  set by hand"]
+    assert sections["Last headers about limits, 3.00s ago"] == ["x-ratelimit-remaining-requests: 17"]
+    assert sections["Last error, 65.0s ago"] == ["OpenAI refuses for now."]
+
+
+def test_a_lane_that_has_carried_nothing_has_details_too() -> None:
+    (row,) = overview(world(lane(in_flight=0))).lanes
+
+    sections = dict(lane_sections(row, (), ()))
+
+    assert sections["Limits"][1] == "per minute      — nothing stated, nothing refused"
+    assert sections["Keys"] == ["none needed"]
+    assert sections["What changed"] == ["nothing yet"]

@@ -1,0 +1,269 @@
+"""The Monitor on a screen: what it says in every size, zoom, details, limits by hand, and rest while out of sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from monitor_world import NAME, dimension, lane, lane_traffic, queue, times, world
+from scripted_engine import ScriptedLanes, ScriptedStatistics
+from textual.pilot import Pilot
+from tui_stage import Stage, ready, until
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.errors import LimitKind
+from workbench.core.events import WaitReason
+from workbench.core.settings import Settings, UISettings
+from workbench.core.stats import Percentiles
+from workbench.engine.lane_values import Change
+from workbench.engine.limiter_stats import LaneState
+from workbench.engine.timeline import Timeline
+from workbench.tui.areas import COMPARE, MONITOR
+from workbench.tui.commands import commands
+
+OTHER = "anthropic#1 · claude-sonnet-4-6"
+
+
+def busy() -> ScriptedStatistics:
+    """A lane at its limit, with others waiting, and one that does well."""
+    full = lane(
+        state=LaneState.FULL,
+        in_flight=8,
+        ceiling=8,
+        dimensions=(dimension(used=45), dimension(LimitKind.TOKENS, used=11_900, pace=30_000, learned=True)),
+    )
+    well = lane(OTHER, provider="anthropic", in_flight=2)
+    carried = {
+        NAME: lane_traffic(ttft_s=times(0.41, p95=0.88), tpot_s=times(0.012), tokens_per_s=212.4, refusals_window=3),
+        OTHER: lane_traffic(ttft_s=times(1.2, 5), tokens_per_s=61.0, tokens_per_chunk=3.0, tpot_s=times(0.02, 5)),
+    }
+    history = (Change(90.0, NAME, "window", 16, 8, "refused with 16 in flight"),)
+    return world(
+        full,
+        well,
+        carried=carried,
+        queues=(queue(WaitReason.WINDOW),),
+        history=history,
+        ttft_s=times(0.5, 45, p95=1.1),
+        tokens_per_s=273.4,
+        refusals=4,
+        refusals_window=3,
+        answered=120,
+        stamp_error_s=Percentiles(40, 0.002, 0.006, None, 0.011),
+    )
+
+
+def stage(seen: ScriptedStatistics | None = None, **options: Any) -> Stage:
+    on = Stage(("alpha",), areas=(COMPARE, MONITOR), **options)
+    on.engine.seen = seen or busy()
+    on.engine.limiter = ScriptedLanes()
+    return on
+
+
+async def monitored(pilot: Pilot[Any], on: Stage) -> Any:
+    await ready(pilot)
+    await pilot.press("ctrl+t", "3")
+    await until(pilot, lambda: on.app.area_screen.id == "monitor" and on.app.screen is on.app.area_screen)
+    screen: Any = on.app.area_screen
+    await until(pilot, lambda: screen.seen is not None and screen.query_one("#lanes-heading").plain)
+    return screen
+
+
+def row_text(screen: Any, index: int) -> str:
+    """A row as it stands on the screen."""
+    return str(screen.table.render_line(index).text)
+
+
+@pytest.mark.parametrize("size", [(200, 50), (120, 35), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_the_screen_answers_why_it_is_slow_in_every_size(size: tuple[int, int]) -> None:
+    on = stage()
+    async with on.app.run_test(size=size) as pilot:
+        screen = await monitored(pilot, on)
+
+        assert "in flight 10" in screen.run_bar.plain
+        assert "queued 14" in screen.run_bar.plain
+        assert screen.why.plain.startswith(f"Why slow? in-flight cap · {NAME}: 14 requests wait")
+        first = row_text(screen, 0)
+        assert "full" in first
+        assert "8/8" in first
+        assert "in-flight cap" in first
+        assert "0.41s" in first
+        assert screen.table.region.height >= 2
+        assert screen.log_view.region.height >= 3
+        assert sum(chart.region.height >= 6 for chart in screen.charts) >= 2
+
+
+async def test_a_wide_row_has_everything_and_unknown_is_never_zero() -> None:
+    on = stage()
+    async with on.app.run_test(size=(200, 50)) as pilot:
+        screen = await monitored(pilot, on)
+
+        first, second = row_text(screen, 0), row_text(screen, 1)
+        for said in ("provider's cap", "45/100", "11.9k/~30.0k", "    3", "0.88s", "12ms", "~212"):
+            assert said in first, said
+        # Five answers: no p95. Three tokens in each chunk: the time per token reads too low.
+        assert "1.20s      —      —   ≥20ms     ~61" in second
+
+
+async def test_the_cursor_stays_on_its_lane_when_rows_change_places() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+        await pilot.press("j")
+        await until(pilot, lambda: screen.table.row.name == OTHER)
+
+        cooling = lane(OTHER, provider="anthropic", state=LaneState.HELD)
+        on.engine.seen = world(lane(in_flight=0), cooling)
+        screen.look()
+
+        assert screen.table.row.name == OTHER
+        assert screen.table.cursor == 0
+
+
+async def test_enter_tells_all_about_a_lane_and_its_charts_and_escape_goes_back() -> None:
+    on = stage()
+    alone = Timeline()
+    alone.stand(7, on.clock.monotonic_ns() - 2 * NS_PER_S, limit=8)
+    on.engine.timelines = {NAME: alone}
+    async with on.app.run_test(size=(200, 50)) as pilot:
+        screen = await monitored(pilot, on)
+        assert "no data" in screen.charts[0].plain
+
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: screen.detail.display and "What changed" in str(screen.query_one("#detail-text").content)
+        )
+        await until(pilot, lambda: "limit 8" in screen.charts[0].plain)
+        assert "window 16 → 8  refused with 16 in flight" in str(screen.query_one("#detail-text").content)
+
+        await pilot.press("escape")
+        await until(pilot, lambda: not screen.detail.display and screen.log_view.region.height)
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+async def test_a_digit_makes_one_panel_as_large_as_the_screen_and_escape_restores(number: int) -> None:
+    on = stage()
+    async with on.app.run_test(size=(80, 24)) as pilot:
+        screen = await monitored(pilot, on)
+        panels = (screen.table, *screen.charts, screen.log_view)
+        before = [panel.region.height for panel in panels]
+
+        await pilot.press(str(number))
+        await until(pilot, lambda: panels[number - 1].region.height >= 16)
+        assert sum(panel.region.height > 0 for panel in panels) == 1
+
+        await pilot.press("escape")
+        await until(pilot, lambda: [panel.region.height for panel in panels] == before)
+
+
+async def test_a_lane_is_set_by_hand() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+
+        await pilot.press("plus", "minus", "f", "p")
+        assert on.engine.limiter is not None
+        assert on.engine.limiter.done == [("pin", NAME, 9), ("pin", NAME, 7), ("pin", NAME, 8), ("pause", NAME, None)]
+
+        on.engine.seen = world(lane(state=LaneState.HELD, window_pinned=True))
+        screen.look()
+        await pilot.press("f", "p")
+        assert on.engine.limiter.done[4:] == [("pin", NAME, None), ("resume", NAME, None)]
+
+
+async def test_without_a_lane_there_is_nothing_to_set_and_a_sentence_says_so() -> None:
+    on = stage(world())
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+
+        assert "No lane yet" in row_text(screen, 0)
+        assert "nothing is asked" in screen.why.plain
+        await pilot.press("plus", "p", "enter")
+        assert on.engine.limiter is not None
+        assert on.engine.limiter.done == []
+        assert not {"More", "Pause"} & {command.title for command in commands(on.app)}
+
+
+async def test_nothing_is_read_while_another_area_is_looked_at() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+        await pilot.press("ctrl+t", "1")
+        await until(pilot, lambda: on.app.screen is on.compare)
+        seen = screen.seen
+
+        on.engine.seen = world()
+        looks = on.engine.looks
+        # Compare's own line looks once in each of its ticks: when it has, the monitor has had its chance.
+        await until(pilot, lambda: on.engine.looks >= looks + 3)
+        assert screen.seen is seen
+
+        await pilot.press("ctrl+t", "3")
+        await until(pilot, lambda: screen.seen is not seen)
+
+
+async def test_this_programs_own_lateness_is_on_show() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+
+        assert "loop late 2 ms p95 6 ms max 11 ms" in screen.status.plain
+        assert "frames" in screen.status.plain
+        assert "dropped" in screen.status.plain
+
+
+async def test_s_changes_how_far_back_the_charts_look() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+        assert "-60s" in screen.charts[0].plain
+
+        await pilot.press("s")
+        await until(pilot, lambda: "-5m00s" in screen.charts[0].plain)
+        await pilot.press("s")
+        await until(pilot, lambda: "in run" in screen.charts[3].plain)
+
+
+async def test_charts_and_signs_do_with_ascii() -> None:
+    on = stage(settings=Settings(ui=UISettings(ascii=True)))
+    everything = Timeline()
+    everything.stand(7, on.clock.monotonic_ns() - 2 * NS_PER_S, limit=8)
+    on.engine.timelines = {"": everything}
+    async with on.app.run_test(size=(200, 50)) as pilot:
+        screen = await monitored(pilot, on)
+        await until(pilot, lambda: "limit 8" in screen.charts[0].plain)
+
+        drawn = screen.charts[0].plain + row_text(screen, 0)
+        assert not [sign for sign in drawn if ord(sign) > 0x7F and sign not in "·—…"]
+
+
+async def test_a_thousand_lanes_are_drawn_no_slower_than_the_few_that_fit() -> None:
+    many = [lane(f"openai#{number} · gpt-5.4", in_flight=1) for number in range(1000)]
+    carried = {one.name: lane_traffic(ttft_s=times(0.4)) for one in many}
+    on = stage(world(*many, carried=carried))
+    async with on.app.run_test(size=(200, 50)) as pilot:
+        screen = await monitored(pilot, on)
+        made: list[int] = []
+        entry = screen.table.entry
+
+        def counted(index: int, width: int) -> Any:
+            made.append(index)
+            return entry(index, width)
+
+        screen.table.entry = counted
+        screen.look()
+
+        assert screen.table.count == 1000
+        assert 0 < len(made) <= 2 * screen.table.region.height
+
+
+async def test_help_explains_the_numbers_of_what_has_the_focus() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await monitored(pilot, on)
+        await pilot.press("f1")
+        await until(pilot, lambda: type(on.app.screen).__name__ == "HelpScreen")
+        text = on.app.screen._text  # type: ignore[attr-defined]  # what it was given
+
+        for said in ("**TPOT**", "**429**", "why slow", "p99 needs 100", "**loop late**"):
+            assert said in text, said

@@ -1,0 +1,353 @@
+"""Why is this slow right now? One cause and one sentence, for a lane of the limiter and for everything together.
+
+Pure: snapshots in, words out. What holds requests back before they are sent is judged first, since nothing that happens
+later matters to them; then what goes wrong on the wire; then what merely takes long; then ourselves. Every figure in a
+sentence is one that the screen shows as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from workbench.core.clock import NS_PER_S
+from workbench.core.events import WaitReason
+from workbench.core.stats import NOTHING, Percentiles
+from workbench.engine.breaker import CircuitState, CircuitStats
+from workbench.engine.limiter_stats import LaneState, LaneStats, QueueStats
+from workbench.engine.records import LaneTraffic
+from workbench.session import figures
+
+SLOW_TTFT_S: Final = 3.0
+"""To the first token: longer than a person waits without wondering."""
+
+SLOW_TPOT_S: Final = 0.1
+"""Per token: ten a second is about as fast as people read."""
+
+SLOW_CONNECT_S: Final = 0.3
+"""Three round trips around the globe; a connection that is nearer takes less."""
+
+COLD_S: Final = 2.0
+"""Before the first answer of all: an SDK is imported in half that."""
+
+LATE_S: Final = 0.03
+"""The loop looked away for so long: a stamp that late is more than a tenth of a quick model's TTFT."""
+
+VERY_LATE_S: Final = 0.5
+"""More than any lane can be blamed for: everything else on the screen is then in doubt."""
+
+FEW: Final = 3
+"""With fewer first tokens than this nobody can tell a slow model from one that had to be loaded."""
+
+MANY_RETRIES: Final = 0.2
+"""Share of attempts in the last minute that were repetitions."""
+
+
+class Cause(StrEnum):
+    """In two or three words, as a table has room for."""
+
+    IDLE = "idle"
+    NOTHING = "nothing wrong"
+    NO_KEY = "no key"
+    HELD = "stopped by hand"
+    BREAKER = "provider failing"
+    RATE_LIMIT = "rate limit"
+    IN_FLIGHT_CAP = "in-flight cap"
+    PRIORITY = "gives way"
+    SPEND_CAP = "spend cap"
+    STALL = "stalled stream"
+    RETRIES = "retries"
+    COLD_START = "cold start"
+    SLOW_CONNECTION = "slow connection"
+    SLOW_MODEL = "slow model"
+    OWN_SCREEN = "our own screen"
+
+    @property
+    def is_trouble(self) -> bool:
+        return self not in (Cause.IDLE, Cause.NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    cause: Cause
+    sentence: str
+    affected: int = 0
+    """Requests that it concerns at this moment: the lane with most of them speaks for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """Everything that is known about one lane of the limiter, from several snapshots of one moment."""
+
+    lane: LaneStats
+    now_ns: int
+    traffic: LaneTraffic | None = None
+    """None until it has carried something."""
+    queue: QueueStats | None = None
+    """Who waits for this lane, or for another one like it."""
+    circuit: CircuitStats | None = None
+    setup_s: Percentiles = NOTHING
+    """What its models took before they first asked to be sent."""
+    last_error: str = ""
+    """Of the last attempt that failed, in a few words."""
+
+    @property
+    def is_busy(self) -> bool:
+        """What took long a minute ago is no answer to why it is slow now."""
+        return self.lane.in_flight > 0 or self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        return 0 if self.queue is None else sum(self.queue.waiting.values()) + self.queue.parked
+
+    def in_s(self, at_ns: int | None) -> str:
+        """`, the next one in 6 s`; empty when that is not known or already past."""
+        if at_ns is None or at_ns <= self.now_ns:
+            return ""
+        return f", the next one in {figures.countdown((at_ns - self.now_ns) / NS_PER_S)}"
+
+
+def lane_diagnosis(view: LaneView) -> Diagnosis:
+    """The one cause that binds this lane."""
+    for judge in (*_HELD_BACK, *(_ON_THE_WIRE if view.is_busy else ())):
+        if (found := judge(view)) is not None:
+            return found
+    if view.lane.in_flight:
+        return Diagnosis(Cause.NOTHING, "nothing holds it up", view.lane.in_flight)
+    return Diagnosis(Cause.IDLE, "nothing is being asked")
+
+
+def diagnosis(
+    lanes: Iterable[tuple[LaneStats, Diagnosis]],
+    *,
+    late_s: Percentiles,
+    waiting: Sequence[tuple[WaitReason, int]] = (),
+    busy: bool,
+) -> Diagnosis:
+    """What is to be said about everything: the lane that holds up most requests, or our own lateness.
+
+    Args:
+        late_s: how long the loop went without looking at its sockets.
+        waiting: who waits by cause, for what is decided before a lane is chosen.
+        busy: whether anything is queued or in flight.
+    """
+    late = _late(late_s) if busy else None
+    if late is not None and _worst_s(late_s) >= VERY_LATE_S:
+        return late
+    capped = sum(count for reason, count in waiting if reason is WaitReason.BUDGET)
+    if capped:
+        return Diagnosis(Cause.SPEND_CAP, f"{_requests(capped)} for the spend cap: the palette raises it", capped)
+    troubled = [(lane, found) for lane, found in lanes if found.cause.is_trouble]
+    if not troubled:
+        if late is not None:
+            return late
+        return Diagnosis(Cause.NOTHING, "nothing holds it up") if busy else Diagnosis(Cause.IDLE, "nothing is asked")
+    lane, worst = max(troubled, key=lambda pair: pair[1].affected)
+    others = sum(found.cause is worst.cause for _, found in troubled) - 1
+    also = f" (and {others} more like it)" if others else ""
+    return Diagnosis(worst.cause, f"{lane.name}: {worst.sentence}{also}", worst.affected)
+
+
+def _late(late_s: Percentiles) -> Diagnosis | None:
+    worst_s = _worst_s(late_s)
+    if worst_s < LATE_S:
+        return None
+    which = "p95" if late_s.p95 is not None else "at worst"
+    return Diagnosis(
+        Cause.OWN_SCREEN,
+        f"this program was busy for {_ms(worst_s)} at a time ({which}): drawing, or another process, holds it up,"
+        f" and every time here may be that late",
+    )
+
+
+def _worst_s(late_s: Percentiles) -> float:
+    return (late_s.p95 if late_s.p95 is not None else late_s.max) or 0.0
+
+
+# What keeps requests from being sent
+
+
+def _no_key(view: LaneView) -> Diagnosis | None:
+    if view.lane.state is not LaneState.DEAD:
+        return None
+    return Diagnosis(Cause.NO_KEY, "no usable key is left: paste another one", view.waiting)
+
+
+def _held(view: LaneView) -> Diagnosis | None:
+    if view.lane.state is not LaneState.HELD:
+        return None
+    return Diagnosis(Cause.HELD, f"stopped by hand{_and_wait(view)}; p lets it go on", view.waiting)
+
+
+def _circuit(view: LaneView) -> Diagnosis | None:
+    circuit = view.circuit
+    if circuit is None or circuit.state is CircuitState.CLOSED:
+        return None
+    failed = f"{circuit.consecutive_failures} failures in a row ({circuit.last_error})"
+    if circuit.probe_at_ns is not None and circuit.probe_at_ns > view.now_ns:
+        rest = f"one request tries again in {figures.countdown((circuit.probe_at_ns - view.now_ns) / NS_PER_S)}"
+    else:
+        rest = "one request is trying now"
+    return Diagnosis(Cause.BREAKER, f"{failed}: {rest}", view.waiting)
+
+
+def _cooling(view: LaneView) -> Diagnosis | None:
+    lane = view.lane
+    if lane.paused_until_ns is None or lane.paused_until_ns <= view.now_ns:
+        return None
+    left = figures.countdown((lane.paused_until_ns - view.now_ns) / NS_PER_S)
+    cause = Cause.IN_FLIGHT_CAP if lane.why == "too many calls at once" else Cause.RATE_LIMIT
+    if "overloaded" in lane.why:
+        cause = Cause.BREAKER
+    return Diagnosis(cause, f"refused ({lane.why}): nothing is sent for {left}{_and_wait(view)}", max(1, view.waiting))
+
+
+def _queued(view: LaneView) -> Diagnosis | None:
+    queue = view.queue
+    if queue is None or queue.reason is None or not view.waiting:
+        return None
+    who = _requests(view.waiting)
+    match queue.reason:
+        case WaitReason.WINDOW | WaitReason.GLOBAL_CAP:
+            return Diagnosis(Cause.IN_FLIGHT_CAP, f"{who}: {_window(view.lane, queue.reason)}", view.waiting)
+        case WaitReason.REQUESTS | WaitReason.TOKENS | WaitReason.COOLING | WaitReason.PAUSED:
+            said = f"{who} for {_pace(view.lane, queue.reason)}{view.in_s(queue.until_ns)}"
+            return Diagnosis(Cause.RATE_LIMIT, said, view.waiting)
+        case WaitReason.PRIORITY:
+            return Diagnosis(Cause.PRIORITY, f"{who}: what a person asks goes first", view.waiting)
+        case _:
+            return None
+
+
+def window_cause(lane: LaneStats) -> str:
+    """Where the limit of calls in flight comes from, in a word or two."""
+    if lane.window_pinned:
+        return "by hand"
+    if lane.ceiling is not None and lane.window >= lane.ceiling:
+        return "provider's cap"
+    return "after a cut" if lane.ceiling is not None or lane.cuts else "still growing"
+
+
+def _window(lane: LaneStats, reason: WaitReason) -> str:
+    if reason is WaitReason.GLOBAL_CAP:
+        return "the cap that all processes share is reached"
+    allowed = f"{lane.in_flight} of {lane.window} in flight"
+    match window_cause(lane):
+        case "by hand":
+            return f"{allowed}, a limit set by hand"
+        case "provider's cap":
+            return f"{allowed}, and the provider refuses more"
+        case _:
+            return f"{allowed}, and the window still has to grow"
+
+
+def _pace(lane: LaneStats, reason: WaitReason) -> str:
+    """`requests per minute: 20 of 20 used`, of the dimension that has least left."""
+    fitting = [
+        dimension
+        for dimension in lane.dimensions
+        if ("request" in dimension.kind.value) is (reason is WaitReason.REQUESTS) or reason is WaitReason.PAUSED
+    ]
+    if not fitting:
+        return reason.value
+    tightest = max(fitting, key=lambda dimension: dimension.used / max(dimension.pace, 1e-9))
+    used, pace = figures.quantity(round(tightest.used)), figures.quantity(round(tightest.pace))
+    return f"{tightest.kind.value} per minute: {used} of {pace} used"
+
+
+# What goes wrong on the wire, or takes long
+
+
+def _stalled(view: LaneView) -> Diagnosis | None:
+    if view.traffic is None or not view.traffic.underway.stalled:
+        return None
+    underway = view.traffic.underway
+    silent = figures.countdown(underway.longest_silence_s or 0.0)
+    one = underway.streaming == 1
+    who = "an answer has" if one else f"{underway.stalled} of {underway.streaming} answers have"
+    return Diagnosis(Cause.STALL, f"{who} been silent in mid-sentence for {silent}", underway.stalled)
+
+
+def _retries(view: LaneView) -> Diagnosis | None:
+    traffic = view.traffic
+    if traffic is None or traffic.retries_window < 2:
+        return None
+    attempts = traffic.retries_window + traffic.ttft_s.n
+    if traffic.retries_window < MANY_RETRIES * attempts:
+        return None
+    why = f" ({view.last_error})" if view.last_error else ""
+    said = f"{traffic.retries_window} of {attempts} attempts in the last minute failed and were repeated{why}"
+    return Diagnosis(Cause.RETRIES, said, max(1, traffic.in_flight))
+
+
+def _cold(view: LaneView) -> Diagnosis | None:
+    traffic = view.traffic
+    ttft = traffic.ttft_s if traffic is not None else NOTHING
+    if ttft.n < FEW and view.setup_s.max is not None and view.setup_s.max >= COLD_S:
+        said = f"the first request waited {figures.seconds(view.setup_s.max)} for its SDK to be imported"
+        return Diagnosis(Cause.COLD_START, said, 1)
+    if traffic is None:
+        return None
+    longest_s = traffic.underway.longest_wait_s
+    if not ttft.n and not traffic.answered and longest_s is not None and longest_s >= COLD_S:
+        said = f"the first request has waited {figures.countdown(longest_s)}: a model that must be loaded takes so long"
+        return Diagnosis(Cause.COLD_START, said, traffic.underway.unanswered)
+    if not ttft.n or ttft.max is None or ttft.max < COLD_S or ttft.p50 is None:
+        return None
+    if ttft.n == 1 or (ttft.n <= 2 * FEW and ttft.p50 < ttft.max / 3):
+        said = f"the first token took {figures.seconds(ttft.max)} once; later requests find the model loaded"
+        return Diagnosis(Cause.COLD_START, said, 1)
+    return None
+
+
+def _connection(view: LaneView) -> Diagnosis | None:
+    traffic = view.traffic
+    if traffic is None or traffic.connect_s.p50 is None or traffic.connect_s.p50 < SLOW_CONNECT_S:
+        return None
+    connect = traffic.connect_s
+    assert connect.p50 is not None
+    if traffic.ttft_s.p50 is not None and traffic.ttft_s.p50 > max(SLOW_TTFT_S, connect.p50):
+        return None
+    said = f"opening a connection takes {figures.seconds(connect.p50)} (p50 of {connect.n}); the model is not to blame"
+    return Diagnosis(Cause.SLOW_CONNECTION, said, max(1, traffic.in_flight))
+
+
+def _slow_model(view: LaneView) -> Diagnosis | None:
+    traffic = view.traffic
+    if traffic is None:
+        return None
+    affected = max(1, traffic.in_flight)
+    ttft, tpot, underway = traffic.ttft_s, traffic.tpot_s, traffic.underway
+    if ttft.p50 is not None and ttft.p50 >= SLOW_TTFT_S:
+        said = f"its first token takes {figures.seconds(ttft.p50)} (p50 of {ttft.n}), though nothing holds it back here"
+        return Diagnosis(Cause.SLOW_MODEL, said, affected)
+    if underway.longest_wait_s is not None and underway.longest_wait_s >= SLOW_TTFT_S:
+        waited = figures.countdown(underway.longest_wait_s)
+        return Diagnosis(Cause.SLOW_MODEL, f"a request has waited {waited} for its first token", affected)
+    if tpot.p50 is not None and tpot.p50 >= SLOW_TPOT_S:
+        return Diagnosis(
+            Cause.SLOW_MODEL, f"it writes {1 / tpot.p50:.1f} tokens a second (p50 of {tpot.n} answers)", affected
+        )
+    return None
+
+
+_Judge = Callable[[LaneView], Diagnosis | None]
+
+_HELD_BACK: tuple[_Judge, ...] = (_no_key, _held, _circuit, _stalled, _cooling, _queued)
+"""Asked in this order. A stalled stream comes before the queue behind it, which it may well be the cause of."""
+
+_ON_THE_WIRE: tuple[_Judge, ...] = (_retries, _cold, _connection, _slow_model)
+
+
+def _requests(count: int) -> str:
+    return "1 request waits" if count == 1 else f"{count:,} requests wait"
+
+
+def _and_wait(view: LaneView) -> str:
+    return f", {_requests(view.waiting)}" if view.waiting else ""
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f} ms"

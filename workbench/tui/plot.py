@@ -1,0 +1,136 @@
+"""Curves as rows of characters: Braille dots, two by four to a cell, or plain ASCII. Pure; knows nothing of widgets.
+
+The last column is now. Curves are drawn in the order given, and a cell takes the colour of the last one in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+from typing import Final
+
+EMPTY: Final = -1
+"""In a cell's place of the curve that it belongs to."""
+
+_DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_BRAILLE: Final = 0x2800
+
+
+class Stroke(Enum):
+    """How a curve is drawn, so that it can be told apart without colours; the value is its sign in ASCII."""
+
+    AREA = ":"
+    LINE = "*"
+    DOTS = "o"
+    DASHES = "-"
+    BARS = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    name: str
+    values: Sequence[float | None]
+    """Oldest first, one per step; None where nothing is known."""
+    stroke: Stroke
+    role: str
+    """Whose colour it has: a name that the widget knows."""
+
+
+Run = tuple[str, int]
+"""Signs, and the index of the curve that they belong to."""
+
+
+def nice_top(largest: float, *, whole: bool = False) -> float:
+    """The end of an axis, not below `largest`: 1, 2, 4, 6, 8 or 10 times a power of ten, whose half is round as well.
+
+    `whole` is for counts: at least 2, so that half of it is a count, too.
+    """
+    if not largest > 0 or math.isinf(largest):
+        return 2.0 if whole else 1.0
+    power = 10.0 ** math.floor(math.log10(largest))
+    top = next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= largest * 0.999_999)
+    return max(2.0, top) if whole else top
+
+
+def plot(
+    curves: Sequence[Curve], *, steps: int, top: float, width: int, height: int, ascii_only: bool
+) -> list[list[Run]]:
+    """Rows from the top, each as runs of one curve.
+
+    Args:
+        steps: how many values the whole width stands for; curves with fewer begin later.
+        top: the value at the upper edge; what lies above is drawn there.
+        width, height: in cells.
+    """
+    canvas = _Canvas(width, height, 1 if ascii_only else 2, 1 if ascii_only else 4)
+    for index, curve in enumerate(curves):
+        _draw(canvas, curve, index, steps, top)
+    return [list(canvas.runs(row, curves)) for row in range(height)]
+
+
+class _Canvas:
+    def __init__(self, width: int, height: int, across: int, down: int) -> None:
+        self.columns, self.rows = width * across, height * down
+        self._across, self._down = across, down
+        self._bits = [[0] * width for _ in range(height)]
+        self._owners = [[EMPTY] * width for _ in range(height)]
+
+    def fill(self, x: int, low: int, high: int, owner: int) -> None:
+        """Dots of one column, rows counted from the bottom, both ends included."""
+        column, dx = divmod(x, self._across)
+        for y in range(low, high + 1):
+            row, dy = divmod(self.rows - 1 - y, self._down)
+            self._bits[row][column] |= _DOTS[dy][dx]
+            self._owners[row][column] = owner
+
+    def runs(self, row: int, curves: Sequence[Curve]) -> Iterator[Run]:
+        cells = zip(self._bits[row], self._owners[row], strict=True)
+        for owner, group in groupby(cells, key=lambda cell: cell[1]):
+            bits = [cell[0] for cell in group]
+            if owner == EMPTY:
+                yield " " * len(bits), EMPTY
+            elif self._down == 1:
+                yield curves[owner].stroke.value * len(bits), owner
+            else:
+                yield "".join(chr(_BRAILLE | bit) for bit in bits), owner
+
+
+def _draw(canvas: _Canvas, curve: Curve, index: int, steps: int, top: float) -> None:
+    before: int | None = None
+    for x in range(canvas.columns):
+        value = _at(curve.values, x, canvas.columns, steps)
+        if value is None:
+            before = None
+            continue
+        y = min(canvas.rows - 1, max(0, round(value / top * (canvas.rows - 1))))
+        match curve.stroke:
+            case Stroke.AREA:
+                canvas.fill(x, 0, y, index)
+            case Stroke.BARS:
+                if value > 0:
+                    canvas.fill(x, 0, max(0, y), index)
+            case Stroke.LINE:
+                low, high = (y, y) if before is None else (min(before, y), max(before, y))
+                canvas.fill(x, low, high, index)
+            case Stroke.DOTS:
+                if x % 2 == 0:
+                    canvas.fill(x, y, y, index)
+            case Stroke.DASHES:
+                if x % 4 < 3:
+                    canvas.fill(x, y, y, index)
+        before = y
+
+
+def _at(values: Sequence[float | None], x: int, columns: int, steps: int) -> float | None:
+    """What stands in a column: the largest of the values that share it, None if nothing is known of any."""
+    offset = len(values) - steps
+    first = math.floor(x * steps / columns) + offset
+    last = max(first + 1, math.ceil((x + 1) * steps / columns) + offset)
+    if last - first == 2 and columns > steps:
+        # A column that two steps share belongs to the one that has more of it.
+        last = first + 1
+    known = [value for value in values[max(0, first) : max(0, last)] if value is not None]
+    return max(known, default=None)

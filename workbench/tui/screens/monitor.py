@@ -1,0 +1,302 @@
+"""The Monitor: what runs, why it is slow, every lane, four charts, what happened. It answers from the screen alone.
+
+Counters are read four times a second, times and charts once; nothing at all while another area is looked at.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from workbench.core.clock import NS_PER_S
+from workbench.engine.limiter_stats import LaneState
+from workbench.engine.timeline import Span
+from workbench.session.monitor import ERRORS_LOOKED_AT, MonitoredLane, Overview, overview
+from workbench.session.monitor_detail import lane_sections
+from workbench.session.monitor_log import MonitorLog
+from workbench.tui.desk import Desk
+from workbench.tui.host import HostedEngine, LaneControl
+from workbench.tui.monitor_charts import charts
+from workbench.tui.monitor_words import health, reason, run_strip
+from workbench.tui.screens.area import BAR_PERIOD_S, AreaScreen
+from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.event_log import EventLog
+from workbench.tui.widgets.key_bar import KeyBar
+from workbench.tui.widgets.limiter_table import LimiterTable
+from workbench.tui.widgets.line_list import LineList
+from workbench.tui.widgets.time_series import TimeSeries
+
+WHOLE_EVERY: Final = 4
+"""Looks between two at times and charts: a second."""
+
+MANY_LANES: Final = 200
+"""From here on everything is looked at once a second: joining a thousand lanes takes 15 ms."""
+
+CHARTS: Final = ("in-flight", "tokens", "ttft", "refusals")
+PANELS: Final = ("lanes", *CHARTS, "events")
+
+
+class MonitorScreen(AreaScreen):
+    CSS_PATH = "../styles/monitor.tcss"
+    AUTO_FOCUS = "#lanes"
+
+    HELP = """
+    # Monitor
+
+    Everything that this program asks of providers, now. The second line names the one cause that holds things up most,
+    in a sentence: a rate limit, an in-flight cap, a stalled stream, retries, a cold start, a slow connection, a slow
+    model, or this program's own screen. Each lane has its own cause in its row.
+
+    - **in flight**, **queued**, **backing off**: on the wire; waiting for a limit; waiting to be tried again.
+    - **TTFT**: to the first token, p50 and p95 of the last minute. **tok/s**: output of the last ten seconds, `~`
+      because it is estimated by characters until providers count.
+    - **429**: refusals in the last minute, and since the start. **answered**, **failed**, **cut off**, **cached** are
+      counted apart and never mixed into a time.
+    - **loop late**, at the bottom: how long this program went without looking at its sockets; every time on the screen
+      may be that late. **frames** that were left out, and what drawing one costs.
+
+    `—` is unknown, never zero. p95 is shown from 20 samples on, p99 from 100.
+
+    `1` to `6` make one panel as large as the screen, `esc` brings the others back; `s` changes how far back charts
+    look; `enter` tells everything about a lane, and the charts are then about it alone.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("plus,equals_sign,kp_plus", "widen(1)", "More", id="monitor.more", key_display="+",
+                tooltip="Let more calls of this lane be in flight, and keep it there"),
+        Binding("minus,kp_minus", "widen(-1)", "Fewer", id="monitor.fewer", key_display="-",
+                tooltip="Let fewer calls of this lane be in flight, and keep it there"),
+        Binding("f", "fix", "Fix", id="monitor.fix", tooltip="Keep the lane's in-flight limit, or let it adapt again"),
+        Binding("p", "hold", "Pause", id="monitor.pause", tooltip="Stop sending over this lane, or go on at once"),
+        Binding("s", "span", "Span", id="monitor.span", tooltip="Charts over 60 s, 5 minutes, the run"),
+        *(
+            Binding(str(number), f"zoom({panel!r})", f"Zoom {panel}", id=f"monitor.zoom-{panel}", show=False)
+            for number, panel in enumerate(PANELS, 1)
+        ),
+        Binding("escape", "back", "Back", id="monitor.back", show=False),
+    ]  # fmt: skip
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk, id="monitor")
+        self.run_bar = Bar(id="run")
+        self.why = Bar(id="why")
+        self.table = LimiterTable(desk.glyphs)
+        self.charts = tuple(TimeSeries(number, desk.glyphs, id=name) for number, name in enumerate(CHARTS, 2))
+        self.log_view = EventLog(desk.glyphs, self._time_of_day)
+        self.detail = VerticalScroll(id="detail", can_focus=True)
+        self.span = Span.MINUTE
+        self.seen: Overview | None = None
+        """What is on the screen; None before the engine is open."""
+        self.zoomed = ""
+        self.opened: str | None = None
+        """The lane whose details are shown."""
+        self._log = MonitorLog()
+        self._ticks = 0
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.app_bar
+        yield self.run_bar
+        yield self.why
+        with Vertical(id="panels"):
+            yield Bar(id="lanes-heading")
+            yield self.table
+            with Container(id="charts"):
+                yield from self.charts
+            yield Bar(id="events-heading")
+            yield self.log_view
+            with self.detail:
+                yield Static(id="detail-text", markup=False)
+        yield self.status
+        yield KeyBar(self.desk.glyphs)
+        yield Static("The terminal is too small: 40 by 12 cells at least.", id="too-small", markup=False)
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(BAR_PERIOD_S, self._tick, name="monitor")
+        self.app.mode_change_signal.subscribe(self, self._area_changed)
+        self.call_after_refresh(self.look)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.look)
+
+    def _area_changed(self, mode: str) -> None:
+        """Nothing is read or drawn while nobody can see it."""
+        if self._timer is not None:
+            if self.is_in_front:
+                self._timer.resume()
+                self.look()
+            else:
+                self._timer.pause()
+
+    # Looking
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        whole = self._ticks % WHOLE_EVERY == 0
+        many = self.seen is not None and len(self.seen.lanes) > MANY_LANES
+        if self.is_in_front and (whole or (self.is_current and not many)):
+            self.look(whole=whole)
+
+    def look(self, *, whole: bool = True) -> None:
+        """Show how things stand; `whole` for times and charts as well."""
+        if not self.is_in_front or not self.table.is_attached:
+            return
+        self.refresh_app_bar()
+        self._show_health()
+        engine = self.desk.engine.host.present
+        if engine is None:
+            self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
+            return
+        statistics, records = engine.statistics(), engine.records
+        seen = self.seen = overview(statistics, records[-ERRORS_LOOKED_AT:])
+        width = self.run_bar.size.width
+        self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
+        self.why.show(reason(seen.diagnosis, self.desk.glyphs))
+        self.table.show_lanes(seen.lanes, with_times=whole)
+        if not whole:
+            return
+        self._show_headings()
+        if self._log.read(statistics, records):
+            self.log_view.show_entries(self._log.entries)
+        self._show_charts(engine)
+        self._show_detail()
+        self.refresh_bindings()
+
+    def _show_health(self) -> None:
+        stamp_error_s = self.seen.stamp_error_s if self.seen is not None else None
+        self.status.show_figures(*health(self.desk.frames.statistics(), stamp_error_s, self.status.size.width))
+
+    def _show_headings(self) -> None:
+        number = "bold $text-accent"
+        heading = self.table.heading(max(20, self.table.scrollable_content_region.width - 1))
+        self.query_one("#lanes-heading", Bar).show(Content.assemble(("1", number), heading[1:]))
+        count = len(self._log.entries)
+        said = f" Events, newest first ({count})" if count else " Events: none yet"
+        self.query_one("#events-heading", Bar).show(Content.assemble(("6", number), (said, "$foreground-muted")))
+
+    def _show_charts(self, engine: HostedEngine) -> None:
+        visible = [chart for chart in self.charts if chart.size.width and chart.display]
+        if not visible:
+            return
+        points = 2 * max(chart.size.width for chart in visible)
+        series = engine.series(self.span, self.opened or "", points)
+        for chart, content in zip(self.charts, charts(series, self.span), strict=True):
+            if chart in visible:
+                chart.show(content)
+
+    def _show_detail(self) -> None:
+        row = self._opened_row()
+        statistics = self.desk.engine.statistics()
+        if row is None or statistics is None or statistics.limits is None or self.seen is None:
+            return
+        parts = [Content.styled(row.name, "bold $text-primary")]
+        sections = lane_sections(row, self.seen.keys, statistics.limits.history, ascii_only=self.desk.glyphs.ascii_only)
+        for title, lines in sections:
+            parts += [Content(), Content.styled(title, "bold"), *(Content(f"  {line}") for line in lines)]
+        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+
+    def _opened_row(self) -> MonitoredLane | None:
+        return next((row for row in self.table.rows if row.name == self.opened), None)
+
+    def _time_of_day(self, at_ns: int) -> str:
+        clock = self.desk.clock
+        ago = timedelta(seconds=(clock.monotonic_ns() - at_ns) / NS_PER_S)
+        return (clock.wall() - ago).astimezone().strftime("%H:%M:%S")
+
+    # Panels
+
+    def action_zoom(self, panel: str) -> None:
+        """One panel as large as the screen; the same key again brings the others back."""
+        self.zoomed = "" if panel == self.zoomed else panel
+        self.set_class(self.zoomed == "lanes", "-zoom-lanes")
+        self.set_class(self.zoomed == "events", "-zoom-events")
+        self.set_class(self.zoomed in CHARTS, "-zoom-chart")
+        for chart in self.charts:
+            chart.set_class(chart.id == self.zoomed, "-zoomed")
+        (self.log_view if self.zoomed == "events" else self.table).focus()
+        self.call_after_refresh(self.look)
+
+    def action_back(self) -> None:
+        if self.zoomed:
+            self.action_zoom(self.zoomed)
+        elif self.opened is not None:
+            self._open(None)
+
+    def action_span(self) -> None:
+        spans = list(Span)
+        self.span = spans[(spans.index(self.span) + 1) % len(spans)]
+        self.status.flash(f"Charts over {'the whole run' if self.span is Span.RUN else self.span.value}.")
+        self.look()
+
+    @on(LineList.Chosen, "#lanes")
+    def _lane_chosen(self) -> None:
+        row = self.table.row
+        if row is not None:
+            self._open(None if self.opened == row.name else row.name)
+
+    @on(LineList.Moved, "#lanes")
+    def _lane_moved(self) -> None:
+        """Details follow the cursor once they are open."""
+        row = self.table.row
+        if self.opened is not None and row is not None and row.name != self.opened:
+            self._open(row.name)
+        self.refresh_bindings()
+
+    def _open(self, lane: str | None) -> None:
+        self.opened = lane
+        self.set_class(lane is not None, "-detail")
+        self.call_after_refresh(self.look)
+
+    # By hand
+
+    def _control(self) -> tuple[LaneControl, MonitoredLane] | None:
+        engine, row = self.desk.engine.host.present, self.table.row
+        return None if engine is None or engine.limiter is None or row is None else (engine.limiter, row)
+
+    def action_widen(self, direction: int) -> None:
+        if (found := self._control()) is not None:
+            limiter, row = found
+            window = row.lane.window
+            self._pin(limiter, row, max(1, window + direction * max(1, window // 10)))
+
+    def action_fix(self) -> None:
+        if (found := self._control()) is not None:
+            limiter, row = found
+            self._pin(limiter, row, None if row.lane.window_pinned else row.lane.window)
+
+    def _pin(self, limiter: LaneControl, row: MonitoredLane, size: int | None) -> None:
+        try:
+            limiter.pin_window(row.name, size)
+        except (KeyError, ValueError) as error:
+            self.status.flash(f"Not changed: {error}.")
+            return
+        self.status.flash(f"{row.name}: {'adapts again' if size is None else f'{size} in flight, by hand'}.")
+        self.look()
+
+    def action_hold(self) -> None:
+        if (found := self._control()) is None:
+            return
+        limiter, row = found
+        stopped = row.lane.state in (LaneState.HELD, LaneState.COOLING)
+        try:
+            (limiter.resume if stopped else limiter.pause)(row.name)
+        except KeyError as error:
+            self.status.flash(f"Not changed: {error}.")
+            return
+        self.status.flash(f"{row.name}: {'goes on' if stopped else 'stopped; what is in flight ends by itself'}.")
+        self.look()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        match action:
+            case "widen" | "fix" | "hold":
+                return self._control() is not None
+            case _:
+                return True

@@ -1,0 +1,54 @@
+"""What happened, newest first: refusals, cuts, pauses, failures, stalls, breakers, changes by hand, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from textual.content import Content
+
+from workbench.core.text import strip_control
+from workbench.session.monitor_log import BAD, Entry, Kind
+from workbench.tui.glyphs import Glyphs
+from workbench.tui.widgets.line_list import LineList
+
+_STYLES: Final = {Kind.PAUSE: "$text-warning", Kind.LIMIT: "$text-accent", Kind.BREAKER: "$text-error"}
+_WHERE: Final = 40
+
+
+class EventLog(LineList):
+    HELP = """
+    # Events
+
+    Newest first, with the time of day, what it was, the lane, and the reason in words. **429** is a refusal for a
+    limit; **error** and **cut off** are attempts that failed before and after output had begun; **stall** is an answer
+    that was silent for more than two seconds; **pause**, **limit** and **key** are what the limiter made of it, or what
+    was done by hand; **breaker** stops asking a provider that keeps failing.
+    """
+
+    def __init__(self, glyphs: Glyphs, time_of_day: Callable[[int], str]) -> None:
+        """`time_of_day` turns a monotonic stamp into words."""
+        super().__init__(glyphs.more, id="events")
+        self._time_of_day = time_of_day
+        self._entries: Sequence[Entry] = ()
+
+    def show_entries(self, entries: Sequence[Entry]) -> None:
+        """A reader who has moved down keeps the entry that the cursor is on."""
+        held = self._entries[self.cursor] if self.cursor and self.cursor < len(self._entries) else None
+        self._entries = entries
+        self.set_count(len(entries))
+        if held is not None:
+            self.cursor = next((index for index, entry in enumerate(entries) if entry == held), 0)
+
+    def entry(self, index: int, width: int) -> Content:
+        entry = self._entries[index]
+        style = "$text-error" if entry.kind in BAD else _STYLES.get(entry.kind, "$foreground-muted")
+        where = Content(strip_control(entry.where)).truncate(min(_WHERE, width // 4), ellipsis=True, pad=True)
+        return Content.assemble(
+            (f"{self._time_of_day(entry.at_ns)} ", "$foreground-muted"),
+            (f"{entry.kind.value:8}", style),
+            where,
+            "  ",
+            # Providers' own words are among these.
+            strip_control(entry.text),
+        )
