@@ -6,6 +6,8 @@ An SDK takes 0.2 to 5 s to import, and a loop that stands still for that long fa
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,6 +16,7 @@ from workbench.core.errors import ConfigError
 from workbench.core.types import Params, Request
 from workbench.engine.router import Target
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
+from workbench.providers.batch_adapters import NEEDED_BY_BATCHES
 from workbench.providers.capabilities import ParameterMemory, wire_family
 from workbench.providers.embeddings import EmbeddingWire
 from workbench.providers.http import Connections, PoolStatistics
@@ -68,6 +71,9 @@ class Wires:
     async def ready(self, spec: ProviderSpec) -> None:
         """Import what this provider's own endpoints need, for what is no call of one model: files and batches."""
         await self._import(spec.family, spec)
+        missing = [name for name in NEEDED_BY_BATCHES.get(spec.name, ()) if name not in sys.modules]
+        if missing:
+            await asyncio.to_thread(self._load, missing)
 
     async def warm(self, targets: Iterable[Target], requests: int) -> int:
         """Import what these targets need and connect ahead; how many connections stand ready.
@@ -90,6 +96,12 @@ class Wires:
         if self._own is not None:
             await self._own.aclose()
         await self._connections.aclose()
+
+    @staticmethod
+    def _load(modules: Iterable[str]) -> None:
+        with _ONE_IMPORT_AT_A_TIME:
+            for name in modules:
+                importlib.import_module(name)
 
     @staticmethod
     def _family(target: Target, params: Params) -> WireFamily:
