@@ -12,7 +12,9 @@ from workbench.core.errors import ServerError
 from workbench.core.paths import Paths
 from workbench.core.types import FinishReason, Message, Params, Request, Result, Route, Timing, Usage
 from workbench.session.recorder import Recorder
+from workbench.store.conversations import Conversations
 from workbench.store.database import Database
+from workbench.store.prompts import Prompts
 from workbench.store.runs import RunKind, Runs
 
 ROUTE = Route("gpt-5.4", "openai", "gpt-5.4", "")
@@ -82,6 +84,68 @@ def test_export_writes_one_line_per_answer(recorded: str, tmp_path: Path) -> Non
         (recorded, "Ultraviolet.", None),
         (recorded, "Ul", "server error"),
     ]
+
+
+@pytest.fixture
+def follow_up() -> str:
+    """A second question in a conversation, and what had been said before it; the run's id."""
+    database = Database(Paths.from_environment(os.environ).database)
+    recorder = Recorder(Runs(database), ManualClock(), kind=RunKind.COMPARE, conversations=Conversations(database))
+    first = (Message.system("Be brief."), Message.user("Can bees see?"), Message.assistant("They can."))
+    request = Request(model="gpt-5.4", messages=(*first, Message.user("And count?")))
+    run_id = recorder.open_run(request.messages, Params())
+    answer = Result("Up to four.", "", FinishReason.STOP, None, None, Timing(0), ROUTE)
+    answer_id = recorder.add(run_id, 0, request, answer)
+    said = (*request.messages, Message.assistant("Up to four."))
+    recorder.keep_conversation(said, "gpt-5.4", answer_ids=(None, None, None, None, answer_id))
+    recorder.flush()
+    database.close()
+    assert run_id is not None
+    return run_id
+
+
+def test_show_has_what_was_said_before(follow_up: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["history", "show", follow_up]) == 0
+    markdown = capsys.readouterr().out
+    assert run(["history", "show", follow_up, "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+
+    assert "> **user:** Can bees see?\n>\n> **assistant:** They can." in markdown
+    assert markdown.index("They can.") < markdown.index("Up to four.")
+    assert line["conversation"] == [
+        {"role": "user", "text": "Can bees see?"},
+        {"role": "assistant", "text": "They can."},
+    ]
+
+
+def test_prompts_are_listed_with_their_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database(Paths.from_environment(os.environ).database)
+    clock = ManualClock()
+    recorder = Recorder(Runs(database), clock, kind=RunKind.COMPARE, prompts=Prompts(database))
+    for text in ("Name a bee.\nOne.", "Name a bee.\nTwo.", "Name a bee.\nTwo.", "Something else"):
+        recorder.open_run((Message.user(text),), Params())
+        clock.advance(1.0)
+    recorder.open_run((Message.user("(rows of x.csv)"),), Params(), name="x.csv", is_prompt=False)
+    recorder.flush()
+    database.close()
+
+    assert run(["history", "prompts", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert run(["history", "prompts"]) == 0
+    table = capsys.readouterr().out
+    assert run(["history", "prompts", "Name a bee."]) == 0
+    versions = capsys.readouterr().out
+
+    assert [(one["name"], one["version"]) for one in listed] == [("Something else", 1), ("Name a bee.", 2)]
+    assert table.splitlines()[2].split()[2:] == ["2", "Name", "a", "bee."]
+    assert versions.index("version 2") < versions.index("Two.") < versions.index("version 1") < versions.index("One.")
+
+
+def test_a_prompt_that_nobody_ran_has_no_versions(recorded: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["history", "prompts", "Never"]) == 0
+    assert run(["history", "prompts"]) == 0
+
+    assert capsys.readouterr().out == ("No prompt goes by the name 'Never'.\nNo prompt has been kept yet.\n")
 
 
 def test_forget_deletes(recorded: str, capsys: pytest.CaptureFixture[str]) -> None:

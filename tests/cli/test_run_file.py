@@ -56,6 +56,41 @@ def test_a_run_is_one_entry_of_the_history(rows: Path, capsys: pytest.CaptureFix
     assert (entry["name"], entry["prompt"]) == ("cities.csv", "Where is {{city}}?")
 
 
+def test_a_template_is_kept_with_its_versions_under_the_files_name(
+    rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(WORDS) == 0
+    assert run([*WORDS[:-2], "later.jsonl", "Where exactly is {{city}}?"]) == 0
+    capsys.readouterr()
+
+    assert run(["history", "prompts", "cities.csv", "--json"]) == 0
+
+    kept = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["version"], one["text"]) for one in kept] == [
+        (2, "Where exactly is {{city}}?"),
+        (1, "Where is {{city}}?"),
+    ]
+
+
+@pytest.mark.parametrize("history", ["", "[history]\nkeep_text = false\n"], ids=["kept", "not kept"])
+def test_words_are_kept_only_where_they_may_be(
+    rows: Path,
+    own_environment: Path,
+    history: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    (own_environment / "config").mkdir(exist_ok=True)
+    (own_environment / "config" / "config.toml").write_text(history)
+
+    assert run(["run", "-m", "gpt-4.1-mini", "A prompt of mine."]) == 0
+    capsys.readouterr()
+    assert run(["history", "prompts", "--json"]) == 0
+
+    assert ("A prompt of mine." in capsys.readouterr().out) is not bool(history)
+
+
 @pytest.mark.parametrize("lines", [1, 9, 30])
 def test_killed_at_any_moment_and_resumed_every_row_is_there_once(rows: Path, lines: int) -> None:
     words = [sys.executable, "-m", "workbench", *WORDS, "--concurrency", "2"]

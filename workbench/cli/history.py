@@ -17,6 +17,8 @@ from workbench.cli.options import config_option, invocation
 from workbench.cli.table import columns
 
 if TYPE_CHECKING:
+    from workbench.store.database import Database
+    from workbench.store.prompts import Prompt
     from workbench.store.runs import Run, Runs
 
 _EXCERPT = 60
@@ -89,6 +91,51 @@ def export(ctx: click.Context, run_ids: tuple[str, ...], format_: str, output: P
 
 
 @command.command()
+@click.argument("name", required=False)
+@_limit_option
+@_json_option
+@config_option
+@click.pass_context
+def prompts(ctx: click.Context, name: str | None, limit: int, as_json: bool) -> None:
+    """Prompts that were run, in their latest versions; with a NAME all versions of that one, latest first.
+
+    A prompt goes by its first line, or by its file if it was run over one.
+    """
+
+    async def look() -> list[Prompt]:
+        async with _store(ctx) as database:
+            if database is None:
+                return []
+            from workbench.store.prompts import Prompts
+
+            kept = Prompts(database)
+            found = await kept.versions(name) if name is not None else await kept.latest()
+            return sorted(found, key=lambda prompt: (-prompt.created_s, -prompt.version))[:limit]
+
+    found = asyncio.run(look())
+    if as_json:
+        for prompt in found:
+            click.echo(json.dumps(asdict(prompt), ensure_ascii=False))
+    elif not found:
+        click.echo("No prompt has been kept yet." if name is None else f"No prompt goes by the name {name!r}.")
+    elif name is None:
+        from workbench.core.text import strip_control
+
+        rows = [("WHEN", "VERSION", "PROMPT")]
+        rows += [(_when(one.created_s), str(one.version), _one_line(strip_control(one.name))) for one in found]
+        click.echo(columns(rows))
+    else:
+        click.echo("\n".join(_version(prompt) for prompt in found))
+
+
+def _version(prompt: Prompt) -> str:
+    from workbench.core.text import strip_control
+
+    system = f"System: {prompt.system}\n\n" if prompt.system else ""
+    return strip_control(f"── version {prompt.version} · {_when(prompt.created_s)}\n\n{system}{prompt.text}\n")
+
+
+@command.command()
 @click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
 @config_option
 @click.pass_context
@@ -105,31 +152,44 @@ def forget(ctx: click.Context, run_ids: tuple[str, ...]) -> None:
 
 async def _exported(ctx: click.Context, run_ids: Sequence[str], as_json: bool) -> str:
     from workbench.session.run_export import as_jsonl, as_markdown
+    from workbench.store.conversations import Conversations
+    from workbench.store.runs import Runs
 
-    async with _runs(ctx) as runs:
+    written = []
+    async with _store(ctx) as database:
+        runs = None if database is None else Runs(database)
         if not run_ids:
             run_ids = [run.id for run in await runs.latest(limit=1_000_000)] if runs else []
-        found = [await _required(runs, run_id).get(run_id) for run_id in run_ids]
-    if as_json:
-        return "".join(as_jsonl(run, answers) for run, answers in found)
-    return "\n---\n\n".join(as_markdown(run, answers) for run, answers in found)
+        for run_id in run_ids:
+            run, answers = await _required(runs, run_id).get(run_id)
+            before = await Conversations(database).before_answers(run.id) if database is not None else {}
+            written.append((as_jsonl if as_json else as_markdown)(run, answers, before))
+    return ("" if as_json else "\n---\n\n").join(written)
 
 
 @asynccontextmanager
-async def _runs(ctx: click.Context) -> AsyncIterator[Runs | None]:
-    """The store's runs, or None where there is no store yet: looking must not make one."""
+async def _store(ctx: click.Context) -> AsyncIterator[Database | None]:
+    """The store, or None where there is none yet: looking must not make one."""
     path = invocation(ctx).paths().database
     if not path.exists():
         yield None
         return
     from workbench.store.database import Database
-    from workbench.store.runs import Runs
 
     database = Database(path)
     try:
-        yield Runs(database)
+        yield database
     finally:
         await database.aclose()
+
+
+@asynccontextmanager
+async def _runs(ctx: click.Context) -> AsyncIterator[Runs | None]:
+    """The store's runs, as above."""
+    from workbench.store.runs import Runs
+
+    async with _store(ctx) as database:
+        yield None if database is None else Runs(database)
 
 
 def _required(runs: Runs | None, run_id: str) -> Runs:

@@ -39,9 +39,12 @@ class OpenRun:
 
 @asynccontextmanager
 async def recording(
-    world: World, messages: tuple[Message, ...], params: Params, *, name: str = ""
+    world: World, messages: tuple[Message, ...], params: Params, *, name: str = "", is_prompt: bool = True
 ) -> AsyncIterator[OpenRun]:
-    """A run of the shell's; trouble with the store is a line on standard error and never stops anything."""
+    """A run of the shell's, as `Recorder.open_run` opens it.
+
+    Trouble with the store is a line on standard error and never stops anything.
+    """
 
     def warn(sentence: str) -> None:
         click.echo(sentence, err=True)
@@ -58,6 +61,6 @@ async def recording(
         yield OpenRun()
         return
     try:
-        yield OpenRun(recorder, recorder.open_run(messages, params, name=name))
+        yield OpenRun(recorder, recorder.open_run(messages, params, name=name, is_prompt=is_prompt))
     finally:
         await asyncio.to_thread(recorder.close)

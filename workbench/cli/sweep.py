@@ -54,7 +54,13 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
         prompt = Message.user(sweep.reader.template or f"(rows of {sweep.source.name})")
         async with (
             Engine(world.settings, environ=world.environ, on_notice=progress.tell) as engine,
-            recording(world, (prompt,), sweep.reader.params, name=sweep.source.name) as history,
+            recording(
+                world,
+                (prompt,),
+                sweep.reader.params,
+                name=sweep.source.name,
+                is_prompt=sweep.reader.template is not None,
+            ) as history,
         ):
 
             def ended(tally: SweepTally, row: Row, request: Request, outcome: Result | WorkbenchError) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from workbench.core.errors import StoreError
@@ -34,7 +36,26 @@ class Conversations:
         conversation_id: str | None = None,
         answer_ids: tuple[str | None, ...] = (),
     ) -> str:
-        """Store all turns so far, replacing what was stored under the id; returns it. The title is the first words."""
+        """`record`, and wait until it has been written; returns the id."""
+        key, written = self.record(
+            messages, model=model, now_s=now_s, conversation_id=conversation_id, answer_ids=answer_ids
+        )
+        await asyncio.wrap_future(written)
+        return key
+
+    def record(
+        self,
+        messages: tuple[Message, ...],
+        *,
+        model: str,
+        now_s: float,
+        conversation_id: str | None = None,
+        answer_ids: tuple[str | None, ...] = (),
+    ) -> tuple[str, Future[None]]:
+        """Store all turns so far, replacing what was stored under the id: the id at once, and when it has been written.
+
+        `answer_ids`: the recorded answer that each message is, as far as it is one. The title is the first words.
+        """
         key = conversation_id or new_id(now_s)
         title = next((" ".join(message.text.split())[:80] for message in messages if message.role is Role.USER), "")
         padded = (*answer_ids, *[None] * (len(messages) - len(answer_ids)))
@@ -55,8 +76,28 @@ class Conversations:
                 ],
             )
 
-        await self._database.write(work)
-        return key
+        return key, self._database.submit(work)
+
+    async def before_answers(self, run_id: str) -> dict[str, tuple[Message, ...]]:
+        """What had been said in a run's conversations before each of its answers, by the answer's id.
+
+        Answers to a conversation's first question are not in it.
+        """
+
+        def work(connection: sqlite3.Connection) -> dict[str, tuple[Message, ...]]:
+            rows = connection.execute(
+                "SELECT last.answer_id, turns.role, turns.text FROM answers"
+                " JOIN turns AS last ON last.answer_id = answers.id"
+                " JOIN turns ON turns.conversation_id = last.conversation_id AND turns.position < last.position - 1"
+                " WHERE answers.run_id = ? AND turns.role != ? ORDER BY last.answer_id, turns.position",
+                (run_id, Role.SYSTEM),
+            )
+            said: dict[str, list[Message]] = {}
+            for answer_id, role, text in rows:
+                said.setdefault(answer_id, []).append(Message(Role(role), text))
+            return {answer_id: tuple(messages) for answer_id, messages in said.items()}
+
+        return await self._database.read(work)
 
     async def get(self, conversation_id: str) -> Conversation:
         """With its messages. Raises StoreError when there is none of that id."""

@@ -188,7 +188,11 @@ CREATE UNIQUE INDEX job_answers_by_wire_id ON job_answers (job_id, wire_id);
 CREATE INDEX job_answers_by_time ON job_answers (ended_s);
 """
 
-STEPS: tuple[str, ...] = (_RUNS, _CONVERSATIONS, _JOBS)
+_TURNS_BY_ANSWER = """
+CREATE INDEX turns_by_answer ON turns (answer_id) WHERE answer_id IS NOT NULL;
+"""
+
+STEPS: tuple[str, ...] = (_RUNS, _CONVERSATIONS, _JOBS, _TURNS_BY_ANSWER)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from workbench.core.errors import StoreError, UsageError
@@ -23,6 +25,10 @@ class Prompts:
         self._database = database
 
     async def save(self, name: str, text: str, *, now_s: float, system: str = "") -> Prompt:
+        """`record`, and wait until it has been written."""
+        return await asyncio.wrap_future(self.record(name, text, now_s=now_s, system=system))
+
+    def record(self, name: str, text: str, *, now_s: float, system: str = "") -> Future[Prompt]:
         if not name.strip():
             raise UsageError("A prompt needs a name.")
 
@@ -37,7 +43,7 @@ class Prompts:
             )
             return prompt
 
-        return await self._database.write(work)
+        return self._database.submit(work)
 
     async def get(self, name: str, version: int | None = None) -> Prompt:
         """The given version, or the latest. Raises StoreError when there is none."""

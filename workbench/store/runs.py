@@ -263,9 +263,14 @@ class Runs:
         )
 
     async def delete(self, run_id: str) -> None:
-        """Forget a run, its answers and what the search knows of them."""
+        """Forget a run, its answers, the conversations they stand in and what the search knows of them."""
 
         def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM conversations WHERE id IN (SELECT conversation_id FROM turns"
+                " JOIN answers ON answers.id = turns.answer_id WHERE answers.run_id = ?)",
+                (run_id,),
+            )
             connection.execute("DELETE FROM found WHERE run_id = ?", (run_id,))
             connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
@@ -399,6 +404,7 @@ def _stamps(timing: Timing) -> dict[str, int]:
     return {name: stamp - timing.submitted_ns for name, stamp in stamps.items() if stamp is not None} | {
         "retry_wait": timing.retry_wait_ns,
         "stamp_error": timing.stamp_error_ns,
+        "stalled": timing.stalled_ns,
     }
 
 
