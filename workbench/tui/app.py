@@ -461,7 +461,7 @@ class WorkbenchApp(App[object]):
         return BatchRoom(self)
 
     async def _enter_batches(self) -> None:
-        await self.batches.enter(self.desk.engine.jobs)
+        await self.batches.enter(self.desk.engine.jobs, self.desk.engine.jobs_trouble)
 
     @property
     def open_jobs(self) -> int:
@@ -486,15 +486,19 @@ class WorkbenchApp(App[object]):
     async def action_quit(self) -> None:
         running = self.desk.comparison.tally().running
         if not running:
-            self.exit()
+            self._leave()
             return
         from workbench.tui.screens.quit_bar import QuitBar
 
         def answered(leave: bool | None) -> None:
             if leave:
-                self.exit()
+                self._leave()
 
         self.push_screen(QuitBar(running), answered)
+
+    def _leave(self) -> None:
+        """End the program; what goes on without it is said where the person can still read it."""
+        self.exit(message=self.batches.farewell() if self.open_jobs else None)
 
     def _later(self, work: Callable[[], Awaitable[None]], *, group: str = "default") -> None:
         """Run something on the side; what goes wrong in it is told, and ends nothing else."""

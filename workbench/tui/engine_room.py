@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
-from workbench.core.errors import KeyRejected, WorkbenchError
+from workbench.core.errors import KeyRejected, StoreError, WorkbenchError
 from workbench.core.events import Failed
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
@@ -21,6 +21,7 @@ from workbench.session.comparison import Comparison
 from workbench.tui.host import EngineHost, OpenEngine, Opener, Snapshot
 
 if TYPE_CHECKING:
+    from workbench.engine.engine import Engine
     from workbench.engine.notices import Notice
     from workbench.jobs.desk import JobDesk
     from workbench.session.local_servers import FoundServer
@@ -46,6 +47,8 @@ class EngineRoom:
         """The engine could not be opened."""
         self.on_notice: Callable[[str, str], None] | None = None
         """Something that a person should be told once: what is the matter, and what to do about it."""
+        self.jobs_trouble = ""
+        """Why there are no batch jobs, where the store cannot be opened."""
         self.servers: tuple[FoundServer, ...] = ()
         """Model servers on this machine."""
         self._environ = environ
@@ -165,12 +168,24 @@ class EngineRoom:
             else:
                 settings = await self._with_local_servers(settings)
             engine = engine_module.Engine(settings, environ=environ, on_notice=self._notice)
-            opened = OpenEngine(await stack.enter_async_context(engine), settings, environ, demo)
+            await stack.enter_async_context(engine)
             # Somebody is at the screen: a part of every limit is kept free for what they ask.
             if engine.limiter is not None:
                 engine.limiter.attend(True)
             await stack.enter_async_context(self._recording(settings, environ))
-            yield opened
+            jobs = await self._open_jobs(stack, engine, environ)
+            yield OpenEngine(engine, settings, environ, demo, jobs)
+
+    async def _open_jobs(self, stack: AsyncExitStack, engine: Engine, environ: Mapping[str, str]) -> JobDesk | None:
+        """This world's batch jobs, looked after for as long as the engine is open; None where there is no store."""
+        desk_module = await asyncio.to_thread(importlib.import_module, "workbench.jobs.desk")
+        self.jobs_trouble = ""
+        try:
+            desk = desk_module.JobDesk(engine, Paths.from_environment(environ).database)
+            return cast("JobDesk", await stack.enter_async_context(desk))
+        except StoreError as error:
+            self.jobs_trouble = f"Batch jobs cannot be kept here: {error}"
+            return None
 
     @asynccontextmanager
     async def _recording(self, settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[None]:

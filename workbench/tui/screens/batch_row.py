@@ -30,6 +30,7 @@ from workbench.tui.aside import aside
 from workbench.tui.desk import Desk
 from workbench.tui.screens.area import BAR_PERIOD_S, AreaScreen
 from workbench.tui.widgets.key_bar import KeyBar
+from workbench.tui.widgets.line_up_strip import LineUpStrip
 from workbench.tui.widgets.pane_deck import PaneDeck
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class BatchRowScreen(AreaScreen):
         super().__init__(desk, id="batch-row")
         self.comparison = Comparison(desk.engine.host.engine, desk.clock)
         self.deck = PaneDeck(frames=desk.frames, clock=desk.clock, glyphs=desk.glyphs)
+        self.strip = LineUpStrip()
         self.index = index
         self._jobs = tuple(jobs)
         self._found: list[tuple[Job, JobRow]] = []
@@ -80,6 +82,7 @@ class BatchRowScreen(AreaScreen):
     def compose(self) -> ComposeResult:
         yield self.app_bar
         yield self._question
+        yield self.strip
         with Container(id="row-answers"):
             yield self.deck
         yield self.status
@@ -105,6 +108,8 @@ class BatchRowScreen(AreaScreen):
     def _refresh(self) -> None:
         if self.is_in_front:
             self.refresh_chrome()
+            now_ns = self.desk.clock.monotonic_ns()
+            self.strip.show_lanes(self.comparison.lanes, self.deck.arrangement, now_ns, self.desk.glyphs)
 
     # Which row
 
@@ -140,6 +145,7 @@ class BatchRowScreen(AreaScreen):
             pane.ready_text = "" if row.answer is not None else "No result yet: this row is still at the provider."
             pane.touch()
         self.deck.focus_pane(min(self.deck.current, len(self.deck.panes) - 1))
+        self._refresh()
 
     def _heading(self) -> Content:
         job, row = self._found[0]

@@ -72,10 +72,11 @@ def _facts(job: Job, facts: JobFacts, now_s: float) -> Iterator[tuple[str, str]]
         yield "rows", said
     else:
         yield "rows", f"{counts.total:,}; the provider tells no progress yet"
-    yield "age", f"{job_words.span(job.age_s(now_s))}, submitted {when(job.created_s)}"
+    age = job_words.span(job.age_s(now_s))
     if job.ended_s is not None:
-        yield "ended", when(job.ended_s)
+        yield "took", f"{age}, from {when(job.created_s)} to {when(job.ended_s)}"
     else:
+        yield "age", f"{age}, submitted {when(job.created_s)}"
         if job.expires_s is not None:
             yield "expires", f"{job_words.in_words(job.expires_s - now_s)}, {when(job.expires_s)}"
         yield "asked", asked(job.last_poll_s, job.next_poll_s, now_s)

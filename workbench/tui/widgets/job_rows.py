@@ -87,9 +87,9 @@ class RowTable(LineList):
 
     def entry(self, index: int, width: int) -> Content:
         row = self.pages.get(index) if self.pages is not None else None
-        number = Content.styled(f"{index + 1:>{_NUMBER_WIDTH},} ", "$foreground-muted")
         if row is None:
-            return Content.assemble(number, ("...", "$foreground-muted"))
+            return Content.styled(f"{'...':>{_NUMBER_WIDTH}}", "$foreground-muted")
+        number = Content.styled(f"{row.index + 1:>{_NUMBER_WIDTH},} ", "$foreground-muted")
         return Content.assemble(number, row_line(row, width, self._glyphs))
 
 

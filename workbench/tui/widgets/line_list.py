@@ -42,7 +42,7 @@ class LineList(ScrollView, can_focus=True):
         Binding("pageup,ctrl+u", "page(-1)", "A page up", id="list.page-up", show=False),
         Binding("home,g", "move_to(0)", "To the first", id="list.first", show=False),
         Binding("end,G", "move_to(-1)", "To the last", id="list.last", show=False),
-        Binding("enter", "choose", "Open", id="list.open", show=False),
+        Binding("enter", "choose", "Open", id="list.open"),
     ]
 
     cursor: reactive[int] = reactive(0, init=False)
