@@ -207,6 +207,8 @@ class Timing:
     """Back-offs and failed attempts: part of e2e, never of TTFT or service time."""
     stamp_error_ns: int = 0
     """Bound on how late any stamp can be: the longest time the loop went without polling its sockets."""
+    stalled_ns: int = 0
+    """Pauses of a second or more between two pieces of the output, added up."""
 
     @property
     def queue_s(self) -> float | None:

@@ -374,6 +374,7 @@ def _from_submission(timing: Timing) -> Timing:
         done_ns=since(timing.done_ns),
         retry_wait_ns=timing.retry_wait_ns,
         stamp_error_ns=timing.stamp_error_ns,
+        stalled_ns=timing.stalled_ns,
     )
 
 

@@ -13,10 +13,11 @@ from workbench.core.types import Channel, KeyAlias, Request, Result, Route, Timi
 from workbench.engine.admission import Outcome
 from workbench.engine.counts import Counts, Gauge, LaneCounts
 from workbench.engine.metrics import MetricsHub
-from workbench.engine.records import AttemptRecord, Population, RequestRecord
+from workbench.engine.records import STALL_S, AttemptRecord, Population, RequestRecord
 from workbench.providers.base import WireOpened
 
 COUNT_EVERY_NS = NS_PER_S // 5
+STALL_NS = round(STALL_S * NS_PER_S)
 
 
 class Observation:
@@ -44,6 +45,7 @@ class Observation:
         "_retry_wait_ns",
         "_route",
         "_sent_ns",
+        "_stalled_ns",
         "_submitted_ns",
         "_uncounted",
         "_wait",
@@ -84,7 +86,7 @@ class Observation:
         self.last_token_ns: int | None = None
         self._fresh = False
         self.key_alias: KeyAlias | None = None
-        self._chunks = self._characters = self._uncounted = self._longest_gap_ns = 0
+        self._chunks = self._characters = self._uncounted = self._longest_gap_ns = self._stalled_ns = 0
         self._count_at_ns = 0
 
     # -- on the way to the wire ----------------------------------------------------------------------------------------
@@ -159,8 +161,10 @@ class Observation:
         last_ns = self.last_token_ns
         if last_ns is None:
             self._begin_output(at_ns)
-        elif at_ns - last_ns > self._longest_gap_ns:
-            self._longest_gap_ns = at_ns - last_ns
+        elif (gap_ns := at_ns - last_ns) > self._longest_gap_ns or gap_ns >= STALL_NS:
+            self._longest_gap_ns = max(gap_ns, self._longest_gap_ns)
+            if gap_ns >= STALL_NS:
+                self._stalled_ns += gap_ns
         if self._first_answer_ns is None and delta.channel is not Channel.REASONING:
             self._begin_answer(at_ns)
         self.last_token_ns = at_ns
@@ -254,6 +258,7 @@ class Observation:
             done_ns=done_ns,
             retry_wait_ns=self._retry_wait_ns,
             stamp_error_ns=stamp_error_ns,
+            stalled_ns=self._stalled_ns,
         )
 
     def finish(self, population: Population, result: Result, error: WorkbenchError | None = None) -> RequestRecord:

@@ -116,8 +116,8 @@ class Underway:
     """In the middle of an answer; None while nothing streams."""
 
 
-STALL_S = 2.0
-"""A gap that nobody takes for the pace of a model: twenty times that of a slow one."""
+STALL_S = 1.0
+"""A pause between two pieces of an answer that a reader notices: ten times the pace of a slow model."""
 
 IDLE = Underway()
 

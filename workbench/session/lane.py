@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from workbench.core.errors import WorkbenchError
 from workbench.core.events import Delta, Failed, Finished, Queued, Retrying, StreamEvent
 from workbench.core.types import CacheMode, Channel, Message, Request, Result
+from workbench.engine.records import STALL_S
 from workbench.session.lane_state import LaneState, state_after
 from workbench.session.numbers import Meter, Numbers, TokenHabits
 from workbench.session.targets import Target
-
-STALL_S = 1.0
-"""A pause between two pieces of an answer that a reader notices."""
 
 
 @dataclass(frozen=True, slots=True)

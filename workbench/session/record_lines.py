@@ -58,6 +58,7 @@ def record_line(record: RequestRecord) -> dict[str, Json]:
         "perceived_ttft_s": _rounded(timing.perceived_ttft_s),
         "tpot_s": _rounded(timing.tpot_s(tokens)),
         "longest_gap_s": _seconds(record.longest_gap_ns if record.chunks > 1 else None),
+        "stalled_s": _seconds(timing.stalled_ns),
         "service_s": _rounded(timing.service_s),
         "e2e_s": _rounded(timing.e2e_s),
         "stamp_error_s": _seconds(timing.stamp_error_ns),

@@ -10,6 +10,7 @@ import msgspec
 
 from workbench.core.text import strip_control
 from workbench.core.types import Message
+from workbench.session.anatomy import anatomy_of, recorded_timing
 from workbench.store.runs import Answer, Run
 
 NOT_KEPT = "(text was not kept)"

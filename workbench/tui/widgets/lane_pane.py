@@ -20,6 +20,7 @@ from textual.message import Message
 from workbench.core.clock import NS_PER_S, Clock
 from workbench.core.events import Queued, Retrying
 from workbench.core.types import Channel
+from workbench.session.anatomy import anatomy_of
 from workbench.session.lane import Lane, Turn
 from workbench.session.lane_state import LaneState
 from workbench.session.remedies import Remedy, remedies_for
@@ -28,6 +29,9 @@ from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.lane_header import header_figures, header_title, state_words
 from workbench.tui.widgets.lane_notice import LaneNotice, Notice, notice_for
 from workbench.tui.widgets.stream_view import StreamView
+
+_NOTE_FRAME = 8
+"""Cells that a note has beside its text: a sign at each end, the pane's padding and scrollbar."""
 
 HEADER_PERIOD_NS = NS_PER_S // 4
 """Figures change at 4 Hz: faster cannot be read, and every change repaints a border."""
@@ -53,6 +57,10 @@ class LanePane(Vertical):
     - **tok**: output tokens, thinking included. `~` marks our estimate, until the provider's own count arrives.
     - **$**: what the answer cost; `—` when the price is not known.
     - the small graph is the rate over time.
+
+    Under a finished answer stands where its time went, as a bar and in words: in the **queue**, in **retries**, to
+    **connect**, in **prefill** (until the first token), in **thought**, in the **answer** and **stalled** (pauses of a
+    second or more). Together they are all the time from asking to the last token.
 
     Waiting in the queue, retries and a slow screen are never part of these figures.
     """
@@ -190,6 +198,7 @@ class LanePane(Vertical):
             self._stalls = len(turn.stalls)
             self.view.set_text(turn.text(), turn.text(Channel.REASONING), at_end=False)
             self._tell_reasoning(turn)
+            self._tell_anatomy(turn)
         else:
             self.view.clear()
 
@@ -205,10 +214,20 @@ class LanePane(Vertical):
         if turn.state.is_final and self.view.is_streaming:
             self.view.finish()
             self._tell_reasoning(turn)
+            self._tell_anatomy(turn)
 
     def _tell_reasoning(self, turn: Turn) -> None:
         numbers = turn.numbers(self._clock.monotonic_ns())
         self.view.set_reasoning_facts(seconds=numbers.reasoning_s, tokens=numbers.reasoning_tokens)
+
+    def _tell_anatomy(self, turn: Turn) -> None:
+        """Where the time went, as the last line of what is read; nothing for an answer that took none."""
+        if turn.result is None or turn.result.cached or not turn.pieces:
+            return
+        anatomy = anatomy_of(turn.result.timing)
+        line = anatomy.line(self.view.size.width - _NOTE_FRAME, ascii_only=self._glyphs.ascii_only) if anatomy else ""
+        if line:
+            self.view.add_note(line)
 
     # Border and notice
 
