@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.types import Timing
+from workbench.core.types import FinishReason, Timing
 from workbench.session.anatomy import Anatomy, Part, anatomy_of, recorded_timing
+from workbench.session.run_export import as_markdown
+from workbench.store.runs import Answer, Run, RunKind
 
 
 def ns(seconds: float) -> int:
@@ -108,3 +113,17 @@ def test_a_bar_is_as_wide_as_asked_and_shows_every_part_that_has_room(spans: lis
     assert len(bar) == cells
     if cells >= len(spans):
         assert set(bar) == {part.sign for part, _ in anatomy.parts}
+
+
+def test_the_history_shows_it_below_the_figures() -> None:
+    unknown: dict[str, Any] = dict.fromkeys(Answer.__dataclass_fields__)
+    known = {"model": "gpt-5.4", "text": "Yes.", "finish_reason": FinishReason.STOP, "cached": False}
+    answer = Answer(
+        **unknown | known | {"timing": {"admitted": 0, "sent": 0, "first_token": ns(1), "last_token": ns(2)}}
+    )
+    run = Run("1", 0.0, "", RunKind.COMPARE, "", None, "?", {})
+
+    page = as_markdown(run, [answer])
+
+    assert "`░░░░░░░░▒▒▒▒▒▒▒▒ prefill 1.00s · thought 1.00s`" in page
+    assert "`" not in as_markdown(run, [replace(answer, cached=True)])

@@ -58,7 +58,7 @@ def figures_line(answer: Answer) -> str:
 
 
 def _section(answer: Answer, before: Sequence[Message]) -> str:
-    parts = [f"## {answer.model}\n\n*{figures_line(answer)}*"]
+    parts = [f"## {answer.model}\n\n*{figures_line(answer)}*", _anatomy_line(answer)]
     if before:
         turns = "\n>\n".join(_quoted(f"**{message.role}:** {message.text}") for message in before)
         parts.append(f"### Before\n\n{turns}\n\n### Answer")
@@ -78,6 +78,13 @@ def _quoted(text: str) -> str:
 
 def _conversation(before: Sequence[Message]) -> dict[str, object]:
     return {"conversation": [{"role": message.role, "text": message.text} for message in before]} if before else {}
+
+
+def _anatomy_line(answer: Answer) -> str:
+    """Where its time went, in code quotes so that the bar keeps its width; empty for an answer out of the cache."""
+    anatomy = None if answer.cached else anatomy_of(recorded_timing(answer.timing))
+    line = anatomy.line() if anatomy is not None else ""
+    return f"`{line}`" if line else ""
 
 
 def _without_run(answer: Answer) -> dict[str, object]:
