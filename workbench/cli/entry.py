@@ -15,6 +15,7 @@ from workbench.cli.options import config_option
 
 COMMANDS = {
     "run": ("workbench.cli.run", "Ask one or many models from the shell; text or JSON lines."),
+    "batch": ("workbench.cli.batch", "Hand many prompts to batch endpoints, at half the price; watch, fetch, retry."),
     "history": ("workbench.cli.history", "Recorded runs: list, search, show, export, forget."),
     "usage": ("workbench.cli.usage", "What was spent and saved, by model, day or session."),
     "cache": ("workbench.cli.cache", "What the response cache holds; prune, clear, export."),
