@@ -17,6 +17,7 @@ from workbench.core.types import FinishReason, KeyAlias, Message, Params, Result
 from workbench.store import migrations
 from workbench.store.conversations import Conversations
 from workbench.store.database import Database
+from workbench.store.jobs import AnswerRecord, JobRecord, JobStore, RowRecord
 from workbench.store.prompts import Prompts
 from workbench.store.runs import RunKind, Runs, SavedBy
 from workbench.store.usage import GroupBy, totals
@@ -196,6 +197,44 @@ async def test_savings_by_either_cache_and_by_batch_stand_apart(database: Databa
     (total,) = await totals(database, GroupBy.MODEL)
 
     assert (total.saved_response_cache_usd, total.saved_prefix_cache_usd, total.saved_batch_usd) == (0.02, 0.003, 0.005)
+
+
+async def test_what_batch_jobs_cost_and_saved_is_added_up_with_the_rest(database: Database):
+    runs, jobs = Runs(database), JobStore(database)
+    run_id = await start(runs)
+    await add(runs, run_id, result(), position=0, now_s=1000.0)
+    await jobs.add(JobRecord("j1", 1000.0, "gpt-5.4", "openai", "gpt-5.4", ""))
+    await jobs.add_rows("j1", [RowRecord(0, 0, "a", "a", "[]", "{}"), RowRecord(1, 0, "b", "b", "[]", "{}")])
+    good = AnswerRecord(
+        wire_id="a",
+        part=0,
+        ended_s=1001.0,
+        text="Yes.",
+        reasoning="",
+        tool_calls="",
+        finish_reason="stop",
+        error_title=None,
+        error_message=None,
+        error_code=None,
+        input_tokens=10,
+        cached_tokens=0,
+        written_tokens=0,
+        output_tokens=5,
+        reasoning_tokens=0,
+        usage_source="provider",
+        cost_usd=0.005,
+        saved_usd=0.005,
+        request_id=None,
+    )
+    bad = replace(good, wire_id="b", error_title="expired", cost_usd=None, saved_usd=None)
+    await jobs.add_answers("j1", [good, bad])
+
+    (total,) = await totals(database, GroupBy.MODEL)
+    by_session = await totals(database, GroupBy.SESSION)
+
+    assert (total.group, total.requests, total.failed) == ("openai/gpt-5.4", 3, 1)
+    assert (total.cost_usd, total.saved_batch_usd) == (pytest.approx(0.015), pytest.approx(0.005))
+    assert {one.group for one in by_session} == {"s1", "batch j1"}
 
 
 async def test_totals_of_unpriced_answers_are_unknown_and_not_zero(database: Database):

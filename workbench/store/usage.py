@@ -1,4 +1,4 @@
-"""What was spent and what was saved, added up from the answers: by model, by day, by session."""
+"""What was spent and saved, added up from all answers, those of batch jobs included: by model, by day, by session."""
 
 from __future__ import annotations
 
@@ -17,11 +17,32 @@ class GroupBy(StrEnum):
 
 
 _EXPRESSIONS = {
-    GroupBy.MODEL: "answers.provider || '/' || answers.wire_model",
+    GroupBy.MODEL: "provider || '/' || wire_model",
     # A person's own day, not Greenwich's.
-    GroupBy.DAY: "date(answers.ended_s, 'unixepoch', 'localtime')",
-    GroupBy.SESSION: "runs.session",
+    GroupBy.DAY: "date(ended_s, 'unixepoch', 'localtime')",
+    GroupBy.SESSION: "session",
 }
+
+_FIGURES = (
+    "ended_s",
+    "error_title",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "saved_usd",
+)
+
+# Only constants of this module are formatted in. A job outlives the sessions that look at it: it counts as its own.
+_EVERYTHING = f"""
+    SELECT provider, wire_model, session, cached, saved_by, {", ".join(f"answers.{name}" for name in _FIGURES)}
+    FROM answers JOIN runs ON runs.id = run_id
+    UNION ALL
+    SELECT provider, wire_model, 'batch ' || job_id, 0, '{SavedBy.BATCH}',
+        {", ".join(f"job_answers.{name}" for name in _FIGURES)}
+    FROM job_answers JOIN jobs ON jobs.id = job_id
+"""  # noqa: S608 - see the comment above
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +97,8 @@ async def totals(
             sum(cost_usd) FILTER (WHERE {live}) AS cost_usd,
             count(*) FILTER (WHERE {live} AND cost_usd IS NULL AND error_title IS NULL) AS unpriced,
             {saved}
-        FROM answers JOIN runs ON runs.id = answers.run_id
-        WHERE (:since IS NULL OR ended_s >= :since) AND (:session IS NULL OR runs.session = :session)
+        FROM ({_EVERYTHING})
+        WHERE (:since IS NULL OR ended_s >= :since) AND (:session IS NULL OR session = :session)
         GROUP BY "group" ORDER BY {order}
     """  # noqa: S608 - see the comment above
 
