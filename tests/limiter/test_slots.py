@@ -92,6 +92,24 @@ def test_who_holds_his_share_leaves_free_slots_to_those_that_wait(tmp_path):
     late.close()
 
 
+def test_what_does_not_come_out_even_is_used_all_the_same_and_who_wants_nothing_has_no_part(tmp_path):
+    path = tmp_path / "acme.slots"
+    *busy, idle = (SharedSlots(path, 7, Random(n)) for n in range(4))
+    held = [busy[0].acquire() for _ in range(7)]
+    assert [slots.acquire() for slots in busy] == [None] * 3
+    for slot in held:
+        assert slot is not None
+        slot.release()
+
+    for _ in range(7):
+        for slots in busy:
+            slots.acquire()
+
+    assert sorted(slots.in_use for slots in busy) == [2, 2, 3]
+    for slots in (*busy, idle):
+        slots.close()
+
+
 def test_asking_again_takes_longer_with_every_miss_up_to_a_quarter_of_a_second(tmp_path):
     slots = SharedSlots(tmp_path / "acme.slots", 1, Random(1))
     assert slots.acquire() is not None

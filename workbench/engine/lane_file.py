@@ -67,16 +67,17 @@ class LaneFile:
         self._locked = False
         self._changes = -1.0
         self._loaded: Sequence[float] = ()
-        if self._row is not None and self._file.lock():
-            try:
-                self._join(self._row)
-            finally:
-                self._file.unlock()
+        self._joined = False
+        if self._row is not None:
+            lane.books = self
+            with self:
+                pass  # joins, or else the next one who opens the books does
 
     def close(self) -> None:
         """Leave; the others see at once that this process has nothing in flight."""
         if self._row is not None:
-            self._write_row(self._row, *_EMPTY_ROW)
+            if self._joined:
+                self._write_row(self._row, *_EMPTY_ROW)
             self._file.drop(_LOCKS_AT + self._row)
         self._lane.keep_own_books()
         self._map.close()
@@ -88,8 +89,10 @@ class LaneFile:
             return
         # Somebody may have been stopped while holding the lock: then this once everybody acts on what he knows.
         self._locked = self._row is not None and self._file.lock()
-        if self._locked:
+        if self._locked and self._joined:
             self._load()
+        elif self._locked and self._row is not None:
+            self._join(self._row)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -105,6 +108,9 @@ class LaneFile:
 
     def _join(self, row: int) -> None:
         """Begin with what the file says: as it stands while others use it, with a part of it after a while."""
+        self._joined = True
+        for flight in self._lane.flights:
+            flight.moved, flight.marks, flight.epoch = True, {}, -1  # sent by other books, while the lock was taken
         layout, wall_s, then_s, rows, self._changes = _HEADER.unpack_from(self._map)
         now_s = self._now_s()
         known = layout == _FORMAT
@@ -124,8 +130,6 @@ class LaneFile:
                 self._restore()
                 self._lane.start_warm(now_s, WARM)
         self._lane.log.keep_in(_Cells(self._map))
-        self._lane.books = self
-        self._store()
 
     def _load(self) -> None:
         _, _, _, rows, changes = _HEADER.unpack_from(self._map)

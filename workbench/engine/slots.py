@@ -18,7 +18,8 @@ MEMBERS: Final = 64
 """Processes that can be told apart; further ones take slots as they find them."""
 _MEMBER_AT: Final = LARGEST_CAP
 _WAITER_AT: Final = LARGEST_CAP + MEMBERS
-_SIZE: Final = LARGEST_CAP + 2 * MEMBERS
+_ACTIVE_AT: Final = LARGEST_CAP + 2 * MEMBERS
+_SIZE: Final = LARGEST_CAP + 3 * MEMBERS
 SHORTEST_RETRY_S: Final = 0.02
 LONGEST_RETRY_S: Final = 0.25
 
@@ -75,6 +76,8 @@ class SharedSlots:
         self._file = LockFile.open(path, _SIZE)
         self._member = next((n for n in range(MEMBERS) if self._file.take(_MEMBER_AT + n)), None)
         self._waiting = False
+        self._active = False
+        """It waits for a slot or holds one, and the others know."""
         self._misses = 0
 
     @property
@@ -90,8 +93,8 @@ class SharedSlots:
             self._wait(True)
             return None
         self._misses = 0
-        self._wait(False)
         self.in_use += 1
+        self._wait(False)
         return Slot(self, byte)
 
     def _find(self) -> int | None:
@@ -105,6 +108,7 @@ class SharedSlots:
     def released(self, byte: int) -> None:
         self.in_use -= 1
         self._file.drop(byte)
+        self._show_active()
 
     def idle(self) -> None:
         """Nothing of this process waits any more."""
@@ -114,23 +118,42 @@ class SharedSlots:
         """Calls that are still in flight keep their slots until they end, or until this process does."""
         self._wait(False)
         if self._member is not None:
+            self._file.drop(_ACTIVE_AT + self._member)
             self._file.drop(_MEMBER_AT + self._member)
+            self._member = None
         self._file.close()
 
     def _share(self) -> int:
-        """How many this process may hold: all of them, unless somebody else is waiting."""
+        """How many this process may hold: all of them, unless somebody else is waiting. Then those that hold or want
+        slots have equal parts, and the first of them one more where that does not come out even."""
         if self.in_use == 0 or self._member is None:
             return self.cap
         own = _WAITER_AT + self._member
-        if self._file.first_held(_WAITER_AT, own) is None and self._file.first_held(own + 1, _SIZE) is None:
+        if self._file.first_held(_WAITER_AT, own) is None and self._file.first_held(own + 1, _ACTIVE_AT) is None:
             return self.cap
-        return max(1, self.cap // len(self._file.held_between(_MEMBER_AT, _WAITER_AT)))
+        active = self._file.held_between(_ACTIVE_AT, _SIZE)
+        part, left_over = divmod(self.cap, len(active))
+        return max(1, part + (active.index(_ACTIVE_AT + self._member) < left_over))
 
     def _wait(self, waiting: bool) -> None:
-        if self._member is None or waiting == self._waiting:
+        if self._member is None:
             return
-        self._waiting = waiting
-        if waiting:
-            self._file.take(_WAITER_AT + self._member)
-        else:
-            self._file.drop(_WAITER_AT + self._member)
+        if waiting != self._waiting:
+            self._waiting = waiting
+            if waiting:
+                self._file.take(_WAITER_AT + self._member)
+            else:
+                self._file.drop(_WAITER_AT + self._member)
+        self._show_active()
+
+    def _show_active(self) -> None:
+        """Take part in the sharing while there is anything to share."""
+        if self._member is None:
+            return
+        active = self._waiting or self.in_use > 0
+        if active is not self._active:
+            self._active = active
+            if active:
+                self._file.take(_ACTIVE_AT + self._member)
+            else:
+                self._file.drop(_ACTIVE_AT + self._member)
