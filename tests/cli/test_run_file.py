@@ -106,6 +106,46 @@ def test_killed_at_any_moment_and_resumed_every_row_is_there_once(rows: Path, li
     assert sorted(row["id"] for row in results()) == sorted(f"c{number}" for number in range(40))
 
 
+def test_a_disk_that_fills_up_is_named_and_the_run_can_go_on(rows: Path) -> None:
+    # Files of this process may not grow beyond so many bytes: what a full disk does, without one.
+    program = (
+        "import resource, sys\n"
+        "from workbench.cli.entry import run\n"
+        "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))\n"
+        "sys.exit(run(sys.argv[1:]))\n"
+    )
+    filled = subprocess.run(
+        [sys.executable, "-c", program, *WORDS], capture_output=True, text=True, timeout=300, check=False
+    )
+    written = Path("out.jsonl").read_bytes()
+
+    assert run([*WORDS, "--resume"]) == 0
+
+    assert filled.returncode == 1
+    assert "Cannot write out.jsonl: File too large." in filled.stderr
+    assert "go on with --resume" in filled.stderr
+    assert "Traceback" not in filled.stderr
+    assert len(written) <= 6_000
+    assert sorted(row["id"] for row in results()) == sorted(f"c{number}" for number in range(40))
+
+
+def test_rows_that_cannot_be_read_are_named_and_left_out_on_request(
+    rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("rows.jsonl").write_text('{"id": "a", "prompt": "One?"}\n{"prompt": \n{"id": "b", "prompt": "Two?"}\n')
+    words = ["run", "-m", "gpt-4.1-mini", "--input", "rows.jsonl", "--output", "out.jsonl"]
+
+    assert run(words) == 2
+    refused = capsys.readouterr().err
+    assert run([*words, "--skip-bad"]) == 0
+
+    assert "line 2: not JSON" in refused
+    assert "--skip-bad" in refused
+    assert "rows.jsonl:2: left out: not JSON" in capsys.readouterr().err
+    assert sorted(row["id"] for row in results()) == ["a", "b"]
+
+
 def test_progress_can_be_read_by_programs(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*WORDS, "--progress", "jsonl"]) == 0
 

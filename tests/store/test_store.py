@@ -423,3 +423,14 @@ async def test_a_store_locked_by_another_program_says_so(path: Path, monkeypatch
     other.close()
     await database.write(lambda c: c.execute("INSERT INTO prompts VALUES ('a', 1, 0, '', 'x')"))
     await database.aclose()
+
+
+async def test_a_full_disk_is_named_and_what_was_written_before_stays(database: Database):
+    runs = Runs(database)
+    await start(runs, "Kept?")
+    await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchall())
+
+    with pytest.raises(StoreError, match=r"The disk that holds .* is full"):
+        await start(runs, "One too many? " * 5_000)
+
+    assert [run.prompt for run in await runs.latest()] == ["Kept?"]

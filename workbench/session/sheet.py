@@ -16,7 +16,7 @@ from typing import Self
 
 import msgspec
 
-from workbench.core.errors import UsageError
+from workbench.core.errors import StoreError, UsageError
 from workbench.core.types import Json
 
 _CHUNK = 1 << 20
@@ -73,10 +73,19 @@ class Sheet:
         return self._finished.get(_key(row_id, model, sample)) == digest
 
     def append(self, row: Mapping[str, Json]) -> None:
-        """Add one row: `id`, `model`, `sample` and `digest` name it, the rest is as it is."""
+        """Add one row: `id`, `model`, `sample` and `digest` name it, the rest is as it is.
+
+        Raises StoreError when it cannot be written; a part of it that could is cut off by the next start.
+        """
         line = msgspec.json.encode(row) + b"\n"
-        while line:  # a full disk takes a part; the rest raises
-            line = line[os.write(self._fd, line) :]
+        try:
+            while line:  # a full disk takes a part; the rest raises
+                line = line[os.write(self._fd, line) :]
+        except OSError as exc:
+            raise StoreError(
+                f"Cannot write {self.path}: {exc.strerror or exc}.",
+                hint="Make room and go on with --resume: rows that were answered and not written come from the cache.",
+            ) from exc
         self._written += 1
 
     def statistics(self) -> SheetStats:

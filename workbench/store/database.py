@@ -127,6 +127,9 @@ class Database:
                     try:
                         done.append((future, work(self._connection)))
                     except BaseException as exc:
+                        if isinstance(exc, sqlite3.Error) and not self._connection.in_transaction:
+                            # SQLite itself took everything back, as it does on a full disk: none of them is written.
+                            raise
                         self._connection.execute("ROLLBACK TO one")
                         future.set_exception(_as_store_error(exc, self.path))
                     self._connection.execute("RELEASE one")
