@@ -55,6 +55,7 @@ HOMES = {
     "httpx_aiohttp": {"providers", "bench"},
     "aiohttp": {"providers", "bench"},
     "diskcache": {"engine"},
+    "opentelemetry": {"engine"},
     "starlette": {"simulator"},
     "hypercorn": {"simulator"},
     "cryptography": {"simulator"},

@@ -26,7 +26,7 @@ from workbench.core.clock import NS_PER_S, SystemClock
 from workbench.core.settings import CacheSettings, LaneLimits, LimitSettings, Settings
 from workbench.demo import World, demo_world
 from workbench.engine.engine import Engine
-from workbench.session.record_lines import record_line
+from workbench.engine.record_lines import record_line
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _WARM_CONNECTIONS = 64

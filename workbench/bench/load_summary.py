@@ -16,8 +16,8 @@ from workbench.bench.load_drive import Level, Sample
 from workbench.bench.load_plan import Goal, Load
 from workbench.core.clock import NS_PER_S
 from workbench.core.stats import SAMPLES_FOR_P95, SAMPLES_FOR_P99, quantile_linear
+from workbench.engine.record_lines import output_tokens
 from workbench.engine.records import Population
-from workbench.session.record_lines import output_tokens
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 BIASED_ABOVE = 1.5

@@ -24,6 +24,8 @@ from workbench.core.types import Params
 
 CONFIG_VARIABLE = "LLM_WORKBENCH_CONFIG"
 GLOBAL_CONCURRENCY_VARIABLE = "LLM_GLOBAL_CONCURRENCY"
+METRICS_VARIABLE = "LLM_METRICS"
+"""Stands over `telemetry.prometheus`, so that one run of any command can be watched."""
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
@@ -129,6 +131,17 @@ class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
     """False keeps figures only, no prompts and no answers."""
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves the program about its requests: figures and names, never a prompt, an answer or a key."""
+
+    prometheus: str | None = None
+    """Address to serve metrics on, such as `127.0.0.1:9464`; None serves none."""
+    records: str | None = None
+    """File that gets a JSON line for every request that ends; None writes none."""
+    otel: bool = False
+    """OpenTelemetry GenAI metrics and spans, to where `OTEL_EXPORTER_OTLP_ENDPOINT` says; needs the extra `otel`."""
+
+
 class UISettings(msgspec.Struct, frozen=True, kw_only=True):
     theme: str | None = None
     """None leaves it to `TEXTUAL_THEME` or the app's own."""
@@ -162,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: CacheSettings = CacheSettings()
     history: HistorySettings = HistorySettings()
     ui: UISettings = UISettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     lineups: dict[str, tuple[str, ...]] = {}
     default_lineup: str | None = None
     defaults: DefaultSettings = DefaultSettings()
@@ -224,6 +238,8 @@ def _with_stored_keys(settings: Settings, environ: Mapping[str, str]) -> Setting
 
 
 def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    if address := environ.get(METRICS_VARIABLE):
+        settings = replace(settings, telemetry=replace(settings.telemetry, prometheus=address))
     cap = environ.get(GLOBAL_CONCURRENCY_VARIABLE)
     if not cap:
         return settings

@@ -42,6 +42,7 @@ from workbench.engine.records import RequestRecord, Traffic
 from workbench.engine.router import Router, Target
 from workbench.engine.semantic import SemanticCache
 from workbench.engine.services import Order, Services
+from workbench.engine.telemetry import Telemetry
 from workbench.engine.timeline import Series, Span
 from workbench.engine.wires import Wires
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
@@ -111,6 +112,7 @@ class Engine:
         self._gate = Gate(self._clock)
         self._intake = Intake(self._router, self._hub, self._clock)
         self._watch = PollWatch(self._clock.monotonic_ns)
+        self._telemetry = Telemetry(settings.telemetry, self.statistics, self._notices.tell)
         self._memory = ParameterMemory()
         self._given_adapters = adapters
         self._given_admission = admission
@@ -130,12 +132,13 @@ class Engine:
     # -- opening and closing -------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Raises ConfigError for a `prices.toml` that cannot be read."""
+        """Raises ConfigError for a `prices.toml` that cannot be read, and for telemetry that cannot be meant."""
         if self._loop is not None:
             raise UsageError("An engine is opened once.", hint="Make another one.")
         self._price_table = PriceTable.load(self._settings, self._paths.prices_file)
         self._loop = asyncio.get_running_loop()
         self._notices.bind(self._loop)
+        await self._telemetry.open()
         self._watch.install(self._loop)
         if self._settings.cache.enabled:
             self._cache = ResponseCache(self._paths.responses, self._settings.cache, self._clock, self._notices.tell)
@@ -182,6 +185,8 @@ class Engine:
         if self._cache is not None:
             await self._cache.aclose()
         await asyncio.wait({self._warming})
+        # Last, so that it hears of every request that the closing ended.
+        await self._telemetry.aclose()
         self._watch.remove()
 
     def _open_limiter(self) -> Limiter:
@@ -216,10 +221,10 @@ class Engine:
             self._notices.tell(f"{change.what} {change.lane} {change.why}", f"{change.why}.")
 
     def _record(self, record: RequestRecord) -> None:
-        if self._on_record is None:
-            return
         try:
-            self._on_record(record)
+            self._telemetry.observe(record)
+            if self._on_record is not None:
+                self._on_record(record)
         except Exception as exc:  # the listener's own boundary: its fault must not end a request that went well
             self._notices.tell("records", f"Whoever keeps the records failed: {type(exc).__name__}: {exc}.")
 
