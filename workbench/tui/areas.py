@@ -62,7 +62,7 @@ def _monitor(app: WorkbenchApp) -> AreaScreen:
 
 MONITOR = Area("3", "Monitor", "What runs, every limit, and why it is slow", _monitor)
 
-AREAS: tuple[Area, ...] = (COMPARE,)
+AREAS: tuple[Area, ...] = (COMPARE, BATCHES, MONITOR)
 """In the order in which they are shown."""
 
 
