@@ -104,7 +104,7 @@ def _show_rows(memory: Memory, *, as_json: bool) -> None:
             [
                 (
                     f"{memory.rows:,}",
-                    f"{memory.at_row_1000:.1f}",
+                    f"{memory.at_start:.1f}",
                     f"{memory.least:.1f}",
                     f"{memory.most:.1f}",
                     f"{memory.at_end:.1f}",

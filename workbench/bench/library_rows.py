@@ -21,7 +21,7 @@ from workbench.bench.replay import replay_process
 from workbench.bench.wire_client import KEY
 
 FROM_ROW = 1_000
-_EVERY_S = 0.1
+EVERY_S = 0.1
 _CHUNKS = 20
 """Words of an answer."""
 _IN_FLIGHT = 64
@@ -40,7 +40,7 @@ class Memory:
 
     rows: int
     rows_per_s: float
-    at_row_1000: float
+    at_start: float
     least: float
     most: float
     at_end: float
@@ -49,12 +49,15 @@ class Memory:
 
     @property
     def strays(self) -> float:
-        """The furthest from where it stood at row 1,000."""
-        return max(self.most - self.at_row_1000, self.at_row_1000 - self.least)
+        """The furthest from where it stood at first."""
+        return max(self.most - self.at_start, self.at_start - self.least)
 
 
-def measure_rows(rows: int) -> Memory:
-    """Raises `click.ClickException` when the run fails or leaves a row out."""
+def measure_rows(rows: int, *, from_row: int = FROM_ROW, every_s: float = EVERY_S) -> Memory:
+    """Watch one run, every so often, and judge it from a row on.
+
+    Raises `click.ClickException` when the run fails or leaves a row out.
+    """
     with replay_process() as replay, tempfile.TemporaryDirectory() as root:
         place = Path(root)
         source, output = place / "rows.csv", place / "results.jsonl"
@@ -72,24 +75,24 @@ def measure_rows(rows: int) -> Memory:
         started = time.perf_counter()
         with (place / "said").open("w+") as said:
             with subprocess.Popen(words, env=environ, stderr=said) as child:  # noqa: S603 - our own interpreter
-                samples = _watch(child, output)
+                samples = _watch(child, output, every_s)
             took_s = time.perf_counter() - started
             said.seek(0)
             if child.returncode or _lines(output) != rows:
                 raise click.ClickException(f"the run ended with {child.returncode}:\n{said.read()[-2000:]}")
-    return summary(rows, took_s, samples)
+    return summary(rows, took_s, samples, from_row)
 
 
-def summary(rows: int, took_s: float, samples: Sequence[Sample]) -> Memory:
+def summary(rows: int, took_s: float, samples: Sequence[Sample], from_row: int = FROM_ROW) -> Memory:
     """Raises `click.ClickException` for a run that was over before it could be looked at twice."""
-    counted = [sample for sample in samples if sample.row >= FROM_ROW]
+    counted = [sample for sample in samples if sample.row >= from_row]
     if len(counted) < 2:
-        raise click.ClickException(f"the run was over too soon after row {FROM_ROW:,}: try more --rows")
+        raise click.ClickException(f"the run was over too soon after row {from_row:,}: try more --rows")
     sizes = [sample.mb for sample in counted]
     return Memory(
         rows=rows,
         rows_per_s=rows / took_s,
-        at_row_1000=sizes[0],
+        at_start=sizes[0],
         least=min(sizes),
         most=max(sizes),
         at_end=sizes[-1],
@@ -106,13 +109,13 @@ def _slope(samples: Sequence[Sample]) -> float:
     return together / spread if spread else 0.0
 
 
-def _watch(child: subprocess.Popen[bytes], output: Path) -> list[Sample]:
+def _watch(child: subprocess.Popen[bytes], output: Path, every_s: float) -> list[Sample]:
     samples: list[Sample] = []
     rows = 0
     results = None
     try:
         while child.poll() is None:
-            time.sleep(_EVERY_S)
+            time.sleep(every_s)
             if results is None and output.exists():
                 results = output.open("rb")
             while results is not None and (read := results.read(1 << 20)):
