@@ -27,7 +27,7 @@ from workbench.jobs.rounds import Rounds
 from workbench.jobs.rows import Row
 from workbench.jobs.spool import Spool
 from workbench.jobs.submit import Submitter
-from workbench.jobs.tracker import Tracker
+from workbench.jobs.tracker import Tracker, until
 from workbench.store.database import Database
 from workbench.store.jobs import JobStore, StoredRow
 
@@ -247,10 +247,9 @@ class JobDesk:
             return
         now_s = self._desk.batching.clock.wall().timestamp()
         asked_s = job.last_poll_s or job.created_s
-        try:
-            await asyncio.wait_for(changed.wait(), max(0.0, interval_s - (now_s - asked_s)))
+        if await until(changed, max(0.0, interval_s - (now_s - asked_s))):
             changed.clear()
-        except TimeoutError:
+        else:
             await self.poll_now(job.id)
 
     @property

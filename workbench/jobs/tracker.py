@@ -161,8 +161,7 @@ class Tracker:
             # A store that is locked or full is looked at again; what could not be written is noticed where it is.
             with contextlib.suppress(StoreError):
                 await self._sweep()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pace.sweep_s)
+            await until(self._wake, self._pace.sweep_s)
 
     async def _sweep(self) -> None:
         now_s = self._now_s()
@@ -226,8 +225,7 @@ class Tracker:
         asked: list[asyncio.Future[None]] = []
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(nudge.event.wait(), wait_s)
+                await until(nudge.event, wait_s)
                 asked = nudge.taken()
                 went = await self._step(job_id, part.position, previous_s)
                 nudge.tell(asked)
@@ -284,6 +282,18 @@ def _place() -> str:
     with contextlib.suppress(OSError):
         return f"{socket.gethostname()}:{Path('/proc/self/ns/pid').readlink()}"
     return socket.gethostname()
+
+
+async def until(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it was set before the time was over.
+
+    Not `asyncio.wait_for`, which up to Python 3.11 loses a cancellation that comes together with the event.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
