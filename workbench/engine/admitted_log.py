@@ -64,10 +64,10 @@ class AdmittedLog(Stateful):
         """Units of dimension `index` admitted since `start_s`, at most two minutes back, and the seconds they took."""
         if self.started_s is None:
             return 0.0, 0.0
-        self._roll(int(now_s))
         start_s = max(start_s, now_s - self.SPAN_S, self.started_s)
         cell_s = int(start_s)
-        then = self._cells[cell_s % self.CELLS]
+        # Reads only: whoever looks on, from another thread or at a lane of several processes, must not write.
+        then = self._cells[cell_s % self.CELLS] if cell_s <= self.second else self.totals()
         return self.totals()[index] - then[index], now_s - max(float(cell_s), self.started_s)
 
     def _roll(self, second: int) -> None:

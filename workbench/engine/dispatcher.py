@@ -239,7 +239,7 @@ class Dispatcher:
                 return True
             until_s = now_s + max(wait_s, SHORTEST_WAIT_S)
             until = until_s if math.isfinite(until_s) else None
-            if lane.rivals:
+            if lane.shared:
                 until_s = min(until_s, now_s + lane.look_again_s())
             self._block(group, Blocked(lane.why, until, lane.describe_wait()), until_s)
             return False

@@ -36,6 +36,8 @@ RECENT_S: Final = 2.0
 LAG_S: Final = 2.0
 YIELD_S: Final = 0.02
 LOOK_S: Final = 0.3
+LONE_LOOK_S: Final = 1.0
+"""While no other process sends or waits: one may still begin to, or set the lane by hand."""
 SHORTEST_LOOK_S: Final = 0.01
 LONGEST_LOOK_S: Final = 0.1
 OWN_BOOKS: Final = nullcontext()
@@ -117,6 +119,11 @@ class Lane(Stateful):
     def in_flight(self) -> int:
         """Calls of this process."""
         return len(self.flights)
+
+    @property
+    def shared(self) -> bool:
+        """Other processes may use it too."""
+        return self.books is not OWN_BOOKS
 
     @property
     def usable(self) -> bool:
@@ -266,9 +273,9 @@ class Lane(Stateful):
         self._refresh_paced()
 
     def look_again_s(self) -> float:
-        """Seconds after which another process may have made room: it cannot tell us."""
-        longest_s = LOOK_S
-        if self.why is WaitReason.WINDOW:
+        """Seconds after which another process may have made room, or ended a pause: it cannot tell us."""
+        longest_s = LOOK_S if self.rivals else LONE_LOOK_S
+        if self.rivals and self.why is WaitReason.WINDOW:
             longest_s = min(max(self.duration_s / 100, SHORTEST_LOOK_S), LONGEST_LOOK_S)
         return longest_s * self._rng.uniform(0.5, 1.0)
 

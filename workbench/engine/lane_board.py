@@ -75,11 +75,12 @@ class LaneBoard:
 
     def __iter__(self) -> Iterator[tuple[LaneName, Lane]]:
         """Lanes in use, each once."""
-        return ((name, lane) for name, lane in self._lanes.items() if lane not in self._absorbed)
+        # A copy, because other threads may look on while lanes come and go.
+        return ((name, lane) for name, lane in tuple(self._lanes.items()) if lane not in self._absorbed)
 
     def key_states(self) -> Iterator[tuple[str, KeyState]]:
         """Provider and state of every key seen so far."""
-        return ((provider, state) for (provider, _), state in self._states.items())
+        return ((provider, state) for (provider, _), state in tuple(self._states.items()))
 
     def named(self, name: str) -> Lane:
         """A lane by the name that people see. Raises KeyError."""

@@ -89,6 +89,8 @@ class Limiter:
         self._files: list[LaneFile] = []
         self._slots: dict[str, SharedSlots | LocalSlots] = {}
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where it runs; None until something was asked for."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = math.inf
         self._untold: dict[Group, None] = {}
@@ -103,6 +105,8 @@ class Limiter:
         if self._closed:
             waiter.failed(EngineClosed("The engine is closed."))
         else:
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
             self._dispatcher.enqueue(waiter, self.now_s)
             self._rearm()
         return waiter
@@ -124,15 +128,18 @@ class Limiter:
     # -- looking at it, and taking it by hand ---------------------------------------------------------------------
 
     def statistics(self) -> LimiterStats:
+        """How everything stands. Changes nothing, and may be asked for from any thread."""
         return snapshot(self._dispatcher, self._history.latest(), self._clock.monotonic_ns())
 
     def attend(self, present: bool) -> None:
         """Whether a person is at the screen: then bulk work leaves a tenth of every limit alone."""
+        self._check_loop()
         self._dispatcher.person_present = present
         self._pump_all()
 
     def weigh(self, job: str, weight: float) -> None:
         """Give a job that many times the share of an ordinary one."""
+        self._check_loop()
         for group in self._dispatcher.groups.values():
             group.queue.weigh(job, weight)
 
@@ -158,16 +165,26 @@ class Limiter:
 
     def revive(self, alias: str) -> None:
         """Use a retired key again. Raises KeyError."""
+        self._check_loop()
         self._board.revive(alias, self.now_s)
         self._pump_all()
 
     def reload_keys(self) -> None:
         """Ask for the keys again: new ones get lanes, missing ones are used no more."""
+        self._check_loop()
         self._dispatcher.reload_keys(self.now_s)
         self._rearm()
 
+    def _check_loop(self) -> None:
+        """Raises RuntimeError on another thread, before anything is half changed."""
+        if self._loop is not None and self._loop is not _running_loop():
+            raise RuntimeError("A limiter is set on the loop it runs on: use loop.call_soon_threadsafe for that.")
+
     def _by_hand(self, name: str, change: Callable[[Lane], None]) -> None:
-        change(self._board.named(name))
+        lane = self._board.named(name)
+        self._check_loop()
+        with lane.books:
+            change(lane)
         self._pump_all()
 
     # -- the loop -------------------------------------------------------------------------------------------------
@@ -281,6 +298,13 @@ class Limiter:
         ):
             if per_minute is not None:
                 lane.pin_limit(kind, per_minute, self.now_s)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _file_name(provider: str) -> str:

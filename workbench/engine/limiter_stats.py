@@ -142,7 +142,7 @@ def snapshot(dispatcher: Dispatcher, history: tuple[Change, ...], now_ns: int) -
             for provider, state in dispatcher.board.key_states()
             if state.key is not None
         ),
-        queues=tuple(_queue(group) for group in dispatcher.groups.values()),
+        queues=tuple(_queue(group) for group in tuple(dispatcher.groups.values())),
         history=history,
     )
 

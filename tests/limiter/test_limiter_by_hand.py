@@ -1,0 +1,121 @@
+"""Setting a limiter by hand and looking on: from the screen, from other threads, beside other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from limiter_virtual_time import in_virtual_time, lease_now, lease_of, make_limiter, queued, ticket
+
+from workbench.core.errors import LimitKind, RateLimited
+from workbench.core.events import WaitReason
+from workbench.engine.admission import Outcome
+
+LANE = "acme#1 · model"
+needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="no locks on bytes of a file there")
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "why"),
+    [
+        (lambda limiter: limiter.pin_window(LANE, 3), "window", "set by hand"),
+        (lambda limiter: limiter.pin_limit(LANE, LimitKind.TOKENS, 9_000), "tokens per minute", "set by hand"),
+        (lambda limiter: limiter.pause(LANE), "pause", "stopped by hand"),
+        (lambda limiter: limiter.resume(LANE), "pause", "resumed by hand"),
+    ],
+    ids=["window", "limit", "pause", "resume"],
+)
+def test_the_history_says_what_was_done_by_hand(change, what, why):
+    async def scenario(clock):
+        limiter = make_limiter(clock)
+        await lease_now(limiter.enqueue(ticket()))
+
+        change(limiter)
+
+        last = limiter.statistics().history[-1]
+        return last.lane, last.what, last.why
+
+    assert in_virtual_time(scenario) == (LANE, what, why)
+
+
+def test_a_larger_window_by_hand_lets_those_who_wait_go_at_once():
+    async def scenario(clock):
+        limiter = make_limiter(clock, initial_window=1)
+        await lease_now(limiter.enqueue(ticket()))
+        waiter = limiter.enqueue(ticket())
+        assert (await queued(waiter)).reason is WaitReason.WINDOW
+
+        limiter.pin_window(LANE, 2)
+
+        await lease_now(waiter)
+
+    in_virtual_time(scenario)
+
+
+def test_another_thread_may_look_but_not_touch():
+    async def scenario(clock):
+        limiter = make_limiter(clock)
+        await lease_now(limiter.enqueue(ticket()))
+        seen = await asyncio.to_thread(limiter.statistics)
+        for change in (
+            lambda: limiter.pause(LANE),
+            lambda: limiter.pin_window(LANE, 1),
+            lambda: limiter.attend(True),
+            lambda: limiter.weigh("job", 2.0),
+            lambda: limiter.revive("acme#1"),
+            limiter.reload_keys,
+        ):
+            with pytest.raises(RuntimeError, match="call_soon_threadsafe"):
+                await asyncio.to_thread(change)
+        await lease_now(limiter.enqueue(ticket()))
+        return seen.in_flight, limiter.statistics().history
+
+    in_flight, history = asyncio.run(scenario(None))
+
+    assert in_flight == 1
+    assert history == ()
+
+
+@needs_locks
+def test_resuming_by_hand_resumes_a_shared_lane_for_all(tmp_path):
+    async def scenario(clock):
+        one, other = (make_limiter(clock, state_dir=tmp_path) for _ in range(2))
+        lease = await lease_of(one.enqueue(ticket()))
+        (await lease_of(other.enqueue(ticket()))).settle(Outcome.NEUTRAL, clock.monotonic_ns())
+        lease.settle(Outcome.REFUSED, clock.monotonic_ns(), error=RateLimited("no", retry_after_s=600.0))
+        waits = other.enqueue(ticket())
+        assert (await queued(waits)).reason is WaitReason.COOLING
+
+        one.resume(LANE)
+
+        await lease_of(one.enqueue(ticket()))
+        await lease_of(waits)
+        waited_s = clock.monotonic_ns() / 1e9 - 1000.0
+        await one.aclose()
+        await other.aclose()
+        return waited_s
+
+    assert in_virtual_time(scenario) <= 1.0
+
+
+@needs_locks
+def test_looking_on_leaves_what_processes_share_as_it_is(tmp_path):
+    async def scenario(clock):
+        limiter = make_limiter(clock, state_dir=tmp_path)
+        lease = await lease_of(limiter.enqueue(ticket()))
+        limiter.pin_limit(LANE, LimitKind.REQUESTS, 600)
+        (file,) = (tmp_path / "lanes").iterdir()
+        clock.advance(20.0)
+        before = file.read_bytes()
+
+        used = limiter.statistics().lanes[0].dimensions[0].used
+
+        assert file.read_bytes() == before
+        clock.advance(200.0)
+        later = limiter.statistics().lanes[0].dimensions[0].used
+        lease.settle(Outcome.NEUTRAL, clock.monotonic_ns())
+        await limiter.aclose()
+        return used, later
+
+    assert in_virtual_time(scenario) == (1.0, 0.0)
