@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -31,6 +32,32 @@ from workbench.providers.catalog import BUILT_IN
 DEMO_LINE_UP = ("gpt-5.4", "anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash", "local/qwen3-8b")
 """Four wire families, two of them with reasoning that can be watched."""
 
+USUAL_DAY = "demo"
+"""The simulator's profile when nobody asks for another."""
+
+SLOW_DAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "rate-limit": ("gpt-4.1-mini",) * 6,
+        "in-flight-cap": ("gpt-4.1-mini",) * 4,
+        "slow-model": ("gpt-4.1",) * 3,
+        "slow-connection": ("together_ai/Qwen/Qwen3.5-9B",) * 4,
+        "stalled-stream": DEMO_LINE_UP,
+        "cold-start": ("gpt-4.1", "local/qwen3-8b"),
+        "retries": ("gpt-4.1-mini", "gemini/gemini-3-flash"),
+        "busy-screen": ("gpt-4.1", "local/qwen3-8b") * 4,
+    }
+)
+"""Profiles of the simulator in which answers are slow for one reason each, and the models that show it."""
+
+
+def line_up_for(day: str | None) -> tuple[str, ...]:
+    """The models to ask on such a day."""
+    return SLOW_DAYS.get(day or USUAL_DAY, DEMO_LINE_UP)
+
+
+WITH_TLS = "slow-connection"
+"""A connection is quick to be accepted; it is the handshake that shows how far away the server is."""
+
 
 class DemoFailed(WorkbenchError):
     title = "demo"
@@ -44,6 +71,9 @@ class RunningSimulator(Protocol):
 
     @property
     def api_key(self) -> str: ...
+
+    @property
+    def ca_file(self) -> Path | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +105,13 @@ def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> W
             CACHE_DIR_VARIABLE: str(paths.cache),
             STATE_DIR_VARIABLE: str(paths.state),
             DATA_DIR_VARIABLE: str(paths.data),
+            **({"SSL_CERT_FILE": str(simulator.ca_file)} if simulator.ca_file is not None else {}),
         },
     )
 
 
 @asynccontextmanager
-async def demo(settings: Settings) -> AsyncIterator[World]:
+async def demo(settings: Settings, day: str | None = None) -> AsyncIterator[World]:
     """Start a simulator in a process of its own, and stop it at the end. Raises DemoFailed if it does not start."""
     # Imported here since only the demo needs it.
     from workbench.simulator.process import SimulatorFailed, simulator_process
@@ -90,7 +121,9 @@ async def demo(settings: Settings) -> AsyncIterator[World]:
             tempfile.TemporaryDirectory(prefix="llm-workbench-demo-", ignore_cleanup_errors=True)
         )
         try:
-            simulator = await stack.enter_async_context(simulator_process(profile="demo"))
+            simulator = await stack.enter_async_context(
+                simulator_process(profile=day or USUAL_DAY, tls=day == WITH_TLS)
+            )
         except SimulatorFailed as exc:
             raise DemoFailed(f"The demo could not start: {exc}.") from exc
         yield demo_world(simulator, settings, Path(root))

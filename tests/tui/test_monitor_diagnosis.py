@@ -30,13 +30,13 @@ CASES = {
     "requests per minute": (
         view(lane(dimensions=(SPENT,)), queue=queue(WaitReason.REQUESTS, until_s=6)),
         Cause.RATE_LIMIT,
-        "14 requests wait for requests per minute: 100 of 100 used, the next one in 6 s",
+        "14 requests wait, the next goes in 6 s: 100 of 100 requests per minute used",
     ),
     "tokens per minute": (
         view(lane(dimensions=(SPENT, dimension(LimitKind.TOKENS, used=11_900, pace=12_000)))
              , queue=queue(WaitReason.TOKENS, 1)),
         Cause.RATE_LIMIT,
-        "1 request waits for tokens per minute: 11.9k of 12.0k used",
+        "1 request waits: 11.9k of 12.0k tokens per minute used",
     ),
     "refused": (
         view(lane(paused_until_ns=NOW + 20 * NS_PER_S, why="requests per minute", state=LaneState.COOLING)),
@@ -64,7 +64,10 @@ CASES = {
         "2 of 5 answers have been silent in mid-sentence for 8 s",
     ),
     "retries": (
-        view(traffic=lane_traffic(retries_window=9, ttft_s=times(0.4, 3)), last_error="server error, 503"),
+        view(
+            lane(error_title="server error, 503"),
+            traffic=lane_traffic(retries_window=9, ttft_s=times(0.4, 3)),
+        ),
         Cause.RETRIES,
         "9 of 12 attempts in the last minute failed and were repeated (server error, 503)",
     ),

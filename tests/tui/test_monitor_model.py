@@ -97,17 +97,6 @@ def test_lanes_in_trouble_come_first_and_the_others_keep_their_order() -> None:
     assert [row.name for row in overview(world(quiet, busy, cooling)).lanes] == [cooling.name, busy.name, quiet.name]
 
 
-def test_the_last_error_of_a_lane_is_the_newest_of_its_attempts() -> None:
-    old = record(attempt(error="overloaded", status=529))
-    new = record(attempt(1, error="server error", status=503), attempt(2))
-    carried = lane_traffic(retries_window=9)
-
-    (row,) = overview(world(lane(), carried={NAME: carried}), (old, new)).lanes
-
-    assert row.diagnosis.cause is Cause.RETRIES
-    assert "(server error, 503)" in row.diagnosis.sentence
-
-
 @pytest.mark.parametrize(
     ("changes", "queued", "expected"),
     [

@@ -17,8 +17,12 @@ def open_workbench(
     models: Sequence[str] = (),
     theme: str | None = None,
     demo: bool = False,
+    day: str | None = None,
 ) -> int:
-    """Run the app until it is left; its exit code. Raises ConfigError, and UsageError without a terminal."""
+    """Run the app until it is left; its exit code. Raises ConfigError, and UsageError without a terminal.
+
+    `day` is what a demo's providers are having, the usual one where it is None.
+    """
     # Settings before anything else: a broken file is reported here, in plain text, and nothing is half-configured.
     settings = invoked.settings()
     _require(sys.stdout.isatty(), "The workbench needs a terminal.")
@@ -26,7 +30,7 @@ def open_workbench(
     _listen_to_the_terminal()
     from workbench.tui.app import WorkbenchApp
 
-    app = WorkbenchApp(settings, environ=invoked.environ, prompt=text, models=models, theme=theme, demo=demo)
+    app = WorkbenchApp(settings, environ=invoked.environ, prompt=text, models=models, theme=theme, demo=demo, day=day)
     app.run()
     return app.return_code or 0
 

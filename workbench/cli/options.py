@@ -47,6 +47,19 @@ def demo_option(command: CommandT) -> CommandT:
     )(command)
 
 
+def day_option(command: CommandT) -> CommandT:
+    """`--profile` of a demo that somebody watches."""
+    from workbench.cli.simulate import SLOW_DAYS
+
+    return click.option(
+        "--profile",
+        "day",
+        type=click.Choice(SLOW_DAYS),
+        metavar="NAME",
+        help=f"With --demo: a day on which answers are slow, for one reason ({', '.join(SLOW_DAYS)}).",
+    )(command)
+
+
 def models_option(command: CommandT) -> CommandT:
     return click.option(
         "-m",

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-PROFILES = ("demo", "fast", "steady", "saturated", "chaos")
+SLOW_DAYS = (
+    "rate-limit",
+    "in-flight-cap",
+    "slow-model",
+    "slow-connection",
+    "stalled-stream",
+    "cold-start",
+    "retries",
+    "busy-screen",
+)
+"""One for each thing that makes answers slow."""
+
+PROFILES = ("demo", "fast", "steady", "saturated", "chaos", *SLOW_DAYS)
 
 
 @click.command(name="simulate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.cli.opening import open_workbench
-from workbench.cli.options import config_option, demo_option, invocation, models_option
+from workbench.cli.options import config_option, day_option, demo_option, invocation, models_option
 
 
 @click.command("tui")
@@ -13,10 +13,18 @@ from workbench.cli.options import config_option, demo_option, invocation, models
 @models_option
 @click.option("--theme", metavar="NAME", help="Colour theme; `llm-workbench themes` lists them.")
 @demo_option
+@day_option
 @config_option
 @click.pass_context
 def command(
-    ctx: click.Context, prompt: tuple[str, ...], models: tuple[str, ...], theme: str | None, demo: bool
+    ctx: click.Context,
+    prompt: tuple[str, ...],
+    models: tuple[str, ...],
+    theme: str | None,
+    demo: bool,
+    day: str | None,
 ) -> None:
     """Open the workbench, with a prompt already in the editor if one is given here or piped in."""
-    ctx.exit(open_workbench(invocation(ctx), prompt=prompt, models=models, theme=theme, demo=demo))
+    if day is not None and not demo:
+        raise click.UsageError("--profile is about simulated providers: add --demo.", ctx)
+    ctx.exit(open_workbench(invocation(ctx), prompt=prompt, models=models, theme=theme, demo=demo, day=day))

@@ -146,8 +146,7 @@ class Dispatcher:
             raise RuntimeError("this lease was settled before")
         lane = flight.lane
         if error is not None:
-            lane.counters.error, lane.counters.error_s = str(error), now_s
-            lane.counters.heard(error.headers, now_s)
+            lane.counters.failed(error, now_s)
         with lane.books:
             self._learn(group, lane, claim, flight, outcome, now_s, usage, error)
         if outcome is Outcome.KEY_DEAD:

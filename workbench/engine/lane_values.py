@@ -123,7 +123,14 @@ class Counters:
     headers_s: float = 0.0
     error: str = ""
     """The last one in its own words, whatever it was about; not itself, which would keep frames and bodies alive."""
+    error_title: str = ""
+    """The same in two or three words."""
     error_s: float = 0.0
+
+    def failed(self, error: ProviderError, now_s: float) -> None:
+        self.error, self.error_s = str(error), now_s
+        self.error_title = error.title if error.status is None else f"{error.title}, {error.status}"
+        self.heard(error.headers, now_s)
 
     def heard(self, headers: Iterable[tuple[str, str]], now_s: float) -> None:
         """A response's headers, of which only those about limits are kept."""

@@ -84,6 +84,8 @@ class LaneStats:
     headers_at_ns: int | None = None
     error: str = ""
     """The last error of a call over this lane; empty while there was none."""
+    error_title: str = ""
+    """The same in two or three words: `server error, 503`."""
     error_at_ns: int | None = None
 
 
@@ -171,6 +173,7 @@ def _lane(name: tuple[str, str, str, str], lane: Lane, now_s: float) -> LaneStat
         headers=lane.counters.headers,
         headers_at_ns=_ns(lane.counters.headers_s) if lane.counters.headers else None,
         error=lane.counters.error,
+        error_title=lane.counters.error_title,
         error_at_ns=_ns(lane.counters.error_s) if lane.counters.error else None,
     )
 

@@ -90,8 +90,6 @@ class LaneView:
     circuit: CircuitStats | None = None
     setup_s: Percentiles = NOTHING
     """What its models took before they first asked to be sent."""
-    last_error: str = ""
-    """Of the last attempt that failed, in a few words."""
 
     @property
     def is_busy(self) -> bool:
@@ -103,10 +101,10 @@ class LaneView:
         return 0 if self.queue is None else sum(self.queue.waiting.values()) + self.queue.parked
 
     def in_s(self, at_ns: int | None) -> str:
-        """`, the next one in 6 s`; empty when that is not known or already past."""
+        """`, the next goes in 6 s`; empty when that is not known or already past."""
         if at_ns is None or at_ns <= self.now_ns:
             return ""
-        return f", the next one in {figures.countdown((at_ns - self.now_ns) / NS_PER_S)}"
+        return f", the next goes in {figures.countdown((at_ns - self.now_ns) / NS_PER_S)}"
 
 
 def lane_diagnosis(view: LaneView) -> Diagnosis:
@@ -213,7 +211,7 @@ def _queued(view: LaneView) -> Diagnosis | None:
         case WaitReason.WINDOW | WaitReason.GLOBAL_CAP:
             return Diagnosis(Cause.IN_FLIGHT_CAP, f"{who}: {_window(view.lane, queue.reason)}", view.waiting)
         case WaitReason.REQUESTS | WaitReason.TOKENS | WaitReason.COOLING | WaitReason.PAUSED:
-            said = f"{who} for {_pace(view.lane, queue.reason)}{view.in_s(queue.until_ns)}"
+            said = f"{who}{view.in_s(queue.until_ns)}: {_pace(view.lane, queue.reason)}"
             return Diagnosis(Cause.RATE_LIMIT, said, view.waiting)
         case WaitReason.PRIORITY:
             return Diagnosis(Cause.PRIORITY, f"{who}: what a person asks goes first", view.waiting)
@@ -244,7 +242,7 @@ def _window(lane: LaneStats, reason: WaitReason) -> str:
 
 
 def _pace(lane: LaneStats, reason: WaitReason) -> str:
-    """`requests per minute: 20 of 20 used`, of the dimension that has least left."""
+    """`20 of 20 requests per minute used`, of the dimension that has least left."""
     fitting = [
         dimension
         for dimension in lane.dimensions
@@ -253,8 +251,12 @@ def _pace(lane: LaneStats, reason: WaitReason) -> str:
     if not fitting:
         return reason.value
     tightest = max(fitting, key=lambda dimension: dimension.used / max(dimension.pace, 1e-9))
-    used, pace = figures.quantity(round(tightest.used)), figures.quantity(round(tightest.pace))
-    return f"{tightest.kind.value} per minute: {used} of {pace} used"
+    return f"{amount(tightest.used)} of {amount(tightest.pace)} {tightest.kind.value} per minute used"
+
+
+def amount(value: float) -> str:
+    """Of requests or tokens: whole numbers, but a pace of 2.5 is neither two nor three."""
+    return f"{value:.1f}".removesuffix(".0") if value < 10 else figures.quantity(round(value))
 
 
 # What goes wrong on the wire, or takes long
@@ -277,7 +279,7 @@ def _retries(view: LaneView) -> Diagnosis | None:
     attempts = traffic.retries_window + traffic.ttft_s.n
     if traffic.retries_window < MANY_RETRIES * attempts:
         return None
-    why = f" ({view.last_error})" if view.last_error else ""
+    why = f" ({view.lane.error_title})" if view.lane.error_title else ""
     said = f"{traffic.retries_window} of {attempts} attempts in the last minute failed and were repeated{why}"
     return Diagnosis(Cause.RETRIES, said, max(1, traffic.in_flight))
 

@@ -5,20 +5,18 @@ Pure: one snapshot of the engine in, one `Overview` out. Nothing unknown becomes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from workbench.core.clock import NS_PER_S
+from workbench.core.events import WaitReason
 from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.breaker import CircuitStats
-from workbench.engine.limiter_stats import DimensionStats, KeyStats, LaneStats, LimiterStats, QueueStats
+from workbench.engine.limiter_stats import DimensionStats, KeyStats, LaneState, LaneStats, LimiterStats, QueueStats
 from workbench.engine.notices import Notice
-from workbench.engine.records import LaneName, LaneTraffic, RequestRecord, Traffic
+from workbench.engine.records import LaneName, LaneTraffic, Traffic
 from workbench.session.diagnosis import Diagnosis, LaneView, diagnosis, lane_diagnosis
-
-ERRORS_LOOKED_AT = 256
-"""Of the latest records, for the last error of each lane."""
 
 
 class Statistics(Protocol):
@@ -59,6 +57,14 @@ class MonitoredLane:
     def traffic(self) -> LaneTraffic | None:
         return self.view.traffic
 
+    @property
+    def state(self) -> LaneState:
+        """The lane's own word; where it looks free, and requests wait for a limit all the same, `paced`."""
+        state, queue = self.lane.state, self.view.queue
+        if state is LaneState.OPEN and self.view.waiting and queue is not None and queue.reason in _PACING:
+            return LaneState.PACED
+        return state
+
     def dimension(self, *, tokens: bool) -> DimensionStats | None:
         """The limit on requests, or the tightest of those on tokens; None where there is none."""
         fitting = [one for one in self.lane.dimensions if ("token" in one.kind.value) is tokens]
@@ -83,6 +89,9 @@ class MonitoredLane:
         return max(missing, default=None)
 
 
+_PACING = frozenset({WaitReason.REQUESTS, WaitReason.TOKENS})
+
+
 def _share(dimension: DimensionStats) -> float:
     return dimension.used / dimension.pace if dimension.pace > 0 else 1.0
 
@@ -103,10 +112,10 @@ class Overview:
         return self.traffic.queued + self.traffic.backing_off
 
 
-def overview(statistics: Statistics, records: Sequence[RequestRecord] = ()) -> Overview:
-    """Join one snapshot's parts. O(lanes); `records` only for the last error of each."""
+def overview(statistics: Statistics) -> Overview:
+    """Join one snapshot's parts. O(lanes)."""
     limits, traffic = statistics.limits, statistics.traffic
-    lanes = () if limits is None else _lanes(limits, statistics, _last_errors(records))
+    lanes = () if limits is None else _lanes(limits, statistics)
     return Overview(
         traffic=traffic,
         lanes=lanes,
@@ -121,9 +130,7 @@ def overview(statistics: Statistics, records: Sequence[RequestRecord] = ()) -> O
     )
 
 
-def _lanes(
-    limits: LimiterStats, statistics: Statistics, errors: Mapping[tuple[str, str], str]
-) -> tuple[MonitoredLane, ...]:
+def _lanes(limits: LimiterStats, statistics: Statistics) -> tuple[MonitoredLane, ...]:
     traffic = statistics.traffic
     queues = {(queue.provider, queue.family): queue for queue in limits.queues}
     circuits = {(circuit.provider, circuit.base_url): circuit for circuit in statistics.circuits}
@@ -141,7 +148,6 @@ def _lanes(
             queue=_busiest(queues[key] for family in families if (key := (lane.provider, family)) in queues),
             circuit=circuits.get((lane.provider, lane.base_url)),
             setup_s=max((model.setup_s for model in served), key=lambda setup: setup.max or 0.0, default=NOTHING),
-            last_error=next((errors[pair] for pair in _pairs(lane, families) if pair in errors), ""),
         )
         rows.append(MonitoredLane(view, lane_diagnosis(view)))
     rows.sort(key=_urgency)
@@ -164,18 +170,3 @@ def _families(lane: LaneStats) -> tuple[str, ...]:
 
 def _busiest(queues: Iterable[QueueStats]) -> QueueStats | None:
     return max(queues, key=lambda queue: sum(queue.waiting.values()) + queue.parked, default=None)
-
-
-def _pairs(lane: LaneStats, families: Sequence[str]) -> Iterable[tuple[str, str]]:
-    return ((key, family) for key in lane.keys for family in families)
-
-
-def _last_errors(records: Sequence[RequestRecord]) -> dict[tuple[str, str], str]:
-    """By key and model, in two or three words."""
-    errors: dict[tuple[str, str], str] = {}
-    for record in records[:-ERRORS_LOOKED_AT:-1]:
-        for attempt in reversed(record.attempts):
-            if attempt.error:
-                said = attempt.error if attempt.status is None else f"{attempt.error}, {attempt.status}"
-                errors.setdefault((attempt.key_alias or "no key", attempt.route.wire_model), said)
-    return errors

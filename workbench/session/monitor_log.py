@@ -88,6 +88,9 @@ class MonitorLog:
 
 
 def _failures(record: RequestRecord) -> Iterable[Entry]:
+    if record.population is Population.FAILED and not record.attempts:
+        ended_ns = record.timing.done_ns or record.timing.submitted_ns
+        yield Entry(ended_ns, Kind.FAILED, record.model, f"{record.error}: never sent")
     for attempt in record.attempts:
         if attempt.error and record.population is not Population.CANCELLED:
             yield _failed(record, attempt)

@@ -43,6 +43,10 @@ class ServerProfile:
     answer_scale: float = 1.0
     reasoning_scale: float = 1.0
     batches: BatchPace = BATCH_PACE
+    connect_s: float = 0.0
+    """How long the server leaves every new connection waiting: with TLS, before the handshake."""
+    requests_per_connection: int | None = None
+    """After so many the connection is closed; None: as the server's options say."""
 
     def pace_of(self, model: ModelProfile) -> Pace:
         return next((pace for name, pace in self.paces if name in (model.name, "*")), model.pace)
@@ -151,6 +155,70 @@ CHAOS = ServerProfile(
     varies_repeats=True,
 )
 
+_SLOW_DAYS = (
+    ServerProfile(
+        name="rate-limit",
+        title="gpt-4.1-mini takes four requests a minute",
+        quotas=(QuotaRule(Provider.OPENAI, "gpt-4.1-mini", QuotaSpec(rpm=4)), *_usual_quotas()),
+        varies_repeats=True,
+    ),
+    ServerProfile(
+        name="in-flight-cap",
+        title="gpt-4.1-mini takes one request at a time, and refuses others",
+        quotas=(QuotaRule(Provider.OPENAI, "gpt-4.1-mini", QuotaSpec(rpm=5_000, max_in_flight=1)), *_usual_quotas()),
+        varies_repeats=True,
+    ),
+    ServerProfile(
+        name="slow-model",
+        title="every model thinks for four seconds, and then writes five tokens a second",
+        quotas=_usual_quotas(),
+        paces=(("*", Pace(4.0, 0.05, 0.2, 0.1)),),
+        varies_repeats=True,
+    ),
+    ServerProfile(
+        name="slow-connection",
+        title="every request needs a connection of its own, and that takes a second and a half; use it with TLS",
+        quotas=_usual_quotas(),
+        varies_repeats=True,
+        connect_s=1.5,
+        requests_per_connection=1,
+    ),
+    ServerProfile(
+        name="stalled-stream",
+        title="every answer falls silent for twenty seconds after a few words",
+        quotas=_usual_quotas(),
+        faults=(FaultRule((Fault(FaultKind.STALL, after=12, seconds=20.0),)),),
+        varies_repeats=True,
+    ),
+    ServerProfile(
+        name="cold-start",
+        title="the first request to gpt-4.1 and to the local qwen3-8b waits eight seconds for the model to be loaded",
+        quotas=_usual_quotas(),
+        faults=tuple(
+            FaultRule((Fault(FaultKind.SLOW_START, seconds=8.0),), model=model, count=1)
+            for model in ("gpt-4.1", "qwen3-8b")
+        ),
+        varies_repeats=True,
+    ),
+    ServerProfile(
+        name="retries",
+        title="gpt-4.1-mini fails twice before it answers",
+        quotas=_usual_quotas(),
+        faults=(FaultRule((Fault(FaultKind.SERVER_ERROR),), model="gpt-4.1-mini", count=2),),
+        varies_repeats=True,
+    ),
+    ServerProfile(
+        name="busy-screen",
+        title="very long answers as fast as they can be sent, more than a screen can follow",
+        quotas=_usual_quotas(),
+        paces=(("*", Pace(0.2, 0.0, 0.0, 0.0)),),
+        tokens_per_event=1,
+        answer_scale=40.0,
+        varies_repeats=True,
+    ),
+)
+"""One for each thing that makes answers slow, so that every one of them can be seen and told from the others."""
+
 PROFILES: Mapping[str, ServerProfile] = MappingProxyType(
-    {profile.name: profile for profile in (DEMO, FAST, STEADY, SATURATED, CHAOS)}
+    {profile.name: profile for profile in (DEMO, FAST, STEADY, SATURATED, CHAOS, *_SLOW_DAYS)}
 )

@@ -29,6 +29,7 @@ from workbench.simulator.batch_book import BatchPace
 from workbench.simulator.certificate import Certificate, temporary_certificate
 from workbench.simulator.compat import LiteLLMDialect, SambaNovaDialect, TogetherDialect
 from workbench.simulator.dialect import Dialect
+from workbench.simulator.doorman import slow_door
 from workbench.simulator.edge import EdgeStatistics, Manners, edge_listening
 from workbench.simulator.faults import FaultRule
 from workbench.simulator.gemini import GeminiDialect
@@ -125,17 +126,22 @@ async def listening(
         finally:
             connections.discard(task)
 
-    server = await asyncio.start_server(
-        connected, sock=sock, backlog=1024, ssl=config.create_ssl_context() if certificate else None
-    )
-    try:
-        yield
-    finally:
-        await context.terminated.set()
-        server.close()
-        for task in list(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+    tls = config.create_ssl_context() if certificate else None
+    connect_s = options.profile.connect_s * options.time_scale
+    async with contextlib.AsyncExitStack() as door:
+        if connect_s:
+            await door.enter_async_context(slow_door(sock, connect_s, connected, tls))
+        else:
+            server = await asyncio.start_server(connected, sock=sock, backlog=1024, ssl=tls)
+            door.callback(server.close)
+        try:
+            yield
+        finally:
+            await context.terminated.set()
+            await door.aclose()
+            for task in list(connections):
+                task.cancel()
+            await asyncio.gather(*connections, return_exceptions=True)
 
 
 class _ClosesOldConnections:
@@ -162,7 +168,7 @@ def _hypercorn_config(options: ServerOptions, certificate: Certificate | None) -
     config.errorlog = log  # one place for its complaints, silent unless somebody listens
     config.include_server_header = False
     config.keep_alive_timeout = options.keep_alive_s
-    config.keep_alive_max_requests = options.max_requests_per_connection
+    config.keep_alive_max_requests = options.profile.requests_per_connection or options.max_requests_per_connection
     config.h2_max_concurrent_streams = options.h2_max_concurrent_streams
     config.h11_max_incomplete_size = 256 * 1024
     if certificate is not None:

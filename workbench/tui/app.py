@@ -60,6 +60,7 @@ class WorkbenchApp(App[object]):
         models: the line-up; the settings' default one or the one from last time when empty.
         theme: overrides every other choice of one.
         demo: ask simulated models.
+        day: what these are having, for a demo in which answers are slow.
         opener: opens engines; for tests.
         areas: what there is besides Compare, which must be the first; for tests.
     """
@@ -84,6 +85,7 @@ class WorkbenchApp(App[object]):
         models: Sequence[str] = (),
         theme: str | None = None,
         demo: bool = False,
+        day: str | None = None,
         opener: Opener | None = None,
         clock: Clock | None = None,
         areas: Sequence[areas.Area] = areas.AREAS,
@@ -97,7 +99,7 @@ class WorkbenchApp(App[object]):
         paths = Paths.from_environment(self._environ)
         # A demo leaves nothing behind, not even a draft.
         memory = Memory(None if demo else paths.state)
-        engine = EngineRoom(settings, self._environ, demo=demo, opener=opener)
+        engine = EngineRoom(settings, self._environ, demo=demo, day=day, opener=opener)
         engine.on_ready = self._engine_ready
         engine.on_trouble = self._tell_trouble
         engine.on_notice = self._tell_notice
@@ -162,6 +164,9 @@ class WorkbenchApp(App[object]):
 
     async def on_unmount(self) -> None:
         self.desk.autosave.close()
+        # Textual has cancelled what runs on the side, and does not wait for it; what that holds is closed before the
+        # loop is.
+        await asyncio.gather(*(worker.wait() for worker in list(self.workers)), return_exceptions=True)
         self.desk.engine.host.close()
         if self._session is not None:
             await self.desk.comparison.settle()
@@ -171,9 +176,9 @@ class WorkbenchApp(App[object]):
         params = self.settings.defaults.as_params()
         models = asked_for or self.settings.lineups.get(self.settings.default_lineup or "", ())
         if self.desk.engine.is_demo and not asked_for:
-            from workbench.demo import DEMO_LINE_UP
+            from workbench.demo import line_up_for
 
-            models = DEMO_LINE_UP
+            models = line_up_for(self.desk.engine.day)
         line_up = LineUp()
         for model in models:
             line_up = line_up.add(Target(model, params))

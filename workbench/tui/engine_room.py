@@ -34,9 +34,17 @@ TRY_S = 30.0
 
 class EngineRoom:
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], *, demo: bool, opener: Opener | None = None
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        demo: bool,
+        day: str | None = None,
+        opener: Opener | None = None,
     ) -> None:
         self.settings = settings
+        self.day = day
+        """What the demo's providers are having; None for the usual."""
         self.directory: ModelDirectory | None = None
         """None until it has been read."""
         self.host = EngineHost(opener or self._open, demo=demo)
@@ -162,7 +170,7 @@ class EngineRoom:
             if demo:
                 from workbench.demo import demo as demo_world
 
-                world = await stack.enter_async_context(demo_world(settings))
+                world = await stack.enter_async_context(demo_world(settings, self.day))
                 settings, environ = world.settings, world.environ
                 self.servers = ()
             else:

@@ -53,7 +53,7 @@ class HostedEngine(Streams, Protocol):
     def statistics(self) -> Snapshot:
         """A frozen snapshot; cheap enough for 4 Hz."""
 
-    async def warm(self, models: Sequence[str]) -> None:
+    async def warm(self, models: Sequence[str]) -> object:
         """Import what these models need, off the loop, and open connections ahead."""
 
 

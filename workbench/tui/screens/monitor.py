@@ -19,7 +19,7 @@ from textual.widgets import Static
 from workbench.core.clock import NS_PER_S
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.timeline import Span
-from workbench.session.monitor import ERRORS_LOOKED_AT, MonitoredLane, Overview, overview
+from workbench.session.monitor import MonitoredLane, Overview, overview
 from workbench.session.monitor_detail import lane_sections
 from workbench.session.monitor_log import MonitorLog
 from workbench.tui.desk import Desk
@@ -99,6 +99,7 @@ class MonitorScreen(AreaScreen):
         self.opened: str | None = None
         """The lane whose details are shown."""
         self._log = MonitorLog()
+        self._table_rows: int | None = None
         self._ticks = 0
         self._timer: Timer | None = None
 
@@ -155,20 +156,29 @@ class MonitorScreen(AreaScreen):
         if engine is None:
             self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
             return
-        statistics, records = engine.statistics(), engine.records
-        seen = self.seen = overview(statistics, records[-ERRORS_LOOKED_AT:])
+        statistics = engine.statistics()
+        seen = self.seen = overview(statistics)
         width = self.run_bar.size.width
         self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
         self.why.show(reason(seen.diagnosis, self.desk.glyphs))
         self.table.show_lanes(seen.lanes, with_times=whole)
         if not whole:
             return
+        self._fit_table()
         self._show_headings()
-        if self._log.read(statistics, records):
+        if self._log.read(statistics, engine.records):
             self.log_view.show_entries(self._log.entries)
         self._show_charts(engine)
         self._show_detail()
         self.refresh_bindings()
+
+    def _fit_table(self) -> None:
+        """As many rows as there are lanes, but room for the rest of the screen; all the room when it is zoomed."""
+        most = self.size.height // (2 if self.has_class("-short") else 3)
+        rows = None if self.zoomed else max(2, min(len(self.table.rows), most))
+        if rows != self._table_rows:
+            self._table_rows = rows
+            self.table.styles.max_height = rows
 
     def _show_health(self) -> None:
         stamp_error_s = self.seen.stamp_error_s if self.seen is not None else None

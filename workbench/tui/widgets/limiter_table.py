@@ -18,7 +18,7 @@ from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.limiter_stats import DimensionStats, LaneState
 from workbench.engine.records import LaneTraffic
 from workbench.session import figures
-from workbench.session.diagnosis import Cause, window_cause
+from workbench.session.diagnosis import Cause, amount, window_cause
 from workbench.session.monitor import MonitoredLane
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.gauge import gauge
@@ -144,7 +144,7 @@ class _Cells:
     glyphs: Glyphs
 
     def state(self) -> Content:
-        state = self.row.lane.state
+        state = self.row.state
         sign, ascii_sign, style = STATES[state]
         return Content.styled(f"{ascii_sign if self.glyphs.ascii_only else sign} {state.value:7}", style)
 
@@ -165,9 +165,8 @@ class _Cells:
     def _paced(self, dimension: DimensionStats | None, width: int) -> Content:
         if dimension is None:
             return Content.styled(f" {figures.UNKNOWN:>{_BAR + 1 + width}}", "$foreground-disabled")
-        used = figures.quantity(round(dimension.used))
         mark = "~" if dimension.learned and not dimension.pinned else ""
-        said = f"{used}/{mark}{figures.quantity(round(dimension.pace))}"
+        said = f"{amount(dimension.used)}/{mark}{amount(dimension.pace)}"
         share = dimension.used / dimension.pace if dimension.pace > 0 else 1.0
         return Content.assemble("  ", gauge(share, _BAR, self.glyphs), f"{said:>{width}}")
 
