@@ -143,16 +143,7 @@ class Runs:
         saved_by: SavedBy | None = None,
     ) -> tuple[str, Future[None]]:
         """Record one target's answer, or what it had come to when it failed; as `start`."""
-        answer = self._answer(
-            run_id,
-            result,
-            position=position,
-            now_s=now_s,
-            params=params or Params(),
-            sample=sample,
-            error=error,
-            saved_by=saved_by,
-        )
+        answer = self._kept(_answer_from(run_id, result, position, now_s, params or Params(), sample, error, saved_by))
         return answer.id, self._database.submit(lambda connection: _insert_answer(connection, answer))
 
     def add_alone(
@@ -170,9 +161,7 @@ class Runs:
     ) -> Future[None]:
         """Record a run with its one answer: as `start` and `add`, at half their cost."""
         run = self._run(prompt, system, now_s=now_s, session=session, kind=kind, params=params)
-        answer = self._answer(
-            run.id, result, position=0, now_s=now_s, params=params, sample=sample, error=error, saved_by=None
-        )
+        answer = self._kept(_answer_from(run.id, result, 0, now_s, params, sample, error))
 
         def work(connection: sqlite3.Connection) -> None:
             _insert_run(connection, run)
@@ -194,19 +183,7 @@ class Runs:
             params=dict(params.as_dict()),
         )
 
-    def _answer(
-        self,
-        run_id: str,
-        result: Result,
-        *,
-        position: int,
-        now_s: float,
-        params: Params,
-        sample: int,
-        error: WorkbenchError | None,
-        saved_by: SavedBy | None,
-    ) -> Answer:
-        answer = _answer_from(run_id, result, position, now_s, params, sample, error, saved_by)
+    def _kept(self, answer: Answer) -> Answer:
         if self._keep_text:
             return answer
         # A provider's error message may quote the prompt; its title says enough.
@@ -345,7 +322,7 @@ def _answer_from(
     params: Params,
     sample: int,
     error: WorkbenchError | None,
-    saved_by: SavedBy | None,
+    saved_by: SavedBy | None = None,
 ) -> Answer:
     usage, timing = result.usage, result.timing
     saved_usd, by = _saving(result)
