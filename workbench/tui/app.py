@@ -442,16 +442,6 @@ class WorkbenchApp(App[object]):
 
         self.push_screen(CheatSheet(key_sections(self, self.screen.active_bindings)))
 
-    def show_limits(self) -> None:
-        from workbench.session.limits_report import Section, report
-        from workbench.tui.screens.limits import LimitsScreen
-
-        def read() -> list[Section]:
-            statistics = self.desk.engine.statistics()
-            return report(statistics.limits if statistics else None, ascii_only=self.settings.ui.ascii)
-
-        self.push_screen(LimitsScreen(read))
-
     # Areas
 
     def action_go_to(self, mode: str) -> None:

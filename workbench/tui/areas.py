@@ -60,7 +60,7 @@ def _monitor(app: WorkbenchApp) -> AreaScreen:
     return MonitorScreen(app.desk)
 
 
-MONITOR = Area("3", "Monitor", "What runs, every limit, and why it is slow", _monitor)
+MONITOR = Area("3", "Monitor", "What runs, keys and limits, and why it is slow", _monitor)
 
 AREAS: tuple[Area, ...] = (COMPARE, BATCHES, MONITOR)
 """In the order in which they are shown."""

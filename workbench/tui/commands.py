@@ -41,7 +41,6 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
                 f"Go to {area.name}", f"{area.about} (^t {area.key})", partial(app.switch_mode, area.mode)
             )
     yield SystemCommand("Theme", "Change the colours, with a preview", app.action_change_theme)
-    yield SystemCommand("Keys and limits", "What each key and lane is doing, and why something waits", app.show_limits)
     yield SystemCommand("Spend cap", "How much this session may cost before it pauses", app.spend_cap.choose)
     if screen is app.compare:
         yield from _of_compare(app)

@@ -99,6 +99,9 @@ _TITLES = {
     "RowTable": "In the list",
     "BatchRowsScreen": "With the row",
     "BatchRowScreen": "With this row",
+    "LimiterTable": "In the lanes",
+    "EventLog": "In the events",
+    "MonitorScreen": "With the lane",
     "WorkbenchApp": "The program",
 }
 
@@ -114,6 +117,7 @@ def known_bindings() -> set[str]:
     from workbench.tui.screens.compare import CompareScreen
     from workbench.tui.screens.confirm_bar import ConfirmBar
     from workbench.tui.screens.model_picker import LineUpList, ModelList, ModelPicker
+    from workbench.tui.screens.monitor import MonitorScreen
     from workbench.tui.widgets.find_bar import FindBar
     from workbench.tui.widgets.lane_pane import LanePane
     from workbench.tui.widgets.line_list import LineList
@@ -134,6 +138,7 @@ def known_bindings() -> set[str]:
             LineUpList,
             LineList,
             BatchesScreen,
+            MonitorScreen,
             BatchRowsScreen,
             BatchRowScreen,
             BatchSubmit,
