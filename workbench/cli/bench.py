@@ -10,6 +10,7 @@ BENCHMARKS = {
     "startup": ("workbench.bench.startup", "Import, --help and first paint against bare Python and bare Textual."),
     "wire": ("workbench.bench.wire", "Reading streams, against the SDKs' own readers and a raw socket."),
     "library": ("workbench.bench.library", "Lists of prompts and cache hits, against raw clients and litellm."),
+    "batch": ("workbench.bench.batch", "A large batch from file to answers: time, memory, stalls, against the SDK."),
     "routes": ("workbench.bench.routes", "HTTP/1.1, HTTP/2 and aiohttp, for each provider row."),
     "ui": ("workbench.bench.ui", "Streaming panes, against Textual's own Markdown stream."),
     "load": ("workbench.bench.load", "A model under load: TTFT, TPOT, throughput and goodput, with a report."),
