@@ -15,6 +15,7 @@ from itertools import product
 
 import click
 
+from workbench.bench.limits_cost import CostRow, cost_rows
 from workbench.bench.limits_run import (
     IN_FLIGHT,
     PACED,
@@ -44,6 +45,7 @@ SAYS = {Openness.ON: "headers", Openness.HIDDEN: "why and when", Openness.NONE: 
 )
 @click.option("--minutes", type=click.FloatRange(0.5, 600), default=10.0, show_default=True, help="Measured, after 5.")
 @click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--cost", is_flag=True, help="Only what the limiter itself costs.")
 @click.option("--live", is_flag=True, help="Over HTTP, through the engine, in real time: 20 s per figure.")
 @click.option("--json", "as_json", is_flag=True, help="One object per row.")
 def command(
@@ -52,6 +54,7 @@ def command(
     headers: tuple[str, ...],
     minutes: float,
     seed: int,
+    cost: bool,
     live: bool,
     as_json: bool,
 ) -> None:
@@ -59,6 +62,11 @@ def command(
 
     One key allows 600 requests and 100,000 tokens per minute, and 48 calls at once; an endless backlog waits.
     """
+    if cost:
+        costs = asyncio.run(cost_rows())
+        for line in [json.dumps(row.as_dict()) for row in costs] if as_json else [environment(), costs_table(costs)]:
+            click.echo(line)
+        return
     regimes = [Regime(name) for name in regime] or list(Regime)
     openness = [Openness(name) for name in headers] or list(Openness)
     if live:
@@ -76,10 +84,7 @@ def command(
     click.echo(f"One key: {RPM} requests/min, {TPM:,} tokens/min, {IN_FLIGHT} in flight. {_legend(regimes)}\n")
     click.echo(table(rows))
     if not live:
-        from workbench.bench.limits_cost import admission_costs
-
-        costs = asyncio.run(admission_costs())
-        click.echo("\nAdmit and settle: " + ", ".join(f"{us:.0f} µs ({what})" for what, us in costs.items()) + ".")
+        click.echo("\n" + costs_table(asyncio.run(cost_rows())))
 
 
 def _rows(
@@ -119,6 +124,11 @@ def table(rows: Sequence[Row]) -> str:
             )
         previous = this
     return markdown_table(["policy", "keys", "told", *(HEADINGS[regime] for regime in regimes)], body, left=3)
+
+
+def costs_table(rows: Sequence[CostRow]) -> str:
+    body = [[row.cost, f"{row.value:.1f} {row.unit}", f"{row.target:g} {row.unit}"] for row in rows]
+    return markdown_table(["admitting and settling", "takes", "at most"], body, left=1)
 
 
 def _cell(row: Row | None) -> str:
