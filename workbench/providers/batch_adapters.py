@@ -60,4 +60,4 @@ class BatchAdapters:
             case _:
                 from workbench.providers.batch_openai import OpenAIBatches
 
-                return OpenAIBatches(self._sdk, self._clock, self._memory)
+                return OpenAIBatches(self._sdk, self._connections, self._clock, self._memory)

@@ -36,6 +36,7 @@ from workbench.providers.batch_rows import (
     about,
     asked,
     call_of,
+    create_once,
     encoded,
     not_run,
     pieces,
@@ -203,7 +204,9 @@ class GeminiBatches:
         if file_id is None:
             source = {"requests": {"requests": _inline(lines, witness_of(account, model))}}
         body = {"batch": {"displayName": tag, "inputConfig": source}}
-        answer, _ = await self._ask(account, f"models/{model}:batchGenerateContent", body=body)
+        witness_of(account).check_key()
+        path = f"models/{model}:batchGenerateContent"
+        answer = await create_once(self._connections, asked(account), path, body, self._clock)
         return status_of(self._operation(answer, account))
 
     async def find_batch(

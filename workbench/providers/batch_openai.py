@@ -1,4 +1,7 @@
-"""OpenAI's batches, through its SDK: a file of requests goes up, a file of answers and one of errors come back."""
+"""OpenAI's batches: a file of requests goes up, a file of answers and one of errors come back.
+
+Through its SDK, but for the creation, which must not be sent twice.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ from workbench.providers.batch_rows import (
     SMALL,
     LinesFile,
     about,
+    asked,
     call_of,
+    create_once,
     encoded,
     not_run,
     result_of,
@@ -40,6 +45,7 @@ from workbench.providers.chat_decoder import ChatDecoder
 from workbench.providers.dialogue import Decoder, Facts
 from workbench.providers.failures import Witness, headers_of
 from workbench.providers.fitting import fit
+from workbench.providers.http import Connections
 from workbench.providers.openai_chat import chat_body
 from workbench.providers.openai_responses import ResponsesDecoder, responses_body
 from workbench.providers.openai_sdk import OpenAISDK
@@ -64,8 +70,9 @@ class OpenAIBatches:
 
     limits = BatchLimits(rows=50_000, body_bytes=200_000_000, row_bytes=100_000_000)
 
-    def __init__(self, sdk: OpenAISDK, clock: Clock, memory: ParameterMemory) -> None:
+    def __init__(self, sdk: OpenAISDK, connections: Connections, clock: Clock, memory: ParameterMemory) -> None:
         self._sdk = sdk
+        self._connections = connections
         self._clock = clock
         self._memory = memory
 
@@ -106,20 +113,20 @@ class OpenAIBatches:
     async def create(
         self, account: BatchAccount, model: str, *, tag: str, file_id: str | None, lines: Sequence[bytes]
     ) -> BatchStatus:
-        batches = self._client(account).batches
-        url: Any = msgspec.json.decode(lines[0])["url"]
-        made = await self._ask(
-            batches.create(
-                input_file_id=file_id or "",
-                endpoint=url,
-                completion_window="24h",
-                metadata={TAG: tag},
-                extra_headers=self._signed(account),
-                timeout=_timeout(),
-            ),
-            witness_of(account, model),
-        )
-        return status_of(made)
+        from openai.types import Batch
+
+        body = {
+            "input_file_id": file_id,
+            "endpoint": msgspec.json.decode(lines[0])["url"],
+            "completion_window": "24h",
+            "metadata": {TAG: tag},
+        }
+        client = self._client(account)
+        # What the SDK adds to every other request: in another project the file would not be found.
+        place = {"OpenAI-Organization": client.organization, "OpenAI-Project": client.project}
+        headers = {name: value for name, value in place.items() if value and account.spec.name == "openai"}
+        answer = await create_once(self._connections, asked(account, model), "batches", body, self._clock, headers)
+        return status_of(Batch.construct(**answer))
 
     async def find_batch(
         self, account: BatchAccount, *, tag: str, file_id: str | None, custom_id: str, rows: int, since_s: float

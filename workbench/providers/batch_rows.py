@@ -7,9 +7,11 @@ import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
+from workbench.core.clock import Clock
 from workbench.core.errors import (
     BadRequest,
     BatchNotFound,
@@ -27,7 +29,8 @@ from workbench.providers.batch import BatchAccount, BatchResult, BatchRow
 from workbench.providers.batch_lines import size_of
 from workbench.providers.dialogue import Decoder, Facts
 from workbench.providers.failures import Witness, secrets_in
-from workbench.providers.fetching import Account
+from workbench.providers.fetching import Account, fetch
+from workbench.providers.http import Connections
 from workbench.providers.transport_errors import Place
 
 SMALL = Deadlines(first_token_s=60.0, total_s=60.0)
@@ -82,6 +85,36 @@ def about(batch_id: str, witness: Witness) -> Iterator[None]:
                 error.headers, hint="Check the id and the account; results are kept for some weeks only."
             ),
         ) from error
+
+
+async def create_once(
+    connections: Connections,
+    account: Account,
+    path: str,
+    body: Mapping[str, Any],
+    clock: Clock,
+    headers: Mapping[str, str] | None = None,
+) -> Any:
+    """Post what costs money, and its answer. Nobody on the way sends it a second time.
+
+    A transport repeats what died on a connection that had been idle, unless it is a stream: the provider may have taken
+    it. Whether it did is for `find_batch` to tell.
+    """
+    written = msgspec.json.encode(body)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield written
+
+    answer, _ = await fetch(
+        connections,
+        account,
+        path,
+        content=stream(),
+        headers={"content-length": str(len(written)), **(headers or {})},
+        deadlines=SMALL,
+        clock=clock,
+    )
+    return answer
 
 
 def not_run(witness: Witness, why: str, code: str, *, expired: bool) -> ProviderError:

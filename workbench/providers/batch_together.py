@@ -28,7 +28,17 @@ from workbench.providers.batch import (
     EncodedRow,
 )
 from workbench.providers.batch_openai import CHAT_ENDPOINT, STATES, read_result, request_body
-from workbench.providers.batch_rows import LARGE, SMALL, LinesFile, about, asked, encoded, pieces, witness_of
+from workbench.providers.batch_rows import (
+    LARGE,
+    SMALL,
+    LinesFile,
+    about,
+    asked,
+    create_once,
+    encoded,
+    pieces,
+    witness_of,
+)
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.dialogue import Facts
 from workbench.providers.fetching import fetch, fetch_lines
@@ -94,7 +104,9 @@ class TogetherBatches:
     async def create(
         self, account: BatchAccount, model: str, *, tag: str, file_id: str | None, lines: Sequence[bytes]
     ) -> BatchStatus:
-        answer = await self._ask(account, "batches", body={"input_file_id": file_id, "endpoint": CHAT_ENDPOINT})
+        witness_of(account).check_key()
+        body = {"input_file_id": file_id, "endpoint": CHAT_ENDPOINT}
+        answer = await create_once(self._connections, asked(account), "batches", body, self._clock)
         return status_of(self._batch(answer, account))
 
     async def find_batch(
