@@ -20,6 +20,7 @@ from workbench.engine.lane_group import PendingClaim
 from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_values import History, KeyState
 from workbench.engine.window import Window
+from workbench.simulator.quota import Quota, QuotaSpec, Refusal
 
 
 class Claim(PendingClaim):
@@ -179,6 +180,36 @@ def test_an_absurd_hint_never_parks_a_lane(hint_s):
     bench.refuse(bench.ask(), LimitKind.REQUESTS, retry_after_s=hint_s)
 
     assert bench.lane.pause_until_s <= bench.now_s + 1.0
+
+
+@pytest.mark.parametrize("hint_s", [-5.0, math.nan, math.inf, -math.inf, 86_400.0 * 365])
+def test_an_absurd_hint_of_an_overloaded_provider_parks_nothing(hint_s):
+    bench = Bench()
+    error = RateLimited("529", retry_after_s=hint_s)
+
+    bench.dispatcher.settle(bench.ask(), Outcome.OVERLOADED, bench.now_s, error=error)
+
+    assert bench.ask().grants == 1
+
+
+def test_an_account_that_allows_nothing_is_asked_less_and_less_and_leaves_nothing_behind():
+    bench = Bench()
+    quota = Quota(QuotaSpec(rpm=0, retry_after=False, classify=False, headers=False))
+    asked = 0
+    claim = bench.ask()
+    for _ in range(6_000):  # ten minutes
+        if claim.grants:
+            assert isinstance(quota.admit(bench.now_s, 100, 100), Refusal)
+            asked += 1
+            bench.refuse(claim)
+            claim = bench.ask(attempt=asked + 1)
+        bench.wait(0.1)
+    bench.dispatcher.withdraw(claim, bench.now_s)
+
+    assert asked <= 40
+    assert claim.grants <= 1
+    assert bench.lane.in_flight == 0
+    assert bench.lane.window.allowed >= 1
 
 
 RESETS = (("x-ratelimit-limit-requests", "600"), ("x-ratelimit-remaining-requests", "0"))

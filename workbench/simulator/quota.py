@@ -12,10 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
 
-MINUTE_S = 60.0
-DAY_S = 86_400.0
+from workbench.simulator.meters import DAY_S, MINUTE_S, Bucket, Charge, FixedWindow, Meter, SlidingWindow
 
 
 class ServerModel(StrEnum):
@@ -125,20 +123,12 @@ class QuotaSpec:
         )
 
 
-@dataclass(slots=True, eq=False)
-class _Charge:
-    """So much was taken at this moment. Mutable, so that a correction finds the units where they are counted."""
-
-    at_s: float
-    amount: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Grant:
     """A request that was let in, and what it was charged. Settled once."""
 
     at_s: float
-    charges: dict[Dimension, _Charge]
+    charges: dict[Dimension, Charge]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,162 +157,18 @@ class DimensionState:
     """Seconds until everything has been given back, if nothing more is used."""
 
 
-class _Meter(Protocol):
-    """One dimension of one account. `remaining` may be negative: debt."""
-
-    limit: float
-
-    def capacity(self) -> float: ...
-    def remaining(self, now_s: float) -> float: ...
-    def take(self, now_s: float, amount: float) -> _Charge: ...
-    def give_back(self, now_s: float, charge: _Charge, amount: float) -> None: ...
-    def reset_s(self, now_s: float) -> float: ...
-    def wait_s(self, now_s: float, amount: float) -> float: ...
-    def set_limit(self, now_s: float, limit: float) -> None: ...
-
-
-class _Bucket:
-    """Refills evenly; holds `depth_s` seconds' worth."""
-
-    def __init__(self, now_s: float, limit: float, depth_s: float) -> None:
-        self.limit = limit
-        self._depth_s = depth_s
-        self._level = self.capacity()
-        self._at_s = now_s
-
-    def capacity(self) -> float:
-        return self.limit * self._depth_s / MINUTE_S
-
-    def remaining(self, now_s: float) -> float:
-        if now_s > self._at_s:
-            self._level = min(self.capacity(), self._level + (now_s - self._at_s) * self.limit / MINUTE_S)
-            self._at_s = now_s
-        return self._level
-
-    def take(self, now_s: float, amount: float) -> _Charge:
-        self._level = self.remaining(now_s) - amount
-        return _Charge(now_s, amount)
-
-    def give_back(self, now_s: float, charge: _Charge, amount: float) -> None:
-        self._level = min(self.capacity(), self.remaining(now_s) + amount)
-
-    def reset_s(self, now_s: float) -> float:
-        return self._refill_s(self.capacity() - self.remaining(now_s))
-
-    def wait_s(self, now_s: float, amount: float) -> float:
-        return self._refill_s(amount - self.remaining(now_s))
-
-    def _refill_s(self, missing: float) -> float:
-        if missing <= 0:
-            return 0.0
-        return missing * MINUTE_S / self.limit if self.limit > 0 else math.inf
-
-    def set_limit(self, now_s: float, limit: float) -> None:
-        level = self.remaining(now_s)
-        self.limit = limit
-        self._level = min(level, self.capacity())
-
-
-class _FixedWindow:
-    """Counts from full period to full period of the server's clock."""
-
-    def __init__(self, limit: float, period_s: float) -> None:
-        self.limit = limit
-        self._period_s = period_s
-        self._window = 0
-        self._used = 0.0
-
-    def capacity(self) -> float:
-        return self.limit
-
-    def remaining(self, now_s: float) -> float:
-        window = math.floor(now_s / self._period_s)
-        if window > self._window:
-            self._window, self._used = window, 0.0
-        return self.limit - self._used
-
-    def take(self, now_s: float, amount: float) -> _Charge:
-        self.remaining(now_s)
-        self._used += amount
-        return _Charge(now_s, amount)
-
-    def give_back(self, now_s: float, charge: _Charge, amount: float) -> None:
-        self.remaining(now_s)
-        if math.floor(charge.at_s / self._period_s) == self._window:
-            self._used = max(0.0, self._used - amount)
-
-    def reset_s(self, now_s: float) -> float:
-        self.remaining(now_s)
-        return (self._window + 1) * self._period_s - now_s
-
-    def wait_s(self, now_s: float, amount: float) -> float:
-        return 0.0 if self.remaining(now_s) >= amount else self.reset_s(now_s)
-
-    def set_limit(self, now_s: float, limit: float) -> None:
-        self.limit = limit
-
-
-class _SlidingWindow:
-    """Counts the last `period_s` seconds."""
-
-    def __init__(self, limit: float, period_s: float) -> None:
-        self.limit = limit
-        self._period_s = period_s
-        self._charges: deque[_Charge] = deque()
-        self._used = 0.0
-
-    def capacity(self) -> float:
-        return self.limit
-
-    def remaining(self, now_s: float) -> float:
-        while self._charges and self._charges[0].at_s <= now_s - self._period_s:
-            self._used -= self._charges.popleft().amount
-        if not self._charges:
-            self._used = 0.0  # sheds the rounding error of many additions
-        return self.limit - self._used
-
-    def take(self, now_s: float, amount: float) -> _Charge:
-        charge = _Charge(now_s, amount)
-        self._charges.append(charge)
-        self._used += amount
-        return charge
-
-    def give_back(self, now_s: float, charge: _Charge, amount: float) -> None:
-        self.remaining(now_s)
-        if charge.at_s > now_s - self._period_s:
-            charge.amount -= amount
-            self._used -= amount
-
-    def reset_s(self, now_s: float) -> float:
-        self.remaining(now_s)
-        return self._charges[-1].at_s + self._period_s - now_s if self._charges else 0.0
-
-    def wait_s(self, now_s: float, amount: float) -> float:
-        missing = amount - self.remaining(now_s)
-        if missing <= 0:
-            return 0.0
-        for charge in self._charges:
-            missing -= charge.amount
-            if missing <= 0:
-                return charge.at_s + self._period_s - now_s
-        return self._period_s
-
-    def set_limit(self, now_s: float, limit: float) -> None:
-        self.limit = limit
-
-
-def _meter(spec: QuotaSpec, dimension: Dimension, limit: float, now_s: float) -> _Meter:
+def _meter(spec: QuotaSpec, dimension: Dimension, limit: float, now_s: float) -> Meter:
     if dimension.per_day:
-        return _FixedWindow(limit, DAY_S)
+        return FixedWindow(limit, DAY_S)
     match spec.model:
         case ServerModel.CONTINUOUS:
-            return _Bucket(now_s, limit, MINUTE_S)
+            return Bucket(now_s, limit, MINUTE_S)
         case ServerModel.QUANTISED:
-            return _Bucket(now_s, limit, spec.quantum_s)
+            return Bucket(now_s, limit, spec.quantum_s)
         case ServerModel.FIXED_WINDOW:
-            return _FixedWindow(limit, MINUTE_S)
+            return FixedWindow(limit, MINUTE_S)
         case ServerModel.SLIDING_WINDOW:
-            return _SlidingWindow(limit, MINUTE_S)
+            return SlidingWindow(limit, MINUTE_S)
 
 
 class Quota:
@@ -336,7 +182,7 @@ class Quota:
         """Calls let in and not settled, competition not included."""
         self._now_s = now_s
         self._schedule = deque(sorted(schedule, key=lambda step: step[0]))
-        self._meters: dict[Dimension, _Meter] = {
+        self._meters: dict[Dimension, Meter] = {
             dimension: _meter(spec, dimension, limit, now_s) for dimension, limit in spec.limits().items()
         }
         self._rival_due_s = now_s
@@ -386,7 +232,7 @@ class Quota:
 
     def _install(self, now_s: float, spec: QuotaSpec) -> None:
         keeps_meters = (spec.model, spec.quantum_s) == (self.spec.model, self.spec.quantum_s)
-        meters: dict[Dimension, _Meter] = {}
+        meters: dict[Dimension, Meter] = {}
         for dimension, limit in spec.limits().items():
             meter = self._meters.get(dimension) if keeps_meters or dimension.per_day else None
             if meter is None:
