@@ -109,14 +109,14 @@ class LoopThread:
         try:
             while True:
                 try:
-                    item = self._call(anext(generator))
+                    item = self._call(lambda: anext(generator))
                 except StopAsyncIteration:
                     return
                 yield item
         finally:
             # An iterator that was left half-way is closed by the interpreter, at exit after the loop has ended.
             if self.is_running:
-                self._call(generator.aclose())
+                self._call(generator.aclose)
 
     async def aiterate(self, make: Callable[[Host], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """The same from another loop."""
@@ -124,13 +124,13 @@ class LoopThread:
         try:
             while True:
                 try:
-                    item = await self._acall(anext(generator))
+                    item = await self._acall(lambda: anext(generator))
                 except StopAsyncIteration:
                     return
                 yield item
         finally:
             if self.is_running:
-                await self._acall(generator.aclose())
+                await self._acall(generator.aclose)
 
     def close(self) -> None:
         """Close the engine and end the thread. Idempotent."""
@@ -159,13 +159,13 @@ class LoopThread:
                 standing.wait(timeout_s)
         return go_on
 
-    def _call(self, awaitable: Awaitable[T]) -> T:
+    def _call(self, make: Callable[[], Awaitable[T]]) -> T:
         self._require_thread()
-        return asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(_await(make()), self._loop).result()
 
-    async def _acall(self, awaitable: Awaitable[T]) -> T:
+    async def _acall(self, make: Callable[[], Awaitable[T]]) -> T:
         self._require_thread()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(awaitable), self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(make()), self._loop))
 
     def _require_thread(self) -> None:
         """A stream that was begun before the process forked, or before the thread was closed, ends there."""
