@@ -175,3 +175,13 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(options: str, co
 
     assert result.exit_code == 2
     assert complaint in result.output
+
+
+def test_a_rate_with_even_arrivals_is_an_open_loop() -> None:
+    options = "--demo --profile fast --rate 50 --arrivals constant --requests 20 --warm-up 0 --output-tokens 4 --json"
+
+    result = CliRunner().invoke(bench, ["load", "-m", MODEL, *options.split()])
+
+    assert result.exit_code == 0, result.output
+    (row,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (row["rate_per_s"], row["concurrency"], row["requests"]) == (50.0, None, {"answered": 20})

@@ -91,7 +91,9 @@ class LoadTest:
 @click.option("--rate", metavar="N,N…", help="Open loop: so many a second, whatever becomes of them.")
 @click.option("--sweep", is_flag=True, help="Double the concurrency until it no longer pays, and say where that was.")
 @click.option("--max-concurrency", default=256, show_default=True, type=click.IntRange(2), help="Where a sweep ends.")
-@click.option("--arrivals", type=click.Choice([*Arrivals]), default=Arrivals.POISSON, show_default=True)
+@click.option(
+    "--arrivals", type=click.Choice([a.value for a in Arrivals]), default=Arrivals.POISSON.value, show_default=True
+)
 @click.option(
     "--requests", type=click.IntRange(1), help="Per level. Four rounds, and fifty at least, if nothing is said."
 )
