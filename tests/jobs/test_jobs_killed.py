@@ -69,6 +69,7 @@ async def finished(world: World) -> tuple[Job, list[str]]:
 def expect_everything_once(world: World, provider: str, job: Job, answered: list[str]) -> None:
     assert job.state is JobState.COMPLETED, job
     assert answered == [f"Name river number {number}." for number in range(ROWS)]
+    assert not list((world.database.parent / "batches").iterdir())
     assert world.paid_rows(provider) == sorted(f"{job.id}-{number}" for number in range(ROWS))
 
 
@@ -131,3 +132,15 @@ async def test_rows_that_were_still_being_read_are_not_sent_and_the_job_says_so(
     assert (job.state, answered) == (JobState.FAILED, [])
     assert "Nothing was sent" in job.problem
     assert world.batches("openai") == []
+
+
+async def test_files_of_a_process_that_died_are_removed_by_the_next(world: World, kill: Kill):
+    kill("openai", "while reading")
+    left = list((world.database.parent / "batches").iterdir())
+
+    await finished(world)
+    async with world.desk():
+        pass
+
+    assert left
+    assert not list((world.database.parent / "batches").iterdir())

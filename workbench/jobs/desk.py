@@ -47,6 +47,7 @@ class _Open:
     store: JobStore
     accounts: Accounts
     rounds: Rounds
+    spool: Spool
     tracker: Tracker
     news: News
     handing_in: HandingIn
@@ -74,6 +75,7 @@ class JobDesk:
         opened = self._assemble(self._engine.batching(), await asyncio.to_thread(Database, self._path))
         try:
             await opened.news.learn()
+            await _tidy(opened.spool, opened.store)
         except BaseException:
             await opened.database.aclose()
             raise
@@ -275,7 +277,16 @@ class JobDesk:
             store, rounds, clock=batching.clock, pace=pace, follow=self._track, changed=news.changed, swept=news.look
         )
         handing_in = HandingIn(batching, store, spool, accounts, rounds, tracker, news, pace)
-        return _Open(database, batching, store, accounts, rounds, tracker, news, handing_in)
+        return _Open(database, batching, store, accounts, rounds, spool, tracker, news, handing_in)
+
+
+async def _tidy(spool: Spool, store: JobStore) -> None:
+    """Remove what processes left behind that died between sending a part and deleting its file."""
+    # In this order: a job is written down before its files are.
+    there = await asyncio.to_thread(spool.jobs)
+    if there:
+        for job_id in there - {job.id for job, _ in await store.open()}:
+            await asyncio.to_thread(spool.drop, job_id)
 
 
 def _decoded(found: Sequence[StoredRow]) -> list[JobRow]:

@@ -35,6 +35,10 @@ class Spool:
         for path in self._directory.glob(pattern):
             path.unlink(missing_ok=True)
 
+    def jobs(self) -> set[str]:
+        """Whose files there are, finished or not."""
+        return {path.name.partition("-")[0] for path in self._directory.glob("*-*")}
+
 
 class SpoolWriter:
     """Writes one job's parts. Use it as a context manager: only what ended well gets its name."""

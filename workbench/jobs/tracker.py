@@ -165,7 +165,9 @@ class Tracker:
 
     async def _sweep(self) -> None:
         now_s = self._now_s()
-        held = await self._store.renew(self.owner, now_s, now_s + self._pace.lease_s)
+        held: frozenset[str] = frozenset()
+        if self._followed or self._reserved:
+            held = await self._store.renew(self.owner, now_s + self._pace.lease_s)
         for job_id in [job_id for job_id in self._followed if job_id not in held]:
             # Ended, forgotten, or slept for so long that somebody else took over.
             await _cancelled(self._followed.pop(job_id).task)

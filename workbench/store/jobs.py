@@ -257,7 +257,7 @@ class JobStore:
 
         return await self._database.write(work)
 
-    async def renew(self, owner: str, now_s: float, until_s: float) -> frozenset[str]:
+    async def renew(self, owner: str, until_s: float) -> frozenset[str]:
         """The jobs that are still this owner's, for longer now. What ran out meanwhile may be somebody else's."""
 
         def work(connection: sqlite3.Connection) -> frozenset[str]:
@@ -326,7 +326,9 @@ class JobStore:
 
     async def page(self, job_id: str, only: str, offset: int, limit: int) -> list[StoredRow]:
         """`offset` counts rows that pass `only`, one of `CONDITIONS`."""
-        query = f"{_ROWS}{CONDITIONS[only]} ORDER BY q.position LIMIT :limit OFFSET :offset"
+        # Positions have no gaps, so the index leads to a page of all rows; others are counted out from the first one.
+        start = " AND q.position >= :offset" if only == "all" else ""
+        query = f"{_ROWS}{CONDITIONS[only]}{start} ORDER BY q.position LIMIT :limit{'' if start else ' OFFSET :offset'}"
         values = {"job": job_id, "limit": limit, "offset": offset}
         return await self._database.read(lambda connection: _found_rows(connection, query, values))
 
