@@ -153,6 +153,22 @@ async def test_a_closed_engine_opens_nothing(spec: MakeSpec):
         connections.client(spec("https://api.acme.test", Transport.AIOHTTP))
 
 
+async def test_whoever_is_cancelled_while_closing_leaves_nothing_open(certificate: Certificate, spec: MakeSpec):
+    async with H2Server().run(certificate) as url:
+        connections = Connections({"SSL_CERT_FILE": str(certificate.ca_file)})
+        # A live HTTP/2 connection comes first: closing it takes a turn of the loop.
+        assert await connections.prewarm(spec(url, Transport.HTTP2)) == 1
+        others = [connections.client(spec(url, kind)) for kind in (Transport.HTTP1, Transport.AIOHTTP)]
+
+        closing = asyncio.create_task(connections.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert all(client.is_closed for client in others)
+
+
 @pytest.mark.parametrize("url", ["api.acme.test/v1", "ftp://acme.test", "https://", "https://acme.test:99999/v1"])
 async def test_a_base_url_that_is_none_is_named(connections: Connections, spec: MakeSpec, url: str):
     with pytest.raises(ConfigError):

@@ -18,6 +18,7 @@ from workbench.engine.engine import Engine
 from workbench.simulator.server import SimulatorThread
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.host import OpenEngine, Opener
+from workbench.tui.widgets.lane_header import state_words
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,9 @@ async def test_what_goes_wrong_is_said_in_its_own_pane_and_nowhere_else(
         first, second = app.compare.deck.panes
         assert str(first.lane.state) in states
         assert str(second.lane.state) == "done"
-        await until(pilot, lambda: first.notice.plain, "the notice")
+        # Until the next frame the pane shows how it was before the answer came.
+        ending = state_words(first.lane.state, first.lane.turns[-1].error)
+        await until(pilot, lambda: ending in str(first.border_title) and ending in first.notice.plain, "the notice")
         assert said.lower() in first.notice.plain.lower()
         assert simulator.api_key not in first.notice.plain
         await until(pilot, lambda: not second.notice.plain and second.view.text, "the other one is unharmed")
