@@ -402,3 +402,23 @@ async def test_a_job_that_is_forgotten_closes_its_rows() -> None:
 
         await desk.forget("job-1")
         await until(pilot, lambda: on.app.screen.id == "batches")
+
+
+async def test_the_program_ends_quietly_while_other_areas_still_tick() -> None:
+    desk = desk_with(ended(a_job()))
+    async with batches(desk) as (on, pilot):
+        await until(pilot, lambda: on.app.screen.table.count)  # type: ignore[attr-defined]  # ours
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(on.app.screen, BatchRowsScreen))
+        rows = on.app.screen
+        await pilot.press("ctrl+t", "1")
+        await until(pilot, lambda: on.app.screen is on.compare)
+        below = on.app.get_screen_stack("batches")[0]
+
+        gone = on.app._screen_stacks["compare"]
+        on.app._screen_stacks["compare"] = []
+        try:
+            assert (rows.is_in_front, below.is_in_front) == (False, False)  # type: ignore[attr-defined]  # ours
+            on.app.flash("Nobody sees this.")
+        finally:
+            on.app._screen_stacks["compare"] = gone

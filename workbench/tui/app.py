@@ -147,10 +147,16 @@ class WorkbenchApp(App[object]):
         counts = {area.mode: area.count(self) for area in self.areas}
         return areas.names(self.areas, self.current_mode, counts, self.desk.glyphs.dot)
 
+    @property
+    def front(self) -> Screen[object] | None:
+        """The screen that a person looks at, be it a dialog; None when the program is ending."""
+        return next(reversed(self.screen_stack), None)
+
     def flash(self, message: str) -> None:
         """Say something small for a few seconds, where the person looks."""
-        front = next(screen for screen in reversed(self.screen_stack) if isinstance(screen, AreaScreen))
-        front.status.flash(message)
+        areas_below = (screen for screen in reversed(self.screen_stack) if isinstance(screen, AreaScreen))
+        if (front := next(areas_below, None)) is not None:
+            front.status.flash(message)
 
     def on_mount(self) -> None:
         self._apply_keymap()

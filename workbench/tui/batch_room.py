@@ -81,7 +81,8 @@ class BatchRoom:
         look = LOOKS[job.state]
         said = f"{job_words.clean(job.model)}: {job_words.ended_words(job)}."
         title = f"Batch {job.state}: {job_words.name_of(job)}"
-        if self._app.screen.id == BATCHES.mode:
+        front = self._app.front
+        if front is not None and front.id == BATCHES.mode:
             self._app.flash(f"{title}, {said}")
             return
         self._app.notify(
@@ -146,7 +147,7 @@ class BatchRoom:
     def _show_newest(self) -> None:
         from workbench.tui.screens.batches import BatchesScreen
 
-        if isinstance(front := self._app.screen, BatchesScreen):
+        if isinstance(front := self._app.front, BatchesScreen):
             front.show_newest()
 
     async def _submit(self, order: BatchOrder, target: Target, expected_usd: float, group: str | None) -> bool:

@@ -35,7 +35,8 @@ class AreaScreen(Screen[None]):
     @property
     def is_in_front(self) -> bool:
         """Whether this area is the one on screen, be it under a dialog."""
-        return self.app.area_screen is self
+        # Screens of other areas still tick when those of this one are gone already, at the end of the program.
+        return self.app.screen_stack[:1] == [self]
 
     def refresh_chrome(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
         """The app bar and the status line; unchanged bars are not drawn again."""

@@ -77,7 +77,7 @@ class BatchRowScreen(AreaScreen):
 
     @property
     def is_in_front(self) -> bool:
-        return self.app.screen is self
+        return self.app.front is self
 
     def compose(self) -> ComposeResult:
         yield self.app_bar

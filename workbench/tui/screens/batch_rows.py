@@ -66,7 +66,7 @@ class BatchRowsScreen(AreaScreen):
 
     @property
     def is_in_front(self) -> bool:
-        return self.app.screen is self
+        return self.app.front is self
 
     @property
     def job(self) -> Job | None:
