@@ -19,6 +19,7 @@ from workbench.engine.records import LaneName, LaneTraffic
 
 NOW = 100 * NS_PER_S
 NAME = "openai#1 · gpt-5.4"
+OTHER = "anthropic#1 · claude-sonnet-4-6"
 URL = "http://openai.invalid"
 
 KEY = KeyStats("openai#1", "openai", "OPENAI_KEYS", "", KeyCondition.READY, 3, 120, 2, None, "", (NAME,))
@@ -108,4 +109,33 @@ def world(
         stamp_error_s,
         LimiterStats(NOW, lanes, (KEY,), queues, history),
         circuits,
+    )
+
+
+def busy() -> ScriptedStatistics:
+    """A lane at its limit, with others waiting, and one that does well."""
+    full = lane(
+        state=LaneState.FULL,
+        in_flight=8,
+        ceiling=8,
+        dimensions=(dimension(used=45), dimension(LimitKind.TOKENS, used=11_900, pace=30_000, learned=True)),
+    )
+    well = lane(OTHER, provider="anthropic", in_flight=2)
+    carried = {
+        NAME: lane_traffic(ttft_s=times(0.41, p95=0.88), tpot_s=times(0.012), tokens_per_s=212.4, refusals_window=3),
+        OTHER: lane_traffic(ttft_s=times(1.2, 5), tokens_per_s=61.0, tokens_per_chunk=3.0, tpot_s=times(0.02, 5)),
+    }
+    history = (Change(90.0, NAME, "window", 16, 8, "refused with 16 in flight"),)
+    return world(
+        full,
+        well,
+        carried=carried,
+        queues=(queue(WaitReason.WINDOW),),
+        history=history,
+        ttft_s=times(0.5, 45, p95=1.1),
+        tokens_per_s=273.4,
+        refusals=4,
+        refusals_window=3,
+        answered=120,
+        stamp_error_s=Percentiles(40, 0.002, 0.006, None, 0.011),
     )

@@ -5,52 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from monitor_world import NAME, dimension, lane, lane_traffic, queue, times, world
+from monitor_world import NAME, OTHER, busy, lane, lane_traffic, times, world
 from scripted_engine import ScriptedLanes, ScriptedStatistics
 from textual.pilot import Pilot
 from tui_stage import Stage, ready, until
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.errors import LimitKind
-from workbench.core.events import WaitReason
 from workbench.core.settings import Settings, UISettings
-from workbench.core.stats import Percentiles
-from workbench.engine.lane_values import Change
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.timeline import Timeline
 from workbench.tui.areas import COMPARE, MONITOR
 from workbench.tui.commands import commands
-
-OTHER = "anthropic#1 · claude-sonnet-4-6"
-
-
-def busy() -> ScriptedStatistics:
-    """A lane at its limit, with others waiting, and one that does well."""
-    full = lane(
-        state=LaneState.FULL,
-        in_flight=8,
-        ceiling=8,
-        dimensions=(dimension(used=45), dimension(LimitKind.TOKENS, used=11_900, pace=30_000, learned=True)),
-    )
-    well = lane(OTHER, provider="anthropic", in_flight=2)
-    carried = {
-        NAME: lane_traffic(ttft_s=times(0.41, p95=0.88), tpot_s=times(0.012), tokens_per_s=212.4, refusals_window=3),
-        OTHER: lane_traffic(ttft_s=times(1.2, 5), tokens_per_s=61.0, tokens_per_chunk=3.0, tpot_s=times(0.02, 5)),
-    }
-    history = (Change(90.0, NAME, "window", 16, 8, "refused with 16 in flight"),)
-    return world(
-        full,
-        well,
-        carried=carried,
-        queues=(queue(WaitReason.WINDOW),),
-        history=history,
-        ttft_s=times(0.5, 45, p95=1.1),
-        tokens_per_s=273.4,
-        refusals=4,
-        refusals_window=3,
-        answered=120,
-        stamp_error_s=Percentiles(40, 0.002, 0.006, None, 0.011),
-    )
 
 
 def stage(seen: ScriptedStatistics | None = None, **options: Any) -> Stage:

@@ -1,4 +1,4 @@
-"""`python -m workbench.tui.screenshots [DIRECTORY]`: the pictures of the README, made by driving the real app.
+"""`python -m workbench.tui.screenshots [DIRECTORY [NAME …]]`: the README's pictures, made by driving the real app.
 
 The app runs in demo mode: a seeded simulator in a process of its own, real SDKs, real sockets. Nothing is staged but
 the keys that are pressed.
@@ -18,7 +18,10 @@ from textual.widgets import Input
 
 from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
 from workbench.core.settings import Settings
+from workbench.session.diagnosis import Cause
+from workbench.session.draft import Draft
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.screens.monitor import MonitorScreen
 
 PATIENCE_S = 60.0
 PROMPT = "Write a Python function that merges overlapping intervals."
@@ -77,6 +80,25 @@ async def _starting(pilot: Pilot[object]) -> None:
     await pilot.pause(0.5)
 
 
+def _explaining(cause: Cause) -> Callable[[Pilot[object]], Awaitable[None]]:
+    """The monitor, some seconds into a slow day, saying why."""
+
+    async def scene(pilot: Pilot[object]) -> None:
+        await _ready(pilot)
+        app = _app(pilot)
+        await pilot.press("ctrl+t", "3")
+        await _until(pilot, lambda: isinstance(app.screen, MonitorScreen))
+        monitor = app.screen
+        assert isinstance(monitor, MonitorScreen)
+        app.desk.comparison.send(Draft(PROMPT))
+        await _until(pilot, lambda: monitor.seen is not None and monitor.seen.diagnosis.cause is cause)
+        # Long enough for the charts to have something to show.
+        await pilot.pause(3.0)
+        await _until(pilot, lambda: monitor.seen is not None and monitor.seen.diagnosis.cause is cause)
+
+    return scene
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     name: str
@@ -84,7 +106,20 @@ class Picture:
     scene: Callable[[Pilot[object]], Awaitable[None]]
     theme: str = "workbench-dark"
     demo: bool = True
+    day: str | None = None
+    """What the demo's providers are having."""
 
+
+CAUSES = {
+    "rate-limit": Cause.RATE_LIMIT,
+    "in-flight-cap": Cause.IN_FLIGHT_CAP,
+    "slow-model": Cause.SLOW_MODEL,
+    "slow-connection": Cause.SLOW_CONNECTION,
+    "stalled-stream": Cause.STALL,
+    "cold-start": Cause.COLD_START,
+    "retries": Cause.RETRIES,
+    "busy-screen": Cause.OWN_SCREEN,
+}
 
 PICTURES = (
     Picture("compare", (200, 50), _streaming),
@@ -93,6 +128,9 @@ PICTURES = (
     Picture("compare-light", (160, 45), _answered, theme="workbench-light"),
     Picture("models", (120, 35), _choosing),
     Picture("first-run", (100, 30), _starting, demo=False),
+    Picture("monitor", (200, 50), _explaining(Cause.STALL), day="stalled-stream"),
+    Picture("monitor-80x24", (80, 24), _explaining(Cause.IN_FLIGHT_CAP), day="in-flight-cap"),
+    *(Picture(f"monitor-{day}", (120, 35), _explaining(cause), day=day) for day, cause in CAUSES.items()),
 )
 
 
@@ -105,7 +143,9 @@ def _environment(root: Path) -> Mapping[str, str]:
 async def take(picture: Picture, directory: Path) -> Path:
     """Run the app up to the picture's moment and write what is on its screen."""
     with TemporaryDirectory(prefix="llm-workbench-picture-") as root:
-        app = WorkbenchApp(Settings(), environ=_environment(Path(root)), theme=picture.theme, demo=picture.demo)
+        app = WorkbenchApp(
+            Settings(), environ=_environment(Path(root)), theme=picture.theme, demo=picture.demo, day=picture.day
+        )
         async with app.run_test(size=picture.size) as pilot:
             await picture.scene(pilot)
             path = directory / f"{picture.name}.svg"
@@ -117,7 +157,10 @@ async def take(picture: Picture, directory: Path) -> Path:
 def main() -> None:
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("screenshots")
     directory.mkdir(parents=True, exist_ok=True)
+    names = sys.argv[2:]
     for picture in PICTURES:
+        if names and picture.name not in names:
+            continue
         sys.stdout.write(f"{asyncio.run(take(picture, directory))}\n")
 
 

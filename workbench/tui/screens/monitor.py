@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import ClassVar, Final
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import ComposeResult, RenderResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
@@ -42,6 +42,13 @@ MANY_LANES: Final = 200
 
 CHARTS: Final = ("in-flight", "tokens", "ttft", "refusals")
 PANELS: Final = ("lanes", *CHARTS, "events")
+
+
+class Sentence(Bar):
+    """A bar that goes on in the next row where there is one, instead of ending in an ellipsis."""
+
+    def render(self) -> RenderResult:
+        return self._left if self.size.height > 1 else super().render()
 
 
 class MonitorScreen(AreaScreen):
@@ -87,7 +94,7 @@ class MonitorScreen(AreaScreen):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, id="monitor")
         self.run_bar = Bar(id="run")
-        self.why = Bar(id="why")
+        self.why = Sentence(id="why")
         self.table = LimiterTable(desk.glyphs)
         self.charts = tuple(TimeSeries(number, desk.glyphs, id=name) for number, name in enumerate(CHARTS, 2))
         self.log_view = EventLog(desk.glyphs, self._time_of_day)
@@ -175,7 +182,7 @@ class MonitorScreen(AreaScreen):
     def _fit_table(self) -> None:
         """As many rows as there are lanes, but room for the rest of the screen; all the room when it is zoomed."""
         most = self.size.height // (2 if self.has_class("-short") else 3)
-        rows = None if self.zoomed else max(2, min(len(self.table.rows), most))
+        rows = None if self.zoomed else max(1, min(len(self.table.rows), most))
         if rows != self._table_rows:
             self._table_rows = rows
             self.table.styles.max_height = rows
