@@ -38,6 +38,7 @@ TOP_MODULES = {
     "demo": "demo",
     "llm": "llm",
     "llm_batch": "llm",
+    "llm_lists": "llm",
     "loop_thread": "llm",
     "multi": "llm",
     "progress": "llm",
