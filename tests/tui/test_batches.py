@@ -18,6 +18,7 @@ from tui_stage import Stage, ready, until
 from workbench.core.errors import KeyRejected
 from workbench.jobs.job import JobCounts, JobState, RowFilter
 from workbench.tui.areas import BATCHES, COMPARE
+from workbench.tui.commands import commands
 from workbench.tui.screens.batch_row import BatchRowScreen
 from workbench.tui.screens.batch_rows import BatchRowsScreen
 from workbench.tui.screens.confirm_bar import ConfirmBar
@@ -402,6 +403,21 @@ async def test_a_job_that_is_forgotten_closes_its_rows() -> None:
 
         await desk.forget("job-1")
         await until(pilot, lambda: on.app.screen.id == "batches")
+
+
+async def test_the_palette_offers_what_works_on_the_screen_below_it() -> None:
+    desk = desk_with(ended(a_job(), failed=2))
+    async with batches(desk) as (on, pilot):
+        await until(pilot, lambda: on.app.screen.table.count)  # type: ignore[attr-defined]  # ours
+        with_jobs = {command.title for command in commands(on.app)}
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(on.app.screen, BatchRowsScreen))
+        with_rows = {command.title for command in commands(on.app)}
+
+        assert {"Retry failed", "Export", "Import", "Copy command", "Forget"} <= with_jobs
+        assert not {"Cancel", "Ask now", "Filter"} & with_jobs
+        assert {"Filter", "Export", "Back"} <= with_rows
+        assert "Retry failed" not in with_rows
 
 
 async def test_the_program_ends_quietly_while_other_areas_still_tick() -> None:

@@ -152,11 +152,16 @@ class WorkbenchApp(App[object]):
         """The screen that a person looks at, be it a dialog; None when the program is ending."""
         return next(reversed(self.screen_stack), None)
 
+    @property
+    def screen_below(self) -> AreaScreen | None:
+        """The screen that a person works on, be it under a dialog; None when the program is ending."""
+        below = (screen for screen in reversed(self.screen_stack) if isinstance(screen, AreaScreen))
+        return next(below, None)
+
     def flash(self, message: str) -> None:
         """Say something small for a few seconds, where the person looks."""
-        areas_below = (screen for screen in reversed(self.screen_stack) if isinstance(screen, AreaScreen))
-        if (front := next(areas_below, None)) is not None:
-            front.status.flash(message)
+        if (screen := self.screen_below) is not None:
+            screen.status.flash(message)
 
     def on_mount(self) -> None:
         self._apply_keymap()

@@ -19,7 +19,7 @@ _UNSUITED = frozenset({"compare.escape", "prompt.enter", "prompt.line-feed", "pr
 
 def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
     """What can be done now, most local first. Names are short; the key stands in the description."""
-    screen = app.area_screen
+    screen = app.screen_below or app.area_screen
     pane = app.compare.deck.current_pane if screen is app.compare else None
     nodes: list[DOMNode] = [screen, app] if pane is None else [pane.view, pane, screen, app]
     said: set[str] = set()
