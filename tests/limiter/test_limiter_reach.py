@@ -27,7 +27,7 @@ def world_of(regime, openness, policies, *, seed=1, until_s, spec=None, schedule
 @pytest.mark.parametrize("regime", list(Regime))
 @pytest.mark.parametrize("openness", list(Openness))
 def test_one_key_fills_its_limit_and_is_hardly_refused(regime, openness, seed):
-    row = run_cell(PACED.name, regime, openness, 1, seed=seed, measured_s=600)
+    row = run_cell(PACED.name, regime, openness, 1, seed=seed, measured_s=400)
 
     most_refused = 0.001 if openness is Openness.ON and regime is not Regime.IN_FLIGHT else 0.005
     assert row.share >= 0.97
