@@ -164,7 +164,12 @@ class SketchWindow:
         second = now_ns // NS_PER_S
         if self._said is None or (self._said_at != second and self._sketches):
             self._forget(second)
-            self._said = self.merged(now_ns).percentiles() if self._sketches else NOTHING
+            if not self._sketches:
+                self._said = NOTHING
+            elif len(self._sketches) == 1:
+                self._said = next(iter(self._sketches.values())).percentiles()
+            else:
+                self._said = self.merged(now_ns).percentiles()
         self._said_at = second
         return self._said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum, auto
 from typing import Protocol
 
@@ -152,6 +153,8 @@ class LaneCounts(Counts):
         self.output_per_answer: float | None = None
         self.tokens_per_chunk: float | None = None
         self._resting: LaneTraffic | None = None
+        self._resting_until_s = 0.0
+        """Second in which time alone may change it; infinity once every window is empty."""
 
     def touch(self) -> None:
         self._resting = None
@@ -194,17 +197,18 @@ class LaneCounts(Counts):
 
     def snapshot(self, now_ns: int) -> LaneTraffic:
         """A lane at rest gives the same value again and again: a thousand of them cost next to nothing."""
-        if self._resting is None:
-            traffic = self._snapshot(now_ns)
-            if not self._is_at_rest(now_ns):
-                return traffic
+        second = now_ns // NS_PER_S
+        if self._resting is not None and second < self._resting_until_s:
+            return self._resting
+        traffic = self._snapshot(now_ns)
+        if not any(self.standing.values()):
             self._resting = traffic
-        return self._resting
+            # Windows lose whole seconds, so within one nothing changes by itself.
+            self._resting_until_s = math.inf if self._is_forgotten(now_ns) else second + 1
+        return traffic
 
-    def _is_at_rest(self, now_ns: int) -> bool:
-        """Nothing under way, and nothing left in any window that time alone would still change."""
-        if any(self.standing[gauge] for gauge in Gauge):
-            return False
+    def _is_forgotten(self, now_ns: int) -> bool:
+        """Nothing is left in any window that time alone would still change."""
         sketches = (self.ttft, self.ttfa, self.perceived, self.queue, self.setup, self.connect, self.e2e, self.tpot)
         rates = (self.recent_refusals, self.recent_retries, self.tokens, *self.waited.values())
         return not any((*sketches, self.gaps)) and not any(rate.total(now_ns) for rate in rates)
