@@ -14,6 +14,7 @@ BENCHMARKS = {
     "routes": ("workbench.bench.routes", "HTTP/1.1, HTTP/2 and aiohttp, for each provider row."),
     "ui": ("workbench.bench.ui", "Streaming panes, against Textual's own Markdown stream."),
     "load": ("workbench.bench.load", "A model under load: TTFT, TPOT, throughput and goodput, with a report."),
+    "metrics": ("workbench.bench.metrics", "What measuring costs, against keeping every value and sorting."),
     "limits": ("workbench.bench.limits", "The limiter, against other ways of finding a provider's limits."),
 }
 
