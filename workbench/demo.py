@@ -29,7 +29,7 @@ from workbench.core.settings import LimitSettings, ProviderSettings, Settings
 from workbench.providers.base import WireFamily
 from workbench.providers.catalog import BUILT_IN
 
-DEMO_LINE_UP = ("gpt-5.4", "anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash", "local/qwen3-8b")
+DEMO_LINE_UP = ("gpt-5.4", "anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash-preview", "local/qwen3-8b")
 """Four wire families, two of them with reasoning that can be watched."""
 
 USUAL_DAY = "demo"
@@ -43,7 +43,7 @@ SLOW_DAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "slow-connection": ("together_ai/Qwen/Qwen3.5-9B",) * 4,
         "stalled-stream": DEMO_LINE_UP,
         "cold-start": ("gpt-4.1", "local/qwen3-8b"),
-        "retries": ("gpt-4.1-mini", "gemini/gemini-3-flash"),
+        "retries": ("gpt-4.1-mini", "gemini/gemini-3-flash-preview"),
         "busy-screen": ("gpt-4.1", "local/qwen3-8b") * 4,
     }
 )
