@@ -26,7 +26,7 @@ MODELS = {
     "together": "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo",
 }
 MODEL = MODELS["openai"]
-AT_ONCE = BatchPace(validate_s=0.0, rows_per_s=1e9, finalize_s=0.0, cancel_s=0.0, brief=True)
+AT_ONCE = BatchPace(validate_s=0.0, rows_per_s=float("inf"), finalize_s=0.0, cancel_s=0.0, brief=True)
 SLOW = BatchPace(validate_s=0.0, rows_per_s=0.01, finalize_s=0.0, cancel_s=0.0, brief=True)
 
 
@@ -74,6 +74,16 @@ def submitted(batch: Any, *words: str) -> str:
     assert code == 0, err
     (job_id,) = out.split()
     return str(job_id)
+
+
+def test_help_lists_the_commands_in_the_order_of_their_use_with_the_exit_codes(batch: Any) -> None:
+    code, out, _ = batch("--help")
+
+    listed = [line.split()[0] for line in out.split("Commands:")[1].splitlines() if line.strip()]
+    assert code == 0
+    assert listed[:5] == ["submit", "list", "status", "watch", "retrieve"]
+    assert "3  not ended yet" in out
+    assert "..." not in out.split("Commands:")[1]
 
 
 @pytest.mark.parametrize("provider", MODELS)
@@ -428,6 +438,54 @@ def test_a_key_that_cannot_see_the_job_says_so_and_the_others_are_unharmed(
     assert code == 1
     assert "no batch" in err
     assert "sim-key-2" not in err
+
+
+def test_trouble_with_one_job_stands_below_the_list_and_the_others_are_unharmed(
+    batch: Any, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator.set_batch_pace(SLOW)
+    job_id = submitted(batch)
+    simulator.set_batch_pace(AT_ONCE)
+    _, other, _ = batch("submit", "rivers.jsonl", "-m", MODELS["gemini"])
+    monkeypatch.setenv("OPENAI_API_KEY", "sim-key-2")
+
+    code, table, trouble = batch("list")
+
+    assert code == 0
+    assert trouble.startswith(f"{job_id}: ")
+    assert "no batch" in trouble
+    assert [line.split()[:3:2] for line in table.splitlines()[1:]] == [
+        [other.strip(), "completed"],
+        [job_id, "running"],
+    ]
+
+
+def test_a_batch_that_no_key_can_be_found_for_is_kept_until_there_is_one(
+    batch: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    job_id = submitted(batch)
+    (job,) = objects(batch("status", job_id, "--json")[1])
+    monkeypatch.setenv("LLM_DATA_DIR", str(tmp_path / "elsewhere"))
+    key = os.environ["OPENAI_API_KEY"]
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+    imported, out, _ = batch("import", job["handle"])
+    waiting, shown, _ = batch("status", out.split()[0])
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    found, _, _ = batch("status", out.split()[0])
+
+    assert (imported, waiting, found) == (0, 3, 0)
+    assert "OPENAI_API_KEY" in shown
+
+
+def test_on_a_screen_the_id_is_said_once(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    code, out, err = batch("submit", "rivers.jsonl", "-m", MODEL)
+
+    (line,) = out.splitlines()
+    assert (code, err) == (0, "")
+    assert batch("status", line.split()[0], "--json")[0] == 0
 
 
 def test_results_older_than_the_provider_keeps_are_said_to_be_gone(batch: Any, simulator: SimulatorThread) -> None:

@@ -135,7 +135,7 @@ async def _set_pace(url: str) -> None:
     import httpx
 
     async with httpx.AsyncClient(trust_env=False) as client:
-        pace = {"validate_s": 0, "rows_per_s": 1e9, "finalize_s": 0, "brief": True}
+        pace = {"validate_s": 0, "rows_per_s": 1e6, "finalize_s": 0, "brief": True}
         (await client.post(f"{url}/_sim/batches", json=pace)).raise_for_status()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from workbench.cli.lazy import HelpfulGroup
-from workbench.cli.options import config_option, demo_option, invocation, models_option, parse_params
+from workbench.cli.options import config_option, demo_option, invocation, parse_params
 
 if TYPE_CHECKING:
     from workbench.jobs.desk import JobDesk
@@ -29,20 +29,39 @@ def _output_options(command: CommandT) -> CommandT:
     return click.option("--output", type=_FILE, metavar="FILE", help="Into a .jsonl, .csv or .md file.")(command)
 
 
-@click.group("batch", cls=HelpfulGroup)
+class _InOrder(HelpfulGroup):
+    """Commands as they are used one after another, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group("batch", cls=_InOrder)
 def command() -> None:
     """Hand many prompts to a provider's batch endpoint, for half the price and an answer within a day.
 
     A job goes by its id, any unambiguous beginning of it, its provider's id, or provider:key:id. Jobs go on at their
     providers whether or not anything of this runs; `watch`, `status` and `retrieve` fetch what has ended.
 
-    Exit code: 0 ended, all rows answered; 1 some failed; 2 wrong usage; 3 not ended yet.
+    \b
+    Exit codes of what looks at jobs:
+      0  ended, and every row has its answer
+      1  ended, and some rows have none
+      2  wrong usage
+      3  not ended yet
     """
 
 
-@command.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@models_option
+@command.command(short_help="Hand in a file of prompts, to one model or several.")
+@click.argument("file", type=_FILE)
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="Model to ask: gpt-5.4, anthropic/…, gemini/…, together_ai/…; repeat for one job each.",
+)
 @click.option("--system", metavar="TEXT", help="System prompt, for rows without one.")
 @click.option("--template", metavar="TEXT", help="The prompt, with {{variables}} from each row.")
 @click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE", help="temperature=0.2, max_tokens=100, …")
@@ -70,7 +89,7 @@ def submit(ctx: click.Context, /, models: tuple[str, ...], params: tuple[str, ..
     ctx.exit(run_submit(invocation(ctx), submission))
 
 
-@command.command("list")
+@command.command("list", short_help="All jobs, newest first.")
 @click.option("--open", "only_open", is_flag=True, help="Only jobs that have not ended.")
 @click.option("--stored", is_flag=True, help="As they were last seen, without asking the providers.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most so many.")
@@ -87,7 +106,7 @@ def list_(ctx: click.Context, /, **chosen: Any) -> None:
     _at_the_desk(ctx, lambda desk: show_list(desk, **chosen))
 
 
-@command.command()
+@command.command(short_help="One job in full.")
 @_job_argument
 @_json_option
 @config_option
@@ -99,7 +118,7 @@ def status(ctx: click.Context, job_id: str, as_json: bool) -> None:
     _at_the_desk(ctx, lambda desk: show_status(desk, job_id, as_json=as_json))
 
 
-@command.command()
+@command.command(short_help="Follow jobs until they have ended.")
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(0), metavar="SECONDS", help="Leave after so long, with 3."
@@ -117,7 +136,7 @@ def watch(ctx: click.Context, job_ids: tuple[str, ...], timeout_s: float | None,
     _at_the_desk(ctx, lambda desk: show_watch(desk, job_ids, timeout_s=timeout_s, as_json=as_json), track=True)
 
 
-@command.command()
+@command.command(short_help="The answers, in the order of the rows.")
 @_job_argument
 @click.option("--only", type=click.Choice(["all", "succeeded", "failed"]), default="all", help="Only such rows.")
 @_output_options
@@ -135,7 +154,7 @@ def retrieve(ctx: click.Context, job_id: str, only: str, output: Path | None, ov
     )
 
 
-@command.command()
+@command.command(short_help="Ask the provider to stop.")
 @_job_argument
 @_json_option
 @config_option
@@ -145,7 +164,7 @@ def cancel(ctx: click.Context, job_id: str, as_json: bool) -> None:
     _act(ctx, lambda desk: desk.cancel(job_id), as_json)
 
 
-@command.command("retry-failed")
+@command.command("retry-failed", short_help="Submit failed rows once more.")
 @_job_argument
 @_json_option
 @config_option
@@ -155,7 +174,7 @@ def retry_failed(ctx: click.Context, job_id: str, as_json: bool) -> None:
     _act(ctx, lambda desk: desk.retry_failed(job_id), as_json)
 
 
-@command.command("import")
+@command.command("import", short_help="Take up a batch that was made elsewhere.")
 @_job_argument
 @click.option("-m", "--model", metavar="MODEL", help="What its rows were for, so that they can be priced.")
 @click.option("--name", default="", metavar="TEXT", help="What to call the job.")
@@ -167,7 +186,7 @@ def import_(ctx: click.Context, job_id: str, model: str | None, name: str, as_js
     _act(ctx, lambda desk: desk.import_(job_id, model=model, name=name), as_json, makes_store=True)
 
 
-@command.command()
+@command.command(short_help="Delete a job that has ended from this machine.")
 @_job_argument
 @config_option
 @click.pass_context

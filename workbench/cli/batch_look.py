@@ -64,6 +64,9 @@ async def show_list(desk: JobDesk, *, only_open: bool, stored: bool, limit: int,
         show_json(jobs[:limit])
     elif jobs:
         click.echo(table(jobs[:limit], now_s(), _width()))
+        for job in jobs[:limit]:
+            if job.problem:
+                click.echo(f"{job.id}: {clean(job.problem)}", err=True)
         if len(jobs) > limit:
             click.echo(f"… and {len(jobs) - limit} older; --limit shows more.", err=True)
     elif only_open:

@@ -165,7 +165,7 @@ async def _hand_in(desk: JobDesk, sweep: Sweep, prices: Sequence[JobEstimate], c
     if chosen.stays and jobs:
         return max(code, await _await_answers(desk, jobs, chosen))
     if not chosen.stays and jobs and sys.stderr.isatty():
-        click.echo("They go on without this program. Look after them: llm-workbench batch watch", err=True)
+        click.echo("The jobs go on without this program. Look after them: llm-workbench batch watch", err=True)
     return code or (NOT_ENDED if any(job.state is JobState.SUBMITTING for job in jobs) else ALL_ANSWERED)
 
 
@@ -175,11 +175,16 @@ def _report(model: str, price: JobEstimate, outcome: Job | WorkbenchError, chose
             click.echo(json.dumps({"id": None, "model": model, "error": error_as_json(outcome)}, ensure_ascii=False))
         click.echo(clean(f"{model}: {outcome.title}: {outcome}"), err=True)
         return
-    click.echo(f"{outcome.id}  {clean(model)}: {_in_words(price)}", err=True)
+    sentence = f"{outcome.id}  {clean(model)}: {_in_words(price)}"
+    # The sentence begins with the id: where both streams end on one screen, it is not said twice.
+    said_once = sys.stdout.isatty() and not chosen.as_json and not chosen.stays
+    click.echo(sentence, err=not said_once)
     for remark in (*outcome.notes, *([outcome.problem] if outcome.problem else [])):
         click.echo(clean(f"{model}: {remark}"), err=True)
-    if not chosen.stays:
-        click.echo(json.dumps(job_as_json(outcome), ensure_ascii=False) if chosen.as_json else outcome.id)
+    if chosen.as_json and not chosen.stays:
+        click.echo(json.dumps(job_as_json(outcome), ensure_ascii=False))
+    elif not (said_once or chosen.stays):
+        click.echo(outcome.id)
 
 
 async def _await_answers(desk: JobDesk, jobs: Sequence[Job], chosen: Submission) -> int:
