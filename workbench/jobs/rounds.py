@@ -104,6 +104,8 @@ class Rounds:
         if state is JobState.COLLECTING:
             return await self._collect(job, part)
         status = await self._with_account(job, part, self._submit if state is JobState.SUBMITTING else self._ask)
+        if status.is_queue_full and not (job.imported or job.cancel_asked):
+            raise await self._line_up(job, part, status)
         await self._write_status(job, part, status)
         if not status.state.is_terminal:
             return False
@@ -116,6 +118,16 @@ class Rounds:
             return True
         await self._changed(job_id)
         return await self._collect(stored[0], stored[1][position])
+
+    async def _line_up(self, job: JobRecord, part: PartRecord, status: BatchStatus) -> RateLimited:
+        """Back to where the file is at the provider: a large job's parts may have to go one after the other."""
+        back = {"state": JobState.SUBMITTING, "step": Step.UPLOADED, "batch_id": None, "raw_state": status.raw_state}
+        await self._store.change_part(job.id, part.position, {**back, "polls": part.polls + 1})
+        return RateLimited(
+            f"Too much is waiting at the provider: {status.problem}",
+            hint="None of it ran; it will be submitted again.",
+            retry_after_s=self._pace.slow_s,
+        )
 
     async def _submit(self, errand: Errand) -> BatchStatus:
         status = await self._submitter.submit(errand)
@@ -139,6 +151,8 @@ class Rounds:
             raise UsageError(f"The job {job_id} was forgotten while it was handed in.")
         job, part = stored[0], stored[1][position]
         status = await self._with_account(job, part, self._submit)
+        if status.is_queue_full:
+            raise await self._line_up(job, part, status)
         await self._write_status(job, part, status)
         await self._schedule(job_id, position, self._pace.first_s)
 

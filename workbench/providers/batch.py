@@ -98,6 +98,8 @@ class BatchStatus:
     problem: str = ""
     """Why it failed, in the provider's words, one line."""
     raw_state: str = ""
+    is_queue_full: bool = False
+    """It failed since too much was waiting already: nothing of it ran, and later it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class BatchAdapter(Protocol):
 
         Recognised by its tag, by the file it was made from, or by holding `custom_id` among `rows` rows: whatever this
         provider tells. Raises `Conflict`, which passes with time, while one that might be it does not say what it holds
-        (Anthropic's, until they have ended).
+        (Anthropic's, until they have ended). One that failed since the queue was full is none: it may have a successor.
         """
 
     async def status(self, account: BatchAccount, batch_id: str) -> BatchStatus:

@@ -141,8 +141,9 @@ class OpenAIBatches:
             for batch in page.data:
                 if batch.created_at < since_s - CLOCKS_APART_S:
                     return None
-                if (batch.metadata or {}).get(TAG) == tag or (file_id and batch.input_file_id == file_id):
-                    return status_of(batch)
+                is_ours = (batch.metadata or {}).get(TAG) == tag or (file_id and batch.input_file_id == file_id)
+                if is_ours and not (status := status_of(batch)).is_queue_full:
+                    return status
             if not page.has_more or not page.data:
                 return None
             after = {"after": page.data[-1].id}
@@ -252,6 +253,7 @@ def _timeout() -> httpx.Timeout:
     return httpx.Timeout(None, connect=SMALL.connect_s)
 
 
+_QUEUE_FULL: Final = "token_limit_exceeded"
 _ENDS: Final = ("completed_at", "failed_at", "expired_at", "cancelled_at")
 STATES: Final = {state.value.replace(" ", "_"): state for state in BatchState}
 
@@ -271,6 +273,7 @@ def status_of(batch: Batch) -> BatchStatus:
         tag=(batch.metadata or {}).get(TAG),
         problem=" ".join(said.split()),
         raw_state=batch.status,
+        is_queue_full=batch.status == "failed" and any(problem.code == _QUEUE_FULL for problem in problems),
     )
 
 

@@ -114,7 +114,9 @@ class TogetherBatches:
     ) -> BatchStatus | None:
         for row in _rows(await self._ask(account, "batches")):
             if file_id is not None and row.get("input_file_id") == file_id:
-                return status_of(self._batch(row, account))
+                status = status_of(self._batch(row, account))
+                if not status.is_queue_full:
+                    return status
         return None
 
     async def status(self, account: BatchAccount, batch_id: str) -> BatchStatus:
@@ -194,6 +196,7 @@ def _rows(answer: Any) -> list[dict[str, Any]]:
 
 
 def status_of(batch: _Batch) -> BatchStatus:
+    problem = " ".join((batch.error or "").split())
     return BatchStatus(
         id=batch.id,
         state=STATES.get(batch.status.lower(), BatchState.IN_PROGRESS),
@@ -202,8 +205,10 @@ def status_of(batch: _Batch) -> BatchStatus:
         created_s=_epoch_s(batch.created_at),
         ended_s=_epoch_s(batch.completed_at),
         expires_s=_epoch_s(batch.job_deadline),
-        problem=" ".join((batch.error or "").split()),
+        problem=problem,
         raw_state=batch.status,
+        # It has no codes, but OpenAI's words.
+        is_queue_full=batch.status.lower() == "failed" and "enqueued token limit" in problem.lower(),
     )
 
 
