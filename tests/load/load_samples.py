@@ -27,6 +27,7 @@ def sample(
     population: Population = Population.ANSWERED,
     usage: bool = True,
     number: int = 0,
+    connect_s: float | None = None,
 ) -> Sample:
     sent = ns(due_s + late_s)
     first, last = sent + ns(ttft_s), sent + ns(ttft_s + tpot_s * (tokens - 1))
@@ -42,7 +43,23 @@ def sample(
         done_ns=last,
         stamp_error_ns=1_000_000,
     )
-    attempt = AttemptRecord(1, ROUTE, None, sent, sent, sent, sent, first, first, first, last, last, Outcome.SUCCESS)
+    admitted = sent - ns(connect_s or 0.0)
+    attempt = AttemptRecord(
+        number=1,
+        route=ROUTE,
+        key_alias=None,
+        enqueued_ns=admitted,
+        admitted_ns=admitted,
+        sent_ns=sent,
+        headers_ns=sent,
+        first_event_ns=first,
+        first_token_ns=first,
+        first_answer_ns=first,
+        last_token_ns=last,
+        ended_ns=last,
+        outcome=Outcome.SUCCESS,
+        fresh=connect_s is not None,
+    )
     record = RequestRecord(
         number=number,
         model="gpt-5.4",

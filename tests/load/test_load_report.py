@@ -41,6 +41,16 @@ def test_a_sweep_says_where_the_knee_is_and_a_goal_what_it_was() -> None:
     assert "TTFT ≤ 1 s" in said
 
 
+def test_connections_that_had_to_be_opened_are_told_apart_from_ttft() -> None:
+    level = Level("m", Load(concurrency=2), [sample(1, connect_s=0.08), sample(1, number=1)])
+    summary = summarize(level, Goal(), 0)
+
+    said = " ".join(remarks(LoadReport("", Goal(), {}, [level], [summary])))
+
+    assert "1 connections were opened on the way, in 80 ms (p50), outside TTFT." in said
+    assert summary.ttft.p50 == pytest.approx(0.5)
+
+
 def test_files_hold_the_same_levels(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
 

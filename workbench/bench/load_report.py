@@ -14,6 +14,7 @@ from workbench.bench.load_summary import BIASED_ABOVE, Distribution, LevelSummar
 from workbench.bench.report import markdown_table
 from workbench.bench.report_plot import Axis, Curve, Shape, chart
 from workbench.core.clock import NS_PER_S
+from workbench.core.stats import quantile_linear
 from workbench.session.figures import UNKNOWN
 
 _MS = 1e3
@@ -79,6 +80,11 @@ def remarks(report: LoadReport) -> list[str]:
         said.append("Chunks carry several tokens here, the first one too: TPOT reads too low.")
     if report.is_sweep:
         said.extend(_knee_line(report, model) for model in report.models)
+    if fresh := [span for one in report.summaries for span in one.connect.ordered]:
+        median = quantile_linear(sorted(fresh), 0.5)
+        said.append(
+            f"{len(fresh)} connections were opened on the way, in {_figure(_ms(median))} ms (p50), outside TTFT."
+        )
     if refused := sum(one.refusals for one in report.summaries):
         said.append(f"The provider refused {refused} requests for its limits; they were sent again.")
     if any(one.stamp_error.n for one in report.summaries):

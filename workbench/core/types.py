@@ -164,6 +164,10 @@ class UsageSource(StrEnum):
     ESTIMATED = "estimated"
 
 
+MOST_TOKENS = 100_000_000
+"""Of one request, ten times the largest context there is; a count above that is a mistake of whoever counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens, normalised: `input` includes cached ones, `output` includes reasoning, whatever the provider counts."""
@@ -180,6 +184,12 @@ class Usage:
     @property
     def total(self) -> int:
         return self.input + self.output
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it can be true: nothing below zero, nothing that no model could have read or written."""
+        counts = (self.input, self.cached_input, self.cache_write, self.output, self.reasoning)
+        return min(counts) >= 0 and max(counts) <= MOST_TOKENS and not (self.cost_usd is not None and self.cost_usd < 0)
 
 
 def _span_s(start_ns: int | None, end_ns: int | None) -> float | None:

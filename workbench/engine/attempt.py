@@ -78,6 +78,9 @@ class Attempt:
                     observation.alive(event.at_ns)
                 elif type(event) is UsageReport:
                     observation.alive(event.at_ns)
+                    if not event.usage.is_plausible:
+                        # As if it had not been said: an estimate that says so is better than nonsense.
+                        continue
                     self.usage = event.usage
                     if began:
                         flight.emit(event)
