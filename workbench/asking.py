@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -60,21 +59,32 @@ class Asker:
             raise UsageError(f"n must be at least 1, not {n!r}.")
         # One for all: what goes on the wire beside the words is then worked out once.
         chosen = self.params_of(params)
-        made = [
-            self._request(messages_from(prompt, system_prompt, where=f"prompt {place}: "), cache, chosen)
+        said = [
+            messages_from(prompt, system_prompt, where=f"prompt {place}: ")
             for place, prompt in enumerate(prompts_from(prompts))
         ]
-        return [replace(request, sample=sample, priority=Priority.BULK) for request in made for sample in range(n)], n
+        return [
+            self._request(messages, cache, chosen, sample, Priority.BULK) for messages in said for sample in range(n)
+        ], n
 
     def request(self, prompt: Prompt, system_prompt: str | None, cache: bool, params: Mapping[str, Json]) -> Request:
         return self._request(messages_from(prompt, system_prompt), cache, self.params_of(params))
 
-    def _request(self, messages: tuple[Message, ...], cache: bool, params: Params) -> Request:
+    def _request(
+        self,
+        messages: tuple[Message, ...],
+        cache: bool,
+        params: Params,
+        sample: int = 0,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> Request:
         return Request(
             model=self.model,
             messages=messages,
             params=params,
             cache=CacheMode.USE if cache else CacheMode.OFF,
+            sample=sample,
+            priority=priority,
             job=self._job,
             max_in_flight=self.max_concurrent,
             max_retries=self.max_retries,

@@ -26,23 +26,18 @@ class UsageTotals:
     """What the providers' prefix caches took off `cost_usd`, as far as known."""
 
     def plus(self, result: Result) -> UsageTotals:
-        if result.cached:
-            return replace(
-                self,
-                requests=self.requests + 1,
-                cache_hits=self.cache_hits + 1,
-                saved_response_cache_usd=self.saved_response_cache_usd + (result.saved_usd or 0.0),
-            )
-        usage = result.usage
+        cached = result.cached
+        usage = None if cached else result.usage
+        # Written out: `replace` would take half as long as the rest of a cache hit.
         return UsageTotals(
             requests=self.requests + 1,
-            cache_hits=self.cache_hits,
+            cache_hits=self.cache_hits + cached,
             input_tokens=self.input_tokens + (usage.input if usage else 0),
             output_tokens=self.output_tokens + (usage.output if usage else 0),
             cached_tokens=self.cached_tokens + (usage.cached_input if usage else 0),
-            cost_usd=self.cost_usd + (result.cost_usd or 0.0),
-            unpriced=self.unpriced + (result.cost_usd is None),
-            saved_response_cache_usd=self.saved_response_cache_usd,
+            cost_usd=self.cost_usd + (0.0 if cached else result.cost_usd or 0.0),
+            unpriced=self.unpriced + (not cached and result.cost_usd is None),
+            saved_response_cache_usd=self.saved_response_cache_usd + (result.saved_usd or 0.0 if cached else 0.0),
             saved_prefix_cache_usd=self.saved_prefix_cache_usd + (result.prefix_saved_usd or 0.0),
         )
 
