@@ -17,7 +17,7 @@ import time
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.core.errors import EngineClosed
@@ -141,23 +141,22 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE_S)
 
-    def park(self, timeout_s: float) -> threading.Event:
+    def park(self, go_on: threading.Event, timeout_s: float) -> None:
         """Have the loop stand still between two callbacks, where it holds no lock, until the event is set.
 
         Returns when it does, or when that took too long. On the loop's own thread there is nothing to wait for.
         """
-        go_on = threading.Event()
-        if threading.current_thread() is not self._thread:
-            standing = threading.Event()
+        if threading.current_thread() is self._thread:
+            return
+        standing = threading.Event()
 
-            def stand() -> None:
-                standing.set()
-                go_on.wait()
+        def stand() -> None:
+            standing.set()
+            go_on.wait()
 
-            with contextlib.suppress(RuntimeError):  # it has just been closed
-                self._loop.call_soon_threadsafe(stand)
-                standing.wait(timeout_s)
-        return go_on
+        with contextlib.suppress(RuntimeError):  # it has just been closed
+            self._loop.call_soon_threadsafe(stand)
+            standing.wait(timeout_s)
 
     def _call(self, make: Callable[[], Awaitable[T]]) -> T:
         self._require_thread()
@@ -239,12 +238,14 @@ class _Shared:
 
     def before_fork(self) -> None:
         until_s = time.monotonic() + _FORK_S
-        locked = self._lock.acquire(timeout=_FORK_S)
+        # Written down step by step: what an interrupt leaves stopped goes on all the same.
+        fork = self._forks[threading.get_ident()] = _Fork()
+        fork.locked = self._lock.acquire(timeout=_FORK_S)
         # Work first, which may take its time while the loop goes on serving streams.
+        fork.closed = True
         finished = process_gate.close(max(0.0, until_s - time.monotonic()))
-        thread = self._thread
-        parked = thread.park(max(0.0, until_s - time.monotonic())) if thread is not None and thread.is_running else None
-        self._forks[threading.get_ident()] = _Fork(locked, parked)
+        if (thread := self._thread) is not None and thread.is_running:
+            thread.park(fork.go_on, max(0.0, until_s - time.monotonic()))
         if not finished:
             warnings.warn(
                 f"A thread of llm-workbench has been busy for {_FORK_S:.0f} s; this fork does not wait any longer, and "
@@ -255,9 +256,9 @@ class _Shared:
 
     def after_fork_in_parent(self) -> None:
         fork = self._forks.pop(threading.get_ident())
-        if fork.parked is not None:
-            fork.parked.set()
-        process_gate.open()
+        fork.go_on.set()
+        if fork.closed:
+            process_gate.open()
         if fork.locked:
             self._lock.release()
 
@@ -269,12 +270,13 @@ class _Shared:
         process_gate.forget()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Fork:
     """What was stopped for one."""
 
-    locked: bool
-    parked: threading.Event | None
+    locked: bool = False
+    closed: bool = False
+    go_on: threading.Event = field(default_factory=threading.Event)
 
 
 def _host_from_environment() -> Host:
