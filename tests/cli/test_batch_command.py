@@ -167,7 +167,7 @@ def test_what_has_not_ended_is_3_and_nothing_is_given_out(batch: Any, simulator:
 
     status, shown, _ = batch("status", job_id)
     retrieve, rows, complaint = batch("retrieve", job_id, "--output", "out.jsonl")
-    watch, lines, _ = batch("watch", job_id, "--timeout", "0.1")
+    watch, lines, _ = batch("watch", job_id, "--timeout", "0")
     simulator.skip_batch_time(301.0)
     ended, _, _ = batch("status", job_id)
 
@@ -281,7 +281,7 @@ def test_the_demo_waits_for_its_own_jobs_and_leaves_nothing_behind(own_environme
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=220,
         check=False,
     )
 
@@ -423,6 +423,18 @@ def test_one_model_s_refusal_leaves_the_others_alone(batch: Any, simulator: Simu
     assert refused["error"]["title"]
     assert job["model"] == MODEL
     assert f"{MODELS['gemini']}: " in err
+
+
+def test_a_provider_that_is_down_gets_the_job_later_and_only_once(batch: Any, simulator: SimulatorThread) -> None:
+    simulator.set_faults(FaultRule(parse("unavailable"), provider="openai", operation="upload"))
+
+    code, out, err = batch("submit", "rivers.jsonl", "-m", MODEL)
+    simulator.set_faults()
+    later, _, _ = batch("status", out.strip())
+
+    assert (code, later) == (3, 0)
+    assert f"{MODEL}: " in err
+    assert simulator.call(lambda simulation: len(simulation.batches._batches)) == 1
 
 
 def test_a_key_that_cannot_see_the_job_says_so_and_the_others_are_unharmed(

@@ -48,20 +48,23 @@ async def watch(
     """
     changed = asyncio.Event()
     watched = list(ids)
-    jobs: tuple[Job, ...] = ()
+
+    async def look() -> tuple[Job, ...]:
+        changed.clear()
+        found = await _watched(desk, watched, all_open=not ids)
+        display.show(found, now_s())
+        return found
+
     leave = desk.subscribe(lambda change: changed.set())
     # Beside the display, which must not wait for a slow provider.
     asking = asyncio.create_task(_ask_after(desk, watched))
     try:
+        jobs = await look()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while True:
-                    changed.clear()
-                    jobs = await _watched(desk, watched, all_open=not ids)
-                    display.show(jobs, now_s())
-                    if all(job.state.is_ended for job in jobs):
-                        break
+                while not all(job.state.is_ended for job in jobs):
                     await _happened(changed, REFRESH_S)
+                    jobs = await look()
     finally:
         leave()
         asking.cancel()
