@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,8 +13,9 @@ from jobs_kit import A_WHILE_S, AT_ONCE, HASTE, MODELS, SLOW, WAIT_S, World, row
 from workbench.core.errors import BatchNotFound, KeyRejected, MissingKey, UsageError
 from workbench.jobs.desk import JobDesk
 from workbench.jobs.job import JobCounts, JobState, RowFilter
-from workbench.providers.batch import BatchStatus
+from workbench.providers.batch import BatchAccount, BatchStatus
 from workbench.providers.batch_anthropic import AnthropicBatches
+from workbench.providers.batch_openai import OpenAIBatches
 from workbench.simulator.faults import FaultRule, parse
 
 each_provider = pytest.mark.parametrize("provider", MODELS)
@@ -106,6 +109,27 @@ async def test_a_full_queue_at_the_provider_is_waited_for(world: World, provider
     assert waiting.state is JobState.SUBMITTING
     assert "queue" in waiting.problem or "Too much is waiting" in waiting.problem
     assert (job.state, len(accepted)) == (JobState.COMPLETED, 1)
+
+
+async def test_nothing_is_created_by_a_process_that_has_lost_its_job_to_another_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    upload = OpenAIBatches.upload
+
+    async def slow_upload(self: OpenAIBatches, account: BatchAccount, name: str, lines: Sequence[bytes]) -> str:
+        file_id = await upload(self, account, name, lines)
+        with sqlite3.connect(world.database) as connection:
+            connection.execute("UPDATE jobs SET owner = 'another machine|1|x', owner_until_s = 1e12")
+        connection.close()
+        return file_id
+
+    monkeypatch.setattr(OpenAIBatches, "upload", slow_upload)
+    async with world.desk(track=False) as desk:
+        job = await desk.submit(MODELS["openai"], rows_of(2))
+
+    assert job.state is JobState.SUBMITTING
+    assert "Another process has taken this job over" in job.problem
+    assert world.batches("openai") == []
 
 
 # -- while it runs -----------------------------------------------------------------------------------------------------

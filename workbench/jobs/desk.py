@@ -266,7 +266,7 @@ class JobDesk:
         rounds = Rounds(
             store,
             accounts,
-            Submitter(store, spool, batching.clock, pace.settle_s),
+            Submitter(store, spool, batching.clock, pace.settle_s, lambda job_id: tracker.take(job_id)),
             Collector(batching, store, batching.clock),
             clock=batching.clock,
             rng=batching.rng,

@@ -8,7 +8,7 @@ only once a list that would have it does not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -60,11 +60,15 @@ class Errand:
 class Submitter:
     """Takes parts through their steps. One at a time for each of them: whoever holds the job's lease."""
 
-    def __init__(self, store: JobStore, spool: Spool, clock: Clock, settle_s: float) -> None:
+    def __init__(
+        self, store: JobStore, spool: Spool, clock: Clock, settle_s: float, is_ours: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        """`is_ours` tells whether this process still holds a job's lease, and holds on to it."""
         self._store = store
         self._spool = spool
         self._clock = clock
         self._settle_s = settle_s
+        self._is_ours = is_ours
 
     async def submit(self, errand: Errand) -> BatchStatus:
         """The batch, created now or found. Raises ProviderError; where it stopped stands in the store.
@@ -96,6 +100,9 @@ class Submitter:
 
     async def _create(self, errand: Errand, lines: Sequence[bytes], file_id: str | None) -> BatchStatus:
         job, part = errand.job, errand.part
+        # An upload may take half an hour, or a night with the lid closed.
+        if not await self._is_ours(job.id):
+            raise Conflict("Another process has taken this job over meanwhile.", hint="It goes on there.")
         await self._note(errand, step=Step.CREATING, sent_s=self._now_s())
         try:
             return await errand.adapter.create(
