@@ -47,7 +47,7 @@ def test_connections_that_had_to_be_opened_are_told_apart_from_ttft() -> None:
 
     said = " ".join(remarks(LoadReport("", Goal(), {}, [level], [summary])))
 
-    assert "1 connections were opened on the way, in 80 ms (p50), outside TTFT." in said
+    assert "New connections: 1, in 80 ms (p50), which is no part of TTFT." in said
     assert summary.ttft.p50 == pytest.approx(0.5)
 
 

@@ -82,9 +82,7 @@ def remarks(report: LoadReport) -> list[str]:
         said.extend(_knee_line(report, model) for model in report.models)
     if fresh := [span for one in report.summaries for span in one.connect.ordered]:
         median = quantile_linear(sorted(fresh), 0.5)
-        said.append(
-            f"{len(fresh)} connections were opened on the way, in {_figure(_ms(median))} ms (p50), outside TTFT."
-        )
+        said.append(f"New connections: {len(fresh)}, in {_figure(_ms(median))} ms (p50), which is no part of TTFT.")
     if refused := sum(one.refusals for one in report.summaries):
         said.append(f"The provider refused {refused} requests for its limits; they were sent again.")
     if any(one.stamp_error.n for one in report.summaries):
