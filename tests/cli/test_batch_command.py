@@ -370,6 +370,13 @@ def test_wrong_usage_says_what_to_do_and_sends_nothing(
     assert simulator.requests() == []
 
 
+def test_a_broken_file_makes_no_store(batch: Any) -> None:
+    Path("rivers.jsonl").write_text('{"prompt"')
+
+    assert batch("submit", "rivers.jsonl", "-m", MODEL)[0] == 2
+    assert not Paths.from_environment(os.environ).database.exists()
+
+
 @pytest.mark.parametrize("verb", ["status", "watch", "retrieve", "cancel", "retry-failed", "forget"])
 def test_a_job_that_is_not_there_is_named_with_what_is_near(batch: Any, verb: str) -> None:
     job_id = submitted(batch)

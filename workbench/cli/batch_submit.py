@@ -64,21 +64,20 @@ def run_submit(invoked: Invocation, chosen: Submission) -> int:
 
 
 async def _submit(invoked: Invocation, chosen: Submission) -> int:
-    async with (
-        _world(invoked, chosen) as world,
-        opened_desk(world.settings, world.environ, track=chosen.stays) as desk,
-    ):
+    async with _world(invoked, chosen) as world:
         sweep = _sweep(chosen, chosen.models or _line_up(world), world.settings)
         survey = await asyncio.to_thread(sweep.survey, skip_bad=chosen.skip_bad)
         for bad in survey.bad:
             click.echo(clean(f"{sweep.source}:{bad.line}: left out: {bad.reason}"), err=True)
-        # Every model is priced before the first is sent to: what is wrong with one of them is said while nothing has
-        # been paid for.
-        prices = [await desk.price(model, sweep.rows()) for model in sweep.models]
-        if chosen.estimate:
-            _show_estimates(sweep.models, prices, as_json=chosen.as_json)
-            return ALL_ANSWERED
-        return await _hand_in(desk, sweep, prices, chosen)
+        # Opened when the file is known to be right: a slip makes no store.
+        async with opened_desk(world.settings, world.environ, track=chosen.stays) as desk:
+            # Every model is priced before the first is sent to: what is wrong with one of them is said while nothing
+            # has been paid for.
+            prices = [await desk.price(model, sweep.rows()) for model in sweep.models]
+            if chosen.estimate:
+                _show_estimates(sweep.models, prices, as_json=chosen.as_json)
+                return ALL_ANSWERED
+            return await _hand_in(desk, sweep, prices, chosen)
 
 
 @asynccontextmanager
