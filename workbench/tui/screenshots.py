@@ -21,6 +21,9 @@ from workbench.core.settings import Settings
 from workbench.session.diagnosis import Cause
 from workbench.session.draft import Draft
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.screens.batch_row import BatchRowScreen
+from workbench.tui.screens.batch_rows import BatchRowsScreen
+from workbench.tui.screens.batch_submit import BatchSubmit
 from workbench.tui.screens.monitor import MonitorScreen
 
 PATIENCE_S = 60.0
@@ -99,6 +102,56 @@ def _explaining(cause: Cause) -> Callable[[Pilot[object]], Awaitable[None]]:
     return scene
 
 
+async def _submitted(pilot: Pilot[object], name: str, rows: int) -> None:
+    """Jobs of these many rows at every provider of the line-up that has batches."""
+    app = _app(pilot)
+    before = len(app.batches.board.jobs)
+    with TemporaryDirectory(prefix="llm-workbench-rows-") as root:
+        source = Path(root) / f"{name}.csv"
+        source.write_text("\n".join(["place", *(f"place number {number}" for number in range(1, rows + 1))]))
+        app.compare.editor.insert_typed("What is {{place}} known for?")
+        await pilot.press("ctrl+b")
+        await _until(pilot, lambda: isinstance(app.screen, BatchSubmit))
+        dialog = app.screen
+        assert isinstance(dialog, BatchSubmit)
+        dialog.query_one("#submit-rows", Input).value = str(source)
+        await _until(pilot, lambda: dialog.said.startswith(f"{rows} rows"))
+        await pilot.press("enter")
+        await _until(pilot, lambda: len(app.batches.board.jobs) == before + 3 and not app.batches.is_submitting)
+    app.compare.editor.clear_prompt()
+
+
+async def _batching(pilot: Pilot[object]) -> None:
+    """Jobs that have ended, and others that are half way."""
+    await _ready(pilot)
+    app = _app(pilot)
+    await _until(pilot, lambda: app.batches.desk is not None)
+    await _submitted(pilot, "a few places", 6)
+    await _until(pilot, lambda: app.batches.board.open_count == 0)
+    await pilot.press("ctrl+t", "1")
+    await _until(pilot, lambda: app.screen is app.compare)
+    await _submitted(pilot, "places of the world", 60)
+    await _until(pilot, lambda: sum(job.counts.finished > 0 for job in app.batches.board.jobs) == 5)
+    app.clear_notifications()
+    await pilot.press("down")
+    await pilot.pause(1.2)
+
+
+async def _reading_a_row(pilot: Pilot[object]) -> None:
+    """What three models made of one row."""
+    await _ready(pilot)
+    app = _app(pilot)
+    await _until(pilot, lambda: app.batches.desk is not None)
+    await _submitted(pilot, "a few places", 6)
+    await _until(pilot, lambda: app.batches.board.open_count == 0)
+    app.clear_notifications()
+    await pilot.press("enter")
+    await _until(pilot, lambda: isinstance(app.screen, BatchRowsScreen) and app.screen.table.row is not None)
+    await pilot.press("enter")
+    await _until(pilot, lambda: isinstance(app.screen, BatchRowScreen) and len(app.screen.deck.panes) == 3)
+    await pilot.pause(1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     name: str
@@ -128,6 +181,9 @@ PICTURES = (
     Picture("compare-light", (160, 45), _answered, theme="workbench-light"),
     Picture("models", (120, 35), _choosing),
     Picture("first-run", (100, 30), _starting, demo=False),
+    Picture("batches", (200, 50), _batching),
+    Picture("batches-80x24", (80, 24), _batching),
+    Picture("batch-row", (160, 40), _reading_a_row),
     Picture("monitor", (200, 50), _explaining(Cause.STALL), day="stalled-stream"),
     Picture("monitor-80x24", (80, 24), _explaining(Cause.IN_FLIGHT_CAP), day="in-flight-cap"),
     *(Picture(f"monitor-{day}", (120, 35), _explaining(cause), day=day) for day, cause in CAUSES.items()),

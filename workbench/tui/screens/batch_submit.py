@@ -116,6 +116,7 @@ class BatchSubmit(ModalScreen[BatchOrder]):
     def _look(self) -> None:
         path = self.query_one("#submit-rows", Input).value.strip()
         self._order = replace(self._order, source=Path(path).expanduser() if path else None)
+        self.query_one("#submit-name", Input).placeholder = job_words.clean(self._order.said_name)
         self.quotes = None
         self._say("Reading the rows…")
         aside(self, partial(self._price, self._order), group="price", exclusive=True)

@@ -97,7 +97,7 @@ class _Columns:
         self.has_bar = width >= 100
         self.has_failed = width >= 74
         self.has_money = width >= 86
-        self.has_saved = width >= 120
+        self.has_saved = width >= 132
         self.model_width = MODEL_WIDTH if width >= 100 else 14
         rest = STATE_WIDTH + self.model_width + 2 + 14
         rest += (BAR_WIDTH + 1) * self.has_bar + 9 * self.has_failed + 9 + 10 * self.has_money + 10 * self.has_saved
