@@ -38,7 +38,7 @@ class KeyBar(Bar):
         self._bindings_changed(self.screen)
 
     def _bindings_changed(self, screen: Screen[object]) -> None:
-        if self.is_attached and screen is self.app.screen:
+        if self.is_attached and screen.is_active:
             self.show_bindings(screen.active_bindings.values())
 
     def show_bindings(self, bindings: Iterable[ActiveBinding]) -> None:
