@@ -282,7 +282,7 @@ async def test_a_batch_is_taken_up_once(world: World, desk: JobDesk):
 
 
 async def test_failed_rows_of_a_batch_made_elsewhere_cannot_be_submitted_again(world: World, desk: JobDesk):
-    world.pace(replace(AT_ONCE, failing=0.5))
+    world.pace(replace(AT_ONCE, failing=1.0))
     job = await desk.import_(await made_elsewhere(world, "openai"))
     job = await desk.wait(job.id, timeout_s=WAIT_S)
 

@@ -11,7 +11,7 @@ from workbench.simulator.batch_book import BatchPace
 from workbench.simulator.server import SimulatorThread
 
 SLOW = BatchPace(validate_s=5.0, rows_per_s=0.01)
-FAILING = BatchPace(validate_s=0.0, rows_per_s=float("inf"), finalize_s=0.0, failing=0.5, brief=True)
+FAILING = BatchPace(validate_s=0.0, rows_per_s=float("inf"), finalize_s=0.0, failing=1.0, brief=True)
 
 PROMPTS = ["Name a river.", "Name a mountain.", "Name a lake."]
 
