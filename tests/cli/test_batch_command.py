@@ -507,6 +507,15 @@ def test_on_a_screen_the_id_is_said_once(batch: Any, monkeypatch: pytest.MonkeyP
     assert batch("status", line.split()[0], "--json")[0] == 0
 
 
+def test_a_line_says_what_is_being_waited_for_and_goes_away(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = submitted(batch)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    _, _, err = batch("status", job_id)
+
+    assert err == f"\r\x1b[Kasking after {job_id} …\r\x1b[K"
+
+
 def test_results_older_than_the_provider_keeps_are_said_to_be_gone(batch: Any, simulator: SimulatorThread) -> None:
     simulator.set_batch_pace(SLOW)
     job_id = submitted(batch)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.cli.answers import Output
 from workbench.cli.batch_rows import check_output, write_rows
 from workbench.cli.batch_watch import display_on, left_running, watch
 from workbench.cli.batch_words import ALL_ANSWERED, NOT_ENDED, clean, details, exit_code, job_as_json, now_s, table
@@ -52,13 +53,23 @@ async def asked_after(desk: JobDesk, job_id: str) -> Job:
     job = await desk.job(job_id)
     if job.state.is_ended:
         return job
-    await desk.poll_now(job.id)
+    await _ask(desk, job.id)
     return await desk.job(job.id)
+
+
+async def _ask(desk: JobDesk, job_id: str | None = None) -> None:
+    """After one job or all open ones. A large one is fetched here when it has ended, which takes its time."""
+    output = Output()
+    output.status("asking …" if job_id is None else f"asking after {job_id} …")
+    try:
+        await desk.poll_now(job_id)
+    finally:
+        output.status("")
 
 
 async def show_list(desk: JobDesk, *, only_open: bool, stored: bool, limit: int, as_json: bool) -> int:
     if not stored:
-        await desk.poll_now()
+        await _ask(desk)
     jobs = [job for job in await desk.jobs() if not (only_open and job.state.is_ended)]
     if as_json:
         show_json(jobs[:limit])
