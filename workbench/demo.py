@@ -1,8 +1,8 @@
 """The demo: settings whose addresses and keys are the simulator's. Everything else is the production path.
 
 It leaves nothing behind: cache, history and state go to a directory that is removed at the end, no variable that holds
-a key or an address is looked at, and of the person's settings only two things are kept: how the screen looks and
-behaves, and the cap on money.
+a key or an address is looked at, and of the person's settings only three things are kept: how the screen looks and
+behaves, the cap on money, and where metrics are served.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workbench.core.paths import (
     STATE_DIR_VARIABLE,
     Paths,
 )
-from workbench.core.settings import LimitSettings, ProviderSettings, Settings
+from workbench.core.settings import LimitSettings, ProviderSettings, Settings, TelemetrySettings
 from workbench.providers.base import WireFamily
 from workbench.providers.catalog import BUILT_IN
 
@@ -95,7 +95,11 @@ def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> W
     paths = Paths.under(root)
     return World(
         settings=msgspec.structs.replace(
-            Settings(ui=settings.ui, limits=LimitSettings(max_cost_usd=settings.limits.max_cost_usd)),
+            Settings(
+                ui=settings.ui,
+                limits=LimitSettings(max_cost_usd=settings.limits.max_cost_usd),
+                telemetry=TelemetrySettings(prometheus=settings.telemetry.prometheus),
+            ),
             providers=rows,
             lineups={"demo": DEMO_LINE_UP},
             default_lineup="demo",

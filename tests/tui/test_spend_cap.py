@@ -160,7 +160,7 @@ async def test_simulated_money_is_not_counted_against_the_real_cap() -> None:
 
 
 def test_a_demo_keeps_the_cap_and_no_other_limit(tmp_path: Path) -> None:
-    simulator = SimpleNamespace(base_urls={}, api_key="simulated")
+    simulator = SimpleNamespace(base_urls={}, api_key="simulated", ca_file=None)
     settings = Settings(limits=LimitSettings(max_cost_usd=0.002, max_concurrent=1))
 
     assert demo_world(simulator, settings, tmp_path).settings.limits == LimitSettings(max_cost_usd=0.002)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,19 @@ from workbench.bench.load_report import LoadReport, remarks, table, write_report
 from workbench.bench.load_summary import LevelSummary, summarize
 from workbench.bench.load_sweep import next_load
 from workbench.bench.report import environment, environment_facts
-from workbench.cli.options import config_option, demo_option, invocation, models_option, parse_params
+from workbench.cli.options import (
+    config_option,
+    demo_option,
+    invocation,
+    metrics_option,
+    models_option,
+    parse_params,
+)
+from workbench.cli.simulate import PROFILES
 from workbench.core.clock import NS_PER_S, SystemClock
 from workbench.core.settings import CacheSettings, LaneLimits, LimitSettings, Settings
-from workbench.demo import World, demo_world
+from workbench.demo import USUAL_DAY, World
+from workbench.demo import demo as demo_world
 from workbench.engine.engine import Engine
 from workbench.engine.record_lines import record_line
 
@@ -116,9 +124,8 @@ class LoadTest:
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Directory for requests and reports.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per level.")
 @demo_option
-@click.option(
-    "--profile", default="demo", show_default=True, help="What the simulated providers are like, with --demo."
-)
+@click.option("--profile", type=click.Choice(PROFILES), metavar="NAME", help="With --demo: what kind of day they have.")
+@metrics_option
 @config_option
 @click.pass_context
 def command(ctx: click.Context, /, models: tuple[str, ...], demo: bool, as_json: bool, **options: Any) -> None:
@@ -127,6 +134,9 @@ def command(ctx: click.Context, /, models: tuple[str, ...], demo: bool, as_json:
     With real keys this costs money; with --demo it asks simulated providers on this machine. Ctrl-C ends it early and
     reports what there is.
     """
+    if options["profile"] is not None and not demo:
+        raise click.UsageError("--profile is about simulated providers: add --demo.", ctx)
+    profile = options["profile"] or USUAL_DAY
     test = _test_from(ctx, models, options)
     asks = _asks_from(options)
     invoked = invocation(ctx)
@@ -135,7 +145,7 @@ def command(ctx: click.Context, /, models: tuple[str, ...], demo: bool, as_json:
         test.output.mkdir(parents=True, exist_ok=True)
         (test.output / "requests.jsonl").unlink(missing_ok=True)
     progress = LoadProgress(test.duration)
-    driving = _drive(test, asks, settings, invoked.environ, options, options["profile"] if demo else None, progress)
+    driving = _drive(test, asks, settings, invoked.environ, options, profile if demo else None, progress)
     try:
         asyncio.run(driving)
     except KeyboardInterrupt:
@@ -222,17 +232,8 @@ async def _world(settings: Settings, environ: Mapping[str, str], profile: str | 
     if profile is None:
         yield World(settings, environ)
         return
-    from workbench.simulator.process import SimulatorFailed, simulator_process
-
-    async with AsyncExitStack() as stack:
-        root = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="llm-workbench-load-", ignore_cleanup_errors=True)
-        )
-        try:
-            simulator = await stack.enter_async_context(simulator_process(profile=profile))
-        except SimulatorFailed as exc:
-            raise click.ClickException(f"The simulator could not start: {exc}") from exc
-        yield demo_world(simulator, settings, Path(root))
+    async with demo_world(settings, profile) as world:
+        yield world
 
 
 def for_load(settings: Settings, window: int, *, limiter: bool) -> Settings:

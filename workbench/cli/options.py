@@ -41,6 +41,25 @@ def config_option(command: CommandT) -> CommandT:
     )(command)
 
 
+def metrics_option(command: CommandT) -> CommandT:
+    """`--metrics`: this run's telemetry, whatever the settings say."""
+
+    def remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            from workbench.core.settings import METRICS_VARIABLE
+
+            found = invocation(ctx)
+            found.environ = {**found.environ, METRICS_VARIABLE: value}
+
+    return click.option(
+        "--metrics",
+        metavar="HOST:PORT",
+        expose_value=False,
+        callback=remember,
+        help="Serve Prometheus metrics there while it runs, as 127.0.0.1:9464.",
+    )(command)
+
+
 def demo_option(command: CommandT) -> CommandT:
     return click.option(
         "--demo", is_flag=True, help="Ask simulated providers on this machine: no key, no network, no cost."

@@ -17,6 +17,7 @@ from workbench.cli.options import (
     config_option,
     demo_option,
     invocation,
+    metrics_option,
     models_option,
     parse_params,
 )
@@ -81,6 +82,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--plain", is_flag=True, help="Text only; what happens without --json.")
 @file_options
 @demo_option
+@metrics_option
 @config_option
 @click.pass_context
 def command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workbench.cli.opening import open_workbench
-from workbench.cli.options import config_option, day_option, demo_option, invocation, models_option
+from workbench.cli.options import config_option, day_option, demo_option, invocation, metrics_option, models_option
 
 
 @click.command("tui")
@@ -14,6 +14,7 @@ from workbench.cli.options import config_option, day_option, demo_option, invoca
 @click.option("--theme", metavar="NAME", help="Colour theme; `llm-workbench themes` lists them.")
 @demo_option
 @day_option
+@metrics_option
 @config_option
 @click.pass_context
 def command(
