@@ -144,8 +144,37 @@ async def test_what_was_asked_last_is_proposed_when_nothing_is_written() -> None
         await until(pilot, lambda: on.states() == ["done"])
 
         dialog = await proposed(pilot, on, "")
+        await until(pilot, lambda: dialog.quotes, "priced")
 
         assert dialog._order.draft.prompt == "Why is the sky blue?"
+        assert dialog.said == "1 row each to 1 model."
+
+
+async def test_a_prompt_within_a_conversation_is_said_to_be_asked_alone() -> None:
+    async with comparing(ScriptedDesk(), ("alpha",)) as (on, pilot):
+        on.compare.editor.insert_typed("Why is the sky blue?")
+        await pilot.press("enter")
+        await until(pilot, lambda: on.states() == ["done"])
+
+        dialog = await proposed(pilot, on, "And at night?")
+
+        await until(pilot, lambda: dialog.said.endswith("It is asked alone, without the conversation before it."))
+
+
+async def test_enter_waits_for_the_rows_that_were_named_last(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("river\nRhine\n")
+    desk = ScriptedDesk()
+    async with comparing(desk, ("alpha",)) as (on, pilot):
+        dialog = await proposed(pilot, on, "How long is the {{river}}?")
+
+        await pilot.press(*str(rows), "enter")
+        assert desk.submitted == []
+        await until(pilot, lambda: dialog.quotes, "priced")
+        await pilot.press("enter")
+        await until(pilot, lambda: desk.submitted)
+
+        assert desk.submitted[0][1][0].messages[-1].text == "How long is the Rhine?"
 
 
 async def test_parameters_of_a_target_go_with_its_rows() -> None:

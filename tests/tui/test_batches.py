@@ -16,7 +16,7 @@ from textual.widgets import Input
 from tui_stage import Stage, ready, until
 
 from workbench.core.errors import KeyRejected
-from workbench.jobs.job import JobCounts, JobState, RowFilter
+from workbench.jobs.job import Job, JobCounts, JobState, RowFilter
 from workbench.tui.areas import BATCHES, COMPARE
 from workbench.tui.commands import commands
 from workbench.tui.screens.batch_row import BatchRowScreen
@@ -116,6 +116,32 @@ async def test_changes_are_drawn_as_they_come_and_the_cursor_stays_on_its_job() 
 
         assert on.app.screen.job.id == "one"  # type: ignore[attr-defined]  # ours
         assert "later" in lines(on)[0]
+
+
+async def test_a_click_moves_the_cursor_and_a_second_one_opens() -> None:
+    async with batches(desk_with(a_job("one"), ended(a_job("two", created_s=START_S - 5)))) as (on, pilot):
+        await until(pilot, lambda: on.app.screen.table.count == 2)  # type: ignore[attr-defined]  # ours
+
+        await pilot.click("#jobs", offset=(20, 1))
+        await until(pilot, lambda: on.app.screen.job.id == "two")  # type: ignore[attr-defined]  # ours
+        await pilot.click("#jobs", offset=(20, 1))
+
+        await until(pilot, lambda: isinstance(on.app.screen, BatchRowsScreen))
+
+
+async def test_what_changes_while_the_list_is_read_is_not_taken_back() -> None:
+    class Slow(ScriptedDesk):
+        async def jobs(self) -> tuple[Job, ...]:
+            found = await super().jobs()
+            self.change(ended(a_job("one")))
+            return found
+
+    desk = Slow()
+    desk.put(a_job("one"))
+    async with batches(desk) as (on, pilot):
+        await until(pilot, lambda: on.app.screen.table.count)  # type: ignore[attr-defined]  # ours
+
+        assert on.app.screen.job.state is JobState.COMPLETED  # type: ignore[attr-defined]  # ours
 
 
 async def test_control_codes_in_a_name_or_a_problem_reach_no_terminal() -> None:

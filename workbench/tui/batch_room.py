@@ -67,8 +67,16 @@ class BatchRoom:
         if desk is None:
             self.board.load(())
             return
+        # What changes while the list is being read is told after it, or the list would take it back.
+        early: list[JobChange] = []
+        stop = desk.subscribe(early.append)
+        try:
+            self.board.load(await desk.jobs())
+        finally:
+            stop()
         self._unsubscribe = desk.subscribe(self._changed)
-        self.board.load(await desk.jobs())
+        for change in early:
+            self._changed(change)
 
     def _changed(self, change: JobChange) -> None:
         self.board.apply(change, self._now_s())
@@ -110,7 +118,7 @@ class BatchRoom:
 
     # Submitting
 
-    def propose(self, draft: Draft, targets: tuple[Target, ...]) -> None:
+    def propose(self, draft: Draft, targets: tuple[Target, ...], note: str = "") -> None:
         """What a draft would cost as a batch, beside its price live; submitted when a person says so."""
         from workbench.tui.screens.batch_submit import BatchSubmit
 
@@ -123,7 +131,7 @@ class BatchRoom:
             self._app.flash(self.trouble or "The engine is still being opened: one moment.")
         else:
             left_usd = self._app.spend_cap.spending.left_usd
-            self._app.push_screen(BatchSubmit(self.desk, draft, targets, left_usd=left_usd), ordered)
+            self._app.push_screen(BatchSubmit(self.desk, draft, targets, left_usd=left_usd, note=note), ordered)
 
     async def _submit_all(self, order: BatchOrder) -> None:
         group = new_id(self._now_s()) if len(order.targets) > 1 else None

@@ -66,10 +66,20 @@ class BatchSubmit(ModalScreen[BatchOrder]):
     ]
 
     def __init__(
-        self, desk: JobDesk, draft: Draft, targets: tuple[Target, ...], *, left_usd: float | None = None
+        self,
+        desk: JobDesk,
+        draft: Draft,
+        targets: tuple[Target, ...],
+        *,
+        left_usd: float | None = None,
+        note: str = "",
     ) -> None:
-        """`left_usd` is what the session may still spend; None without a cap."""
+        """Args:
+        left_usd: what the session may still spend; None without a cap.
+        note: what a person should know of the draft besides.
+        """
         super().__init__()
+        self._note = note
         self._desk = desk
         self._left_usd = left_usd
         self._order = BatchOrder(draft, targets)
@@ -114,6 +124,8 @@ class BatchSubmit(ModalScreen[BatchOrder]):
         self._timer = self.set_timer(_PAUSE_S, self._look)
 
     def _look(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
         path = self.query_one("#submit-rows", Input).value.strip()
         self._order = replace(self._order, source=Path(path).expanduser() if path else None)
         self.query_one("#submit-name", Input).placeholder = job_words.clean(self._order.said_name)
@@ -157,7 +169,7 @@ class BatchSubmit(ModalScreen[BatchOrder]):
         if left_out:
             said += f"; {'1 model is' if left_out == 1 else f'{left_out} models are'} left out"
         if not survey.bad:
-            return f"{said}.", "$foreground"
+            return f"{said}. {self._note}".strip(), "$foreground"
         reasons = [f"line {row.line}: {row.reason}" for row in survey.bad[:_QUOTED]]
         if len(survey.bad) > _QUOTED:
             reasons.append(f"and {len(survey.bad) - _QUOTED:,} more")
@@ -169,7 +181,11 @@ class BatchSubmit(ModalScreen[BatchOrder]):
     # Answering
 
     def action_submit(self) -> None:
-        able = [(quote.target, quote.estimate) for quote in self.quotes or () if quote.estimate is not None]
+        if self.quotes is None:
+            # Not what was typed last, if that has not been read yet.
+            self._look()
+            return
+        able = [(quote.target, quote.estimate) for quote in self.quotes if quote.estimate is not None]
         if able:
             self.dismiss(
                 replace(

@@ -232,10 +232,11 @@ class CompareScreen(AreaScreen):
 
     def action_batch(self) -> None:
         """What is written, or else what was asked last, for all rows of a file and every model."""
-        draft = self.editor.draft
+        draft, before = self.editor.draft, self._turn_index + 1
         if draft.is_empty and (asked := self._question(self._turn_index)):
-            draft = replace(draft, prompt=asked)
-        self.app.batches.propose(draft, tuple(self.comparison.line_up))
+            draft, before = replace(draft, prompt=asked), before - 1
+        note = "It is asked alone, without the conversation before it." if before > 0 else ""
+        self.app.batches.propose(draft, tuple(self.comparison.line_up), note)
 
     def action_stop_all(self) -> None:
         stopped = self.comparison.stop_all()
