@@ -140,7 +140,7 @@ async def test_a_batch_with_the_same_row_twice_is_not_run(desk: Desk) -> None:
 async def test_a_batch_that_does_not_say_yet_what_it_holds_is_waited_for(
     desk: Desk, simulator: SimulatorThread
 ) -> None:
-    simulator.set_batch_pace(BatchPace(validate_s=0.0, rows_per_s=1.0, brief=True))
+    simulator.set_batch_pace(BatchPace(validate_s=0.0, rows_per_s=0.01, brief=True))
     since_s = time.time()
     made = await desk.submit(questions(4))
 
@@ -153,5 +153,5 @@ async def test_a_batch_that_does_not_say_yet_what_it_holds_is_waited_for(
     with pytest.raises(Conflict):
         await find(4)
     assert await find(5) is None, "another size is another batch"
-    simulator.skip_batch_time(20.0)
+    simulator.skip_batch_time(500.0)
     assert await find(4) == made.id

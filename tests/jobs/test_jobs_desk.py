@@ -94,9 +94,9 @@ async def test_an_expired_job_keeps_what_was_done_and_names_the_rest(world: Worl
 
 @each_provider
 async def test_a_cancelled_job_keeps_what_was_done_by_then(world: World, desk: JobDesk, provider: str):
-    world.pace(replace(SLOW, validate_s=0.0, rows_per_s=0.1, cancel_s=10.0))
+    world.pace(replace(SLOW, validate_s=0.0, rows_per_s=0.001, cancel_s=250.0))
     job = await desk.submit(MODELS[provider], rows_of(10))
-    world.skip(35.0)
+    world.skip(3_500.0)
 
     cancelling = await desk.cancel(job.id)
     world.skip(A_WHILE_S)
