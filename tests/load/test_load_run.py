@@ -177,6 +177,22 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(options: str, co
     assert complaint in result.output
 
 
+def test_a_model_that_answers_nothing_is_not_asked_under_other_loads() -> None:
+    options = "-m gpt-no-such-model --demo --profile fast --concurrency 1,2,4 --requests 3 --json"
+
+    result = CliRunner().invoke(bench, ["load", "-m", MODEL, *options.split()])
+
+    assert result.exit_code == 1
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["model"], row["concurrency"]) for row in rows] == [
+        (MODEL, 1),
+        (MODEL, 2),
+        (MODEL, 4),
+        ("gpt-no-such-model", 1),
+    ]
+    assert "nothing was answered" in result.stderr
+
+
 def test_a_rate_with_even_arrivals_is_an_open_loop() -> None:
     options = "--demo --profile fast --rate 50 --arrivals constant --requests 20 --warm-up 0 --output-tokens 4 --json"
 

@@ -35,6 +35,7 @@ from workbench.demo import USUAL_DAY, World
 from workbench.demo import demo as demo_world
 from workbench.engine.engine import Engine
 from workbench.engine.record_lines import record_line
+from workbench.engine.records import Population
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _WARM_CONNECTIONS = 64
@@ -213,17 +214,25 @@ async def _drive(
             for model in test.models:
                 engine.route(model)  # a name that leads nowhere is said before anything is sent
             for model in test.models:
-                for load in test.loads_for(model):
-                    await engine.warm([model], requests=min(load.concurrency or 8, _WARM_CONNECTIONS))
-                    level = Level(model, load)
-                    try:
-                        await driver.run(level)
-                    finally:
-                        progress.end()
-                        test.finish(level)
-                    if driver.is_spent:
-                        click.echo("The money for this test is spent.", err=True)
-                        return
+                await _ask_model(test, model, engine, driver, progress)
+
+
+async def _ask_model(test: LoadTest, model: str, engine: Engine, driver: LoadDriver, progress: LoadProgress) -> None:
+    """Every level of one model, until nothing is answered or the money is spent."""
+    for load in test.loads_for(model):
+        if driver.is_spent:
+            click.echo(f"{model}: the money for this test is spent.", err=True)
+            return
+        await engine.warm([model], requests=min(load.concurrency or 8, _WARM_CONNECTIONS))
+        level = Level(model, load)
+        try:
+            await driver.run(level)
+        finally:
+            progress.end()
+            test.finish(level)
+        if not any(sample.record.population is Population.ANSWERED for sample in level.samples):
+            click.echo(f"{model}: nothing was answered, so no other load is tried.", err=True)
+            return
 
 
 @asynccontextmanager
