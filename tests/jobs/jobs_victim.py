@@ -34,7 +34,8 @@ from workbench.providers.batch import (
     BatchStatus,
     EncodedRow,
 )
-from workbench.store.jobs import AnswerRecord, JobStore
+from workbench.store.job_records import AnswerRecord
+from workbench.store.jobs import JobStore
 
 PARTS_OF = 6
 """Rows in a batch, so that a few rows make several."""

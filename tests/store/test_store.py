@@ -17,7 +17,8 @@ from workbench.core.types import FinishReason, KeyAlias, Message, Params, Result
 from workbench.store import migrations
 from workbench.store.conversations import Conversations
 from workbench.store.database import Database
-from workbench.store.jobs import AnswerRecord, JobRecord, JobStore, RowRecord
+from workbench.store.job_records import AnswerRecord, JobRecord, RowRecord
+from workbench.store.jobs import JobStore
 from workbench.store.prompts import Prompts
 from workbench.store.runs import RunKind, Runs, SavedBy
 from workbench.store.usage import GroupBy, totals

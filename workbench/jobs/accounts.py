@@ -11,7 +11,7 @@ from workbench.jobs.job import BatchSupport
 from workbench.providers.base import ProviderSpec
 from workbench.providers.batch import BatchAccount, BatchAdapter
 from workbench.providers.batch_adapters import SUPPORTED, supports_batches
-from workbench.store.jobs import JobRecord
+from workbench.store.job_records import JobRecord
 
 _OFFERS = {
     "openai": "half price, within 24 hours, 50,000 rows or 200 MB a batch",

@@ -24,7 +24,8 @@ from workbench.jobs.job import JobCounts, JobState, RowError, ended_state
 from workbench.jobs.record import error_record, messages_of
 from workbench.jobs.submit import Errand
 from workbench.providers.batch import BatchResult, BatchState
-from workbench.store.jobs import AnswerRecord, JobStore
+from workbench.store.job_records import AnswerRecord
+from workbench.store.jobs import JobStore
 
 SLICE = 200
 _TURN = 16

@@ -29,7 +29,8 @@ from workbench.jobs.spool import Spool
 from workbench.jobs.submit import Submitter
 from workbench.jobs.tracker import Tracker, until
 from workbench.store.database import Database
-from workbench.store.jobs import JobStore, StoredRow
+from workbench.store.job_records import StoredRow
+from workbench.store.jobs import JobStore
 
 if TYPE_CHECKING:
     from workbench.engine.batching import Batching

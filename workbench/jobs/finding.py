@@ -8,7 +8,8 @@ from difflib import get_close_matches
 
 from workbench.core.errors import UsageError
 from workbench.providers.batch_adapters import SUPPORTED
-from workbench.store.jobs import JobStore, StoredJob
+from workbench.store.job_records import StoredJob
+from workbench.store.jobs import JobStore
 
 _HANDLE = re.compile(r"(?P<provider>[a-z][\w-]*):(?P<number>\d+):(?P<batch>\S+)")
 

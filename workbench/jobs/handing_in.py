@@ -27,7 +27,8 @@ from workbench.jobs.tracker import Tracker
 from workbench.providers.base import ProviderSpec
 from workbench.providers.batch import BatchAdapter, BatchStatus
 from workbench.store.ids import new_id
-from workbench.store.jobs import JobRecord, JobStore, PartRecord, StoredJob
+from workbench.store.job_records import JobRecord, PartRecord, StoredJob
+from workbench.store.jobs import JobStore
 
 _FIRST_PAUSE_S = 0.5
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from workbench.jobs.job import Job, JobChange
 from workbench.jobs.record import job_of
-from workbench.store.jobs import JobStore, StoredJob
+from workbench.store.job_records import StoredJob
+from workbench.store.jobs import JobStore
 
 Listener = Callable[[JobChange], None]
 

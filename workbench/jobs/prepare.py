@@ -18,7 +18,8 @@ from workbench.jobs.rows import Row
 from workbench.jobs.split import Splitter
 from workbench.jobs.spool import Spool, SpoolWriter
 from workbench.providers.batch import BatchAccount, BatchAdapter, BatchRow
-from workbench.store.jobs import AnswerRecord, JobStore, RowRecord
+from workbench.store.job_records import AnswerRecord, RowRecord
+from workbench.store.jobs import JobStore
 
 SLICE_ROWS = 500
 SLICE_BYTES = 4_000_000

@@ -8,7 +8,7 @@ from workbench.core.params import params_from
 from workbench.core.types import FinishReason, KeyAlias, Message, Role, Usage, UsageSource
 from workbench.jobs.job import Job, JobCounts, JobPart, JobRow, JobState, RowAnswer, RowError, state_of
 from workbench.jobs.rows import Row
-from workbench.store.jobs import AnswerRecord, JobRecord, PartRecord, RowRecord, StoredJob, StoredRow
+from workbench.store.job_records import AnswerRecord, JobRecord, PartRecord, RowRecord, StoredJob, StoredRow
 
 
 def job_of(stored: StoredJob) -> Job:

@@ -29,7 +29,8 @@ from workbench.jobs.job import JobState
 from workbench.jobs.pace import Pace
 from workbench.jobs.submit import REFUSALS, Errand, Step, Submitter
 from workbench.providers.batch import BatchState, BatchStatus
-from workbench.store.jobs import JobRecord, JobStore, PartRecord
+from workbench.store.job_records import JobRecord, PartRecord
+from workbench.store.jobs import JobStore
 
 _STATES = {
     BatchState.VALIDATING: JobState.QUEUED,

@@ -28,7 +28,8 @@ from workbench.jobs.prepare import wire_id_of
 from workbench.jobs.record import question_of
 from workbench.jobs.spool import Spool
 from workbench.providers.batch import BatchAccount, BatchAdapter, BatchRow, BatchStatus
-from workbench.store.jobs import JobRecord, JobStore, PartRecord
+from workbench.store.job_records import JobRecord, PartRecord
+from workbench.store.jobs import JobStore
 
 _SLICE = 500
 

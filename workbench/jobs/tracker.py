@@ -21,7 +21,8 @@ from workbench.core.errors import StoreError
 from workbench.jobs.pace import Pace
 from workbench.jobs.rounds import Round, Rounds
 from workbench.store.ids import new_id
-from workbench.store.jobs import JobRecord, JobStore, PartRecord, StoredJob
+from workbench.store.job_records import JobRecord, PartRecord, StoredJob
+from workbench.store.jobs import JobStore
 
 
 @dataclass(slots=True)
