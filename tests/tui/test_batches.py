@@ -118,6 +118,15 @@ async def test_changes_are_drawn_as_they_come_and_the_cursor_stays_on_its_job() 
         assert "later" in lines(on)[0]
 
 
+async def test_a_job_in_trouble_is_marked_in_the_list_and_explained_below() -> None:
+    troubled = replace(a_job(), problem="OpenAI cannot be reached: no network.")
+    async with batches(desk_with(troubled)) as (on, pilot):
+        await until(pilot, lambda: on.app.screen.table.count)  # type: ignore[attr-defined]  # ours
+
+        assert "● running!" in lines(on)[0]
+        assert "OpenAI cannot be reached: no network." in detail(on)
+
+
 async def test_a_click_moves_the_cursor_and_a_second_one_opens() -> None:
     async with batches(desk_with(a_job("one"), ended(a_job("two", created_s=START_S - 5)))) as (on, pilot):
         await until(pilot, lambda: on.app.screen.table.count == 2)  # type: ignore[attr-defined]  # ours

@@ -59,20 +59,8 @@ async def workbench(world: World) -> AsyncIterator[tuple[WorkbenchApp, Pilot[Any
     """A person's app, not the demo: what it knows outlives it."""
     app = WorkbenchApp(Settings(), environ=world.environ, models=MODELS, opener=opener(world), areas=(COMPARE, BATCHES))
     async with app.run_test(size=(160, 45)) as pilot:
-        await eventually(pilot, lambda: app.batches.desk is not None and app.desk.engine.directory is not None)
+        await until(pilot, lambda: app.batches.desk is not None and app.desk.engine.directory is not None)
         yield app, pilot
-
-
-async def eventually(pilot: Pilot[Any], condition: Any, what: str = "") -> None:
-    """Real sockets and real SDKs take their time on a loaded machine."""
-    for attempt in range(20):
-        try:
-            await until(pilot, condition, what)
-        except AssertionError:
-            if attempt == 19:
-                raise
-        else:
-            return
 
 
 def states(app: WorkbenchApp) -> list[JobState]:
@@ -89,14 +77,14 @@ async def test_three_jobs_outlive_the_app_and_are_found_finished_by_the_next_one
     async with workbench(world) as (app, pilot):
         app.compare.editor.insert_typed("How long is the {{river}}?")
         await pilot.press("ctrl+b")
-        await eventually(pilot, lambda: isinstance(app.screen, BatchSubmit))
+        await until(pilot, lambda: isinstance(app.screen, BatchSubmit))
         dialog = app.screen
         assert isinstance(dialog, BatchSubmit)
         await pilot.press(*str(rows))
-        await eventually(pilot, lambda: dialog.said == "3 rows each to 3 models.", "priced")
+        await until(pilot, lambda: dialog.said == "3 rows each to 3 models.", "priced")
         await pilot.press("enter")
-        await eventually(pilot, lambda: app.screen.id == "batches" and len(states(app)) == 3, "three jobs")
-        await eventually(pilot, lambda: all(job.batch_ids for job in app.batches.board.jobs), "all were taken")
+        await until(pilot, lambda: app.screen.id == "batches" and len(states(app)) == 3, "three jobs")
+        await until(pilot, lambda: all(job.batch_ids for job in app.batches.board.jobs), "all were taken")
         assert not any(state.is_ended for state in states(app))
         await pilot.press("ctrl+q")
     assert "3 batch jobs go on at the provider" in capsys.readouterr().err
@@ -104,15 +92,15 @@ async def test_three_jobs_outlive_the_app_and_are_found_finished_by_the_next_one
     simulator.skip_batch_time(7_200.0)
 
     async with workbench(world) as (app, pilot):
-        await eventually(pilot, lambda: states(app) == [JobState.COMPLETED] * 3, "all three are collected")
+        await until(pilot, lambda: states(app) == [JobState.COMPLETED] * 3, "all three are collected")
         await pilot.press("ctrl+t", "2")
-        await eventually(pilot, lambda: app.screen.id == "batches" and app.screen.table.count == 3)  # type: ignore[attr-defined]  # ours
+        await until(pilot, lambda: app.screen.id == "batches" and app.screen.table.count == 3)  # type: ignore[attr-defined]  # ours
         assert "3 of 3" in " ".join(f"{job.counts.succeeded} of {job.counts.total}" for job in app.batches.board.jobs)
 
         await pilot.press("enter")
-        await eventually(pilot, lambda: isinstance(app.screen, BatchRowsScreen) and app.screen.table.row is not None)
+        await until(pilot, lambda: isinstance(app.screen, BatchRowsScreen) and app.screen.table.row is not None)
         await pilot.press("enter")
-        await eventually(pilot, lambda: isinstance(app.screen, BatchRowScreen) and len(app.screen.deck.panes) == 3)
+        await until(pilot, lambda: isinstance(app.screen, BatchRowScreen) and len(app.screen.deck.panes) == 3)
 
         lanes = app.screen.comparison.lanes  # type: ignore[attr-defined]  # ours
         assert [lane.target.model for lane in lanes] == list(MODELS)
@@ -126,15 +114,15 @@ async def test_a_job_is_cancelled_at_its_provider(simulator: SimulatorThread, tm
     async with workbench(demo_world(simulator, Settings(), tmp_path)) as (app, pilot):
         app.compare.editor.insert_typed("Name a river.")
         await pilot.press("ctrl+b")
-        await eventually(pilot, lambda: isinstance(app.screen, BatchSubmit) and app.screen.quotes)
+        await until(pilot, lambda: isinstance(app.screen, BatchSubmit) and app.screen.quotes)
         await pilot.press("enter")
-        await eventually(pilot, lambda: app.screen.id == "batches" and len(states(app)) == 3, "three jobs")
-        await eventually(pilot, lambda: app.screen.job is not None and app.screen.job.batch_ids)  # type: ignore[attr-defined]  # ours
+        await until(pilot, lambda: app.screen.id == "batches" and len(states(app)) == 3, "three jobs")
+        await until(pilot, lambda: app.screen.job is not None and app.screen.job.batch_ids)  # type: ignore[attr-defined]  # ours
 
         chosen = app.screen.job.id  # type: ignore[attr-defined]  # ours
         await pilot.press("x")
-        await eventually(pilot, lambda: app.screen.id != "batches", "the question")
+        await until(pilot, lambda: app.screen.id != "batches", "the question")
         await pilot.press("enter")
-        await eventually(pilot, lambda: app.batches.board.find(chosen).state is JobState.CANCELLED)  # type: ignore[union-attr]  # it is there
+        await until(pilot, lambda: app.batches.board.find(chosen).state is JobState.CANCELLED)  # type: ignore[union-attr]  # it is there
 
         assert sum(state.is_ended for state in states(app)) == 1

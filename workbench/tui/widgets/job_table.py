@@ -125,8 +125,10 @@ class _Columns:
             self.model_width, ellipsis=True, pad=True
         )
         failed = f"{counts.failed:,}" if counts.failed else ""
+        # Something stands in its way, the detail says what: not in colour alone.
+        state = Content.assemble(state_content(job, glyphs), ("!" if job.problem else "", "bold $text-warning"))
         return Content.assemble(
-            state_content(job, glyphs).pad_right(max(0, STATE_WIDTH - len(job.state) - 2)),
+            state.pad_right(max(0, STATE_WIDTH - state.cell_length)),
             name,
             " ",
             (model.plain, "$foreground-muted"),
