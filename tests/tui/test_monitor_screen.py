@@ -209,13 +209,13 @@ async def test_a_thousand_lanes_are_drawn_no_slower_than_the_few_that_fit() -> N
     async with on.app.run_test(size=(200, 50)) as pilot:
         screen = await monitored(pilot, on)
         made: list[int] = []
-        entry = screen.table.entry
+        pieces = screen.table.pieces
 
         def counted(index: int, width: int) -> Any:
             made.append(index)
-            return entry(index, width)
+            return pieces(index, width)
 
-        screen.table.entry = counted
+        screen.table.pieces = counted
         screen.look()
 
         assert screen.table.count == 1000

@@ -210,14 +210,14 @@ def _run(kind: str, scenario: Scenario, seconds: float) -> dict[str, float]:
     }
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "sample.json"
-        _in_terminal([sys.executable, "-m", "workbench.bench.ui_app", json.dumps(job), str(result)])
+        in_terminal([sys.executable, "-m", "workbench.bench.ui_app", json.dumps(job), str(result)])
         if not result.exists():
             raise click.ClickException(f"{scenario.title}: the {kind} app ended without a result")
         sample: dict[str, float] = json.loads(result.read_text())
         return sample
 
 
-def _in_terminal(command: list[str]) -> None:
+def in_terminal(command: list[str]) -> None:
     """Run a command in a pseudo-terminal and read what it writes, as fast as it comes."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))

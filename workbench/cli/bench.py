@@ -13,6 +13,7 @@ BENCHMARKS = {
     "batch": ("workbench.bench.batch", "A large batch from file to answers: time, memory, stalls, against the SDK."),
     "routes": ("workbench.bench.routes", "HTTP/1.1, HTTP/2 and aiohttp, for each provider row."),
     "ui": ("workbench.bench.ui", "Streaming panes, against Textual's own Markdown stream."),
+    "monitor": ("workbench.bench.monitor", "The monitor, against the same figures in DataTable and Sparkline."),
     "load": ("workbench.bench.load", "A model under load: TTFT, TPOT, throughput and goodput, with a report."),
     "metrics": ("workbench.bench.metrics", "What measuring costs, against keeping every value and sorting."),
     "limits": ("workbench.bench.limits", "The limiter, against other ways of finding a provider's limits."),

@@ -20,6 +20,8 @@ _MIDDLE = 2 / (_GAMMA + 1)
 
 SAMPLES_FOR_P95 = 20
 SAMPLES_FOR_P99 = 100
+SETTLED = 100
+"""Live percentiles of so many samples are read once a second and not oftener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +120,22 @@ NOTHING = Percentiles()
 class SketchWindow:
     """The sketch of the last `seconds`: one sketch per second that had a value, merged when somebody asks.
 
-    Empty it is a few words in memory, so a thousand lanes may each have several; asked again within a second in which
-    nothing was added, it answers from what it said before.
+    Empty it is a few words in memory, so a thousand lanes may each have several. Asked again within a second in which
+    nothing was added, or in which a hundred values were there already, it answers from what it said before.
     """
 
-    __slots__ = ("_latest", "_said", "_said_at", "_seconds", "_sketches")
+    __slots__ = ("_closed", "_closed_at", "_latest", "_said", "_said_at", "_seconds", "_sketches", "_stale")
 
     def __init__(self, seconds: int = 60) -> None:
         self._seconds = seconds
         self._sketches: dict[int, Sketch] = {}
         self._latest = -1
-        self._said: Percentiles | None = NOTHING
+        self._closed: Sketch | None = None
+        self._closed_at = -1
+        """Before this second; what was added to an earlier one since makes it wrong."""
+        self._said = NOTHING
         self._said_at = -1
+        self._stale = False
 
     def __bool__(self) -> bool:
         """Whether anything is remembered, which may be older than the window."""
@@ -145,7 +151,9 @@ class SketchWindow:
         if sketch is None:
             sketch = self._sketches[self._latest] = Sketch()
         sketch.add(value)
-        self._said = None
+        self._stale = True
+        if self._latest < self._closed_at:
+            self._closed = None
 
     def _forget(self, second: int) -> None:
         sketches, oldest = self._sketches, second - self._seconds
@@ -153,23 +161,36 @@ class SketchWindow:
             del sketches[stamp]
 
     def merged(self, now_ns: int) -> Sketch:
-        oldest = now_ns // NS_PER_S - self._seconds
+        second = now_ns // NS_PER_S
+        if self._closed is None or self._closed_at != second:
+            # Closed seconds do not change any more: whoever asks several times in one merges them once.
+            self._closed, self._closed_at = Sketch(), second
+            for stamp, sketch in self._sketches.items():
+                if second - self._seconds < stamp < second:
+                    self._closed.merge(sketch)
         total = Sketch()
-        for stamp, sketch in self._sketches.items():
-            if stamp > oldest:
-                total.merge(sketch)
+        total.merge(self._closed)
+        if (current := self._sketches.get(second)) is not None:
+            total.merge(current)
         return total
 
     def percentiles(self, now_ns: int) -> Percentiles:
         second = now_ns // NS_PER_S
-        if self._said is None or (self._said_at != second and self._sketches):
+        # Among so many values one more changes nothing that could be read: a second later is soon enough.
+        fresh = not self._stale or self._said.n >= SETTLED
+        if self._said_at == second and fresh:
+            return self._said
+        if self._said_at != second and self._sketches:
             self._forget(second)
+            self._stale = True
+        if self._stale:
             if not self._sketches:
                 self._said = NOTHING
             elif len(self._sketches) == 1:
                 self._said = next(iter(self._sketches.values())).percentiles()
             else:
                 self._said = self.merged(now_ns).percentiles()
+            self._stale = False
         self._said_at = second
         return self._said
 

@@ -11,6 +11,7 @@ from workbench.session.monitor import Overview
 from workbench.tui.frame import FrameStats
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.monitor_line import late
+from workbench.tui.widgets.gauge import FAINT
 from workbench.tui.widgets.limiter_table import cause_style
 
 
@@ -76,7 +77,7 @@ def health(frames: FrameStats, stamp_error_s: Percentiles | None, width: int) ->
 
 
 def _late(seconds: float | None) -> Content:
-    return Content.styled(figures.UNKNOWN, "$foreground-disabled") if seconds is None else late(seconds)
+    return Content.styled(figures.UNKNOWN, FAINT) if seconds is None else late(seconds)
 
 
 def _fact(name: str, value: str, style: str = "") -> Content:

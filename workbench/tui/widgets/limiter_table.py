@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style as RichStyle
 from textual.content import Content
 from textual.strip import Strip
-from textual.visual import Visual
+from textual.style import Style
 
 from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.limiter_stats import DimensionStats, LaneState
@@ -21,7 +24,7 @@ from workbench.session import figures
 from workbench.session.diagnosis import Cause, amount, window_cause
 from workbench.session.monitor import MonitoredLane
 from workbench.tui.glyphs import Glyphs
-from workbench.tui.widgets.gauge import gauge
+from workbench.tui.widgets.gauge import FAINT, gauge
 from workbench.tui.widgets.line_list import LineList
 
 STATES: Final[Mapping[LaneState, tuple[str, str, str]]] = {
@@ -35,7 +38,7 @@ STATES: Final[Mapping[LaneState, tuple[str, str, str]]] = {
 """Sign, sign in ASCII, colour."""
 
 CAUSE_STYLES: Final[Mapping[Cause, str]] = {
-    Cause.IDLE: "$foreground-disabled",
+    Cause.IDLE: FAINT,
     Cause.NOTHING: "$text-success",
     Cause.NO_KEY: "$text-error",
     Cause.BREAKER: "$text-error",
@@ -48,6 +51,10 @@ CAUSE_STYLES: Final[Mapping[Cause, str]] = {
 _NO_LANE: Final = "No lane yet: one appears with the first request over each key and model."
 _NAME_LEAST: Final = 16
 _BAR: Final = 8
+
+
+Piece = tuple[str, str]
+"""Text, and its style as Textual's markup has it."""
 
 
 def cause_style(cause: Cause) -> str:
@@ -83,7 +90,8 @@ class LimiterTable(LineList):
         self._glyphs = glyphs
         self.rows: tuple[MonitoredLane, ...] = ()
         self._times: dict[str, LaneTraffic] = {}
-        self._shown: dict[int, Content] = {}
+        self._shown: dict[int, tuple[Piece, ...]] = {}
+        self._styles: dict[tuple[str, bool, bool], RichStyle] = {}
         self._shown_width = 0
 
     @property
@@ -107,13 +115,10 @@ class LimiterTable(LineList):
         before, self._shown = self._shown if width == self._shown_width else {}, {}
         self._shown_width = width
         for index in self.in_view():
-            content = self.entry(index, width)
-            known = before.get(index)
-            if known is None or not content.is_same(known):
+            self._shown[index] = self.pieces(index, width)
+        for index in before.keys() | self._shown.keys():
+            if before.get(index) != self._shown.get(index):
                 self.refresh(self._row_region(index))
-            self._shown[index] = content
-        for index in before.keys() - self._shown.keys():
-            self.refresh(self._row_region(index))
 
     def heading(self, width: int) -> Content:
         columns, name = _columns(width)
@@ -121,18 +126,47 @@ class LimiterTable(LineList):
         why = "" if columns[-1].rank else "  why slow"
         return Content.styled(f"  {'state':9}{'lane':{name}}{''.join(cells)}{why}", "$foreground-muted")
 
-    def entry(self, index: int, width: int) -> Content:
+    def pieces(self, index: int, width: int) -> tuple[Piece, ...]:
+        """A row as words with the styles that they have."""
         row = self.rows[index]
         columns, name_width = _columns(width)
-        name = Content(row.name).truncate(name_width, ellipsis=True, pad=True)
         cell = _Cells(row, self._times.get(row.name), self._glyphs)
-        return Content.assemble(cell.state(), " ", name, *(column.cell(cell) for column in columns))
+        name = Content(row.name).truncate(name_width, ellipsis=True, pad=True).plain
+        pieces = [*cell.state(), (f" {name}", ""), *(piece for column in columns for piece in column.cell(cell))]
+        text, style = pieces[-1]
+        room = width - sum(cell_len(text) for text, _ in pieces[:-1])
+        if cell_len(text) > room:
+            pieces[-1] = Content(text).truncate(max(0, room), ellipsis=True).plain, style
+        return tuple(pieces)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
-        if self.rows or y:
-            return super().render_line(y)
-        said = Content.styled(f" {_NO_LANE}", "$foreground-muted")
-        return Visual.to_strips(self, said, self.size.width, 1, self.visual_style, pad=True)[0]
+        width = self.scrollable_content_region.width
+        index = y + self.scroll_offset.y
+        if index >= self.count:
+            said = "" if y or self.count else f" {_NO_LANE}"
+            return Strip([Segment(said, self._rich("$foreground-muted", False))]).adjust_cell_length(
+                width, self._rich("", False)
+            )
+        here = index == self.cursor
+        pieces = self._shown.get(index) if width - 1 == self._shown_width else None
+        drawn = [Segment(self._mark if here else " ", self._rich("bold $text-accent", here))]
+        drawn += [Segment(text, self._rich(style, here)) for text, style in pieces or self.pieces(index, width - 1)]
+        strip = Strip(drawn).adjust_cell_length(width, self._rich("", here))
+        # What the mouse is over is found by these.
+        return strip.apply_offsets(0, index)
+
+    def _rich(self, style: str, here: bool) -> RichStyle:
+        """Resolved once for each theme: that takes longer than drawing the row."""
+        key = (style, here, self.has_focus)
+        known = self._styles.get(key)
+        if known is None:
+            base = self.get_visual_style("line-list--cursor") if here else self.visual_style
+            known = self._styles[key] = (base + Style.parse(style) if style else base).rich_style
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,77 +177,77 @@ class _Cells:
     times: LaneTraffic | None
     glyphs: Glyphs
 
-    def state(self) -> Content:
+    def state(self) -> Sequence[Piece]:
         state = self.row.state
         sign, ascii_sign, style = STATES[state]
-        return Content.styled(f"{ascii_sign if self.glyphs.ascii_only else sign} {state.value:7}", style)
+        return [(f"{ascii_sign if self.glyphs.ascii_only else sign} {state.value:7}", style)]
 
-    def flight(self) -> Content:
+    def flight(self) -> Sequence[Piece]:
         lane = self.row.lane
         text = f"{lane.in_flight}/{lane.window}"
-        return Content.styled(f"{text:>9}", "$text-warning" if lane.state is LaneState.FULL else "$foreground")
+        return [(f"{text:>9}", "$text-warning" if lane.state is LaneState.FULL else "")]
 
-    def limit_by(self) -> Content:
-        return Content.styled(f"{window_cause(self.row.lane):>15}", "$foreground-muted")
+    def limit_by(self) -> Sequence[Piece]:
+        return [(f"{window_cause(self.row.lane):>15}", "$foreground-muted")]
 
-    def requests(self) -> Content:
+    def requests(self) -> Sequence[Piece]:
         return self._paced(self.row.dimension(tokens=False), 9)
 
-    def tokens(self) -> Content:
+    def tokens(self) -> Sequence[Piece]:
         return self._paced(self.row.dimension(tokens=True), 13)
 
-    def _paced(self, dimension: DimensionStats | None, width: int) -> Content:
+    def _paced(self, dimension: DimensionStats | None, width: int) -> Sequence[Piece]:
         if dimension is None:
-            return Content.styled(f" {figures.UNKNOWN:>{_BAR + 1 + width}}", "$foreground-disabled")
+            return [(f" {figures.UNKNOWN:>{_BAR + 1 + width}}", FAINT)]
         mark = "~" if dimension.learned and not dimension.pinned else ""
         said = f"{amount(dimension.used)}/{mark}{amount(dimension.pace)}"
         share = dimension.used / dimension.pace if dimension.pace > 0 else 1.0
-        return Content.assemble("  ", gauge(share, _BAR, self.glyphs), f"{said:>{width}}")
+        return [("  ", ""), *gauge(share, _BAR, self.glyphs), (f"{said:>{width}}", "")]
 
-    def refused(self) -> Content:
+    def refused(self) -> Sequence[Piece]:
         count = self.row.traffic.refusals_window if self.row.traffic is not None else 0
-        return Content.styled(f"{count:>5}", "$text-warning" if count else "$foreground-disabled")
+        return [(f"{count:>5}", "$text-warning" if count else FAINT)]
 
     def _ttft(self) -> Percentiles:
         return self.times.ttft_s if self.times is not None else NOTHING
 
-    def p50(self) -> Content:
+    def p50(self) -> Sequence[Piece]:
         return _time(self._ttft().p50, 7)
 
-    def p95(self) -> Content:
+    def p95(self) -> Sequence[Piece]:
         return _time(self._ttft().p95, 7)
 
-    def p99(self) -> Content:
+    def p99(self) -> Sequence[Piece]:
         return _time(self._ttft().p99, 7)
 
-    def tpot(self) -> Content:
+    def tpot(self) -> Sequence[Piece]:
         tpot_s = self.times.tpot_s.p50 if self.times is not None else None
         if self.times is None or tpot_s is None:
-            return Content.styled(f"{figures.UNKNOWN:>8}", "$foreground-disabled")
+            return [(f"{figures.UNKNOWN:>8}", FAINT)]
         # Several tokens in one chunk: the first chunk's are not counted as time, so the truth lies above.
         several = (self.times.tokens_per_chunk or 0.0) > 1.5
         least = (">" if self.glyphs.ascii_only else "≥") if several else ""
-        return Content(f"{f'{least}{tpot_s * 1e3:.0f}ms':>8}")
+        return [(f"{f'{least}{tpot_s * 1e3:.0f}ms':>8}", "")]
 
-    def rate(self) -> Content:
+    def rate(self) -> Sequence[Piece]:
         traffic = self.row.traffic
         if traffic is None or not traffic.tokens_per_s:
-            return Content.styled(f"{figures.UNKNOWN if traffic is None else '0':>8}", "$foreground-disabled")
-        return Content(f"{f'~{traffic.tokens_per_s:,.0f}':>8}")
+            return [(f"{figures.UNKNOWN if traffic is None else '0':>8}", FAINT)]
+        return [(f"{f'~{traffic.tokens_per_s:,.0f}':>8}", "")]
 
-    def reset(self) -> Content:
+    def reset(self) -> Sequence[Piece]:
         reset_s = self.row.reset_s
         said = figures.UNKNOWN if reset_s is None or reset_s < 0.5 else figures.countdown(reset_s)
-        return Content.styled(f"{said:>9}", "$foreground-muted")
+        return [(f"{said:>9}", "$foreground-muted")]
 
-    def why(self) -> Content:
+    def why(self) -> Sequence[Piece]:
         cause = self.row.diagnosis.cause
-        return Content.styled(f"  {cause.value}", cause_style(cause))
+        return [(f"  {cause.value}", cause_style(cause))]
 
-    def sentence(self) -> Content:
+    def sentence(self) -> Sequence[Piece]:
         found = self.row.diagnosis
         said = f": {found.sentence}" if found.cause.is_trouble else ""
-        return Content.assemble(self.why(), (said, "$foreground-muted"))
+        return [*self.why(), (said, "$foreground-muted")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +256,7 @@ class _Column:
     width: int
     rank: int
     """What is ranked higher goes first when there is no room; 0 for the last one, which has no title of its own."""
-    cell: Callable[[_Cells], Content]
+    cell: Callable[[_Cells], Sequence[Piece]]
 
 
 _WHY_LEAST: Final = 18
@@ -260,6 +294,5 @@ def _columns(width: int) -> tuple[tuple[_Column, ...], int]:
     return (*(column for column in _COLUMNS if column in chosen), last), name
 
 
-def _time(value: float | None, width: int) -> Content:
-    style = "$foreground-disabled" if value is None else "$foreground"
-    return Content.styled(f"{figures.seconds(value):>{width}}", style)
+def _time(value: float | None, width: int) -> Sequence[Piece]:
+    return [(f"{figures.seconds(value):>{width}}", FAINT if value is None else "")]
