@@ -84,6 +84,18 @@ def test_a_report_of_nothing_is_a_page_that_says_so() -> None:
     assert markdown(empty).startswith("# Nothing")
 
 
+def test_a_legend_has_as_many_rows_as_its_names_need() -> None:
+    curves = [Curve(f"anthropic/claude-sonnet-4-6 p{n}", ((1.0, 1.0),)) for n in range(6)]
+
+    root = ElementTree.fromstring(chart("t", Axis("x"), Axis("y"), curves))
+
+    _, _, width, height = (float(part) for part in root.attrib["viewBox"].split())
+    names = [element for element in root.iter() if (element.text or "").startswith("anthropic/")]
+    assert len(names) == 6
+    assert all(float(name.attrib["x"]) >= 0 and float(name.attrib["y"]) < height for name in names)
+    assert all(float(name.attrib["x"]) + 6 * len(name.text or "") <= width for name in names)
+
+
 NUMBERS = st.one_of(st.floats(-1e15, 1e15), st.sampled_from((math.nan, math.inf, -math.inf, 0.0)))
 
 

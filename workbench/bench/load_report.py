@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from workbench.bench.load_drive import Level
-from workbench.bench.load_plan import Goal
+from workbench.bench.load_plan import Goal, Load
 from workbench.bench.load_summary import BIASED_ABOVE, Distribution, LevelSummary, knee, yield_of
 from workbench.bench.report import markdown_table
 from workbench.bench.report_plot import Axis, Curve, Shape, chart
@@ -197,10 +197,13 @@ def plots(report: LoadReport) -> list[str]:
     if report.goal:
         pairs = [(model, report.of(model)) for model in report.models]
         good = [_curve(model if several else "good", own, [one.goodput_per_s for one in own]) for model, own in pairs]
-        every = [_curve("all", own, [one.requests_per_s for one in own], dashed=True) for _, own in pairs]
+        every = [
+            _curve(f"{model}, all" if several else "all", own, [one.requests_per_s for one in own], dashed=True)
+            for model, own in pairs
+        ]
         shown.append(chart("Goodput", load, Axis("requests/s"), [*good, *every]))
     shown.append(chart("How long answers took", Axis("e2e, s"), Axis("share of answers"), _shares(report)))
-    shown.append(chart("When tokens began", Axis("s since the level began"), Axis("TTFT, ms"), _dots(report.levels)))
+    shown.append(chart("When tokens began", Axis("s since the level began"), Axis("TTFT, ms"), _dots(report)))
     return shown
 
 
@@ -216,21 +219,25 @@ def _shares(report: LoadReport) -> list[Curve]:
         ordered = one.e2e.ordered
         every = max(1, len(ordered) // _ECDF_POINTS)
         points = tuple((value, (rank + 1) / len(ordered)) for rank, value in list(enumerate(ordered))[::every])
-        curves.append(Curve(f"{one.load}", points, Shape.STEPS))
+        curves.append(Curve(_level_name(report, one.model, one.load), points, Shape.STEPS))
     return curves
 
 
-def _dots(levels: Iterable[Level]) -> list[Curve]:
+def _dots(report: LoadReport) -> list[Curve]:
     curves = []
-    for level in list(levels)[:8]:
+    for level in report.levels[:8]:
         begun = min((sample.scheduled_ns for sample in level.samples), default=0)
         points = tuple(
             ((sample.scheduled_ns - begun) / NS_PER_S, ttft_s * _MS)
             for sample in level.samples
             if (ttft_s := sample.record.timing.ttft_s) is not None
         )
-        curves.append(Curve(f"{level.load}", points, Shape.DOTS))
+        curves.append(Curve(_level_name(report, level.model, level.load), points, Shape.DOTS))
     return curves
+
+
+def _level_name(report: LoadReport, model: str, load: Load) -> str:
+    return f"{model}, {load}" if len(report.models) > 1 else str(load)
 
 
 def _facts(report: LoadReport) -> list[tuple[str, str]]:

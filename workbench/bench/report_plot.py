@@ -13,7 +13,9 @@ from enum import StrEnum
 from html import escape
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 46
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 28, 46
+_LEGEND_ROW = 15
+_LETTER = 6.2
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#997700")
 """Paul Tol's bright scheme: told apart with every kind of colour vision."""
 
@@ -49,9 +51,10 @@ def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve]) -> str:
     points = [point for curve in shown for point in curve.points]
     across = _Scale.over([px for px, _ in points], x, LEFT, WIDTH - RIGHT, from_zero=False)
     up = _Scale.over([py for _, py in points], y, HEIGHT - BOTTOM, TOP, from_zero=True)
-    named = escape(title, quote=True)
+    named, legend = escape(title, quote=True), _legend(shown)
+    height = HEIGHT + _LEGEND_ROW * (1 + max((row for row, _ in legend), default=-1))
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{named}" xmlns="http://www.w3.org/2000/svg">',
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{named}" xmlns="http://www.w3.org/2000/svg">',
         '<g font-family="system-ui, sans-serif" font-size="11" fill="currentColor">',
         f'<text x="{LEFT}" y="16" font-size="13" font-weight="600">{escape(title)}</text>',
         *_axes(x, y, across, up),
@@ -60,7 +63,7 @@ def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve]) -> str:
         parts.append(f'<text x="{WIDTH / 2:.0f}" y="{HEIGHT / 2:.0f}" text-anchor="middle">no data</text>')
     for number, curve in enumerate(shown):
         parts.extend(_curve(curve, COLOURS[number % len(COLOURS)], across, up))
-    parts.extend(_legend(shown))
+    parts.extend(element for _, element in legend)
     parts.append("</g></svg>")
     return "\n".join(parts)
 
@@ -157,13 +160,20 @@ def _curve(curve: Curve, colour: str, across: _Scale, up: _Scale) -> Iterator[st
             yield f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius}" fill="{colour}" fill-opacity="{alpha}"/>'
 
 
-def _legend(curves: Sequence[Curve]) -> Iterator[str]:
-    at = float(WIDTH - RIGHT)
-    for number in range(len(curves) - 1, -1, -1):
-        name = curves[number].name
-        at -= 6.2 * len(name) + 20
-        yield f'<rect x="{at:.0f}" y="22" width="9" height="9" fill="{COLOURS[number % len(COLOURS)]}"/>'
-        yield f'<text x="{at + 13:.0f}" y="30">{escape(name)}</text>'
+def _legend(curves: Sequence[Curve]) -> list[tuple[int, str]]:
+    """(row, element): names below the chart, in as many rows as they need."""
+    placed: list[tuple[int, str]] = []
+    at, row = float(LEFT), 0
+    for number, curve in enumerate(curves):
+        width = _LETTER * len(curve.name) + 28
+        if at + width > WIDTH and at > LEFT:
+            at, row = float(LEFT), row + 1
+        foot = HEIGHT + 10 + _LEGEND_ROW * row
+        colour = COLOURS[number % len(COLOURS)]
+        placed.append((row, f'<rect x="{at:.0f}" y="{foot - 8}" width="9" height="9" fill="{colour}"/>'))
+        placed.append((row, f'<text x="{at + 13:.0f}" y="{foot}">{escape(curve.name)}</text>'))
+        at += width
+    return placed
 
 
 def _number(value: float) -> str:
