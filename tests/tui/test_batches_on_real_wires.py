@@ -12,7 +12,13 @@ import pytest
 from textual.pilot import Pilot
 from tui_stage import until
 
-from workbench.core.paths import Paths
+from workbench.core.paths import (
+    CACHE_DIR_VARIABLE,
+    CONFIG_DIR_VARIABLE,
+    DATA_DIR_VARIABLE,
+    STATE_DIR_VARIABLE,
+    Paths,
+)
 from workbench.core.settings import Settings
 from workbench.demo import World, demo_world
 from workbench.engine.engine import Engine
@@ -126,3 +132,23 @@ async def test_a_job_is_cancelled_at_its_provider(simulator: SimulatorThread, tm
         await until(pilot, lambda: app.batches.board.find(chosen).state is JobState.CANCELLED)  # type: ignore[union-attr]  # it is there
 
         assert sum(state.is_ended for state in states(app)) == 1
+
+
+async def test_without_a_place_for_jobs_models_can_be_asked_and_the_screen_says_why(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    environ = {
+        CONFIG_DIR_VARIABLE: str(tmp_path / "config"),
+        CACHE_DIR_VARIABLE: str(tmp_path / "cache"),
+        STATE_DIR_VARIABLE: str(tmp_path / "state"),
+        DATA_DIR_VARIABLE: str(taken),
+    }
+    app = WorkbenchApp(Settings(), environ=environ, models=MODELS)
+    async with app.run_test(size=(120, 35)) as pilot:
+        await until(pilot, lambda: app.desk.engine.directory is not None, "the engine is open all the same")
+        await until(pilot, lambda: app.batches.trouble)
+        await pilot.press("ctrl+t", "2")
+        await until(pilot, lambda: app.screen.id == "batches")
+
+        said = app.screen.query_one("#jobs-empty").content  # type: ignore[attr-defined]  # a Static
+        assert "Batch jobs cannot be kept here: Cannot create the directory" in str(said)

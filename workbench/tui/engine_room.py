@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
-from workbench.core.errors import KeyRejected, StoreError, WorkbenchError
+from workbench.core.errors import KeyRejected, WorkbenchError
 from workbench.core.events import Failed
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
@@ -191,7 +191,8 @@ class EngineRoom:
         try:
             desk = desk_module.JobDesk(engine, Paths.from_environment(environ).database)
             return cast("JobDesk", await stack.enter_async_context(desk))
-        except StoreError as error:
+        except WorkbenchError as error:
+            # A store that cannot be opened must not keep anybody from asking.
             self.jobs_trouble = f"Batch jobs cannot be kept here: {error}"
             return None
 
