@@ -38,7 +38,7 @@ USUAL_DAY = "demo"
 SLOW_DAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "rate-limit": ("gpt-4.1-mini",) * 6,
-        "in-flight-cap": ("gpt-4.1-mini",) * 4,
+        "in-flight-cap": ("gpt-4.1-mini",) * 6,
         "slow-model": ("gpt-4.1",) * 3,
         "slow-connection": ("together_ai/Qwen/Qwen3.5-9B",) * 4,
         "stalled-stream": DEMO_LINE_UP,

@@ -20,7 +20,7 @@ _MIDDLE = 2 / (_GAMMA + 1)
 
 SAMPLES_FOR_P95 = 20
 SAMPLES_FOR_P99 = 100
-SETTLED = 100
+SETTLED = SAMPLES_FOR_P95
 """Live percentiles of so many samples are read once a second and not oftener."""
 
 
@@ -121,7 +121,7 @@ class SketchWindow:
     """The sketch of the last `seconds`: one sketch per second that had a value, merged when somebody asks.
 
     Empty it is a few words in memory, so a thousand lanes may each have several. Asked again within a second in which
-    nothing was added, or in which a hundred values were there already, it answers from what it said before.
+    nothing was added, or in which twenty values were there already, it answers from what it said before.
     """
 
     __slots__ = ("_closed", "_closed_at", "_latest", "_said", "_said_at", "_seconds", "_sketches", "_stale")
