@@ -83,6 +83,10 @@ async def _starting(pilot: Pilot[object]) -> None:
     await pilot.pause(0.5)
 
 
+_BRIEF = (Cause.SLOW_CONNECTION, Cause.OWN_SCREEN)
+"""Over within seconds: the picture is taken as soon as they are on the screen."""
+
+
 def _explaining(cause: Cause) -> Callable[[Pilot[object]], Awaitable[None]]:
     """The monitor, some seconds into a slow day, saying why."""
 
@@ -95,6 +99,8 @@ def _explaining(cause: Cause) -> Callable[[Pilot[object]], Awaitable[None]]:
         assert isinstance(monitor, MonitorScreen)
         app.desk.comparison.send(Draft(PROMPT))
         await _until(pilot, lambda: monitor.seen is not None and monitor.seen.diagnosis.cause is cause)
+        if cause in _BRIEF:
+            return
         # Long enough for the charts to have something to show.
         await pilot.pause(3.0)
         await _until(pilot, lambda: monitor.seen is not None and monitor.seen.diagnosis.cause is cause)
