@@ -47,6 +47,7 @@ async def test_the_screen_answers_why_it_is_slow_in_every_size(size: tuple[int, 
 
         assert "in flight 10" in screen.run_bar.plain
         assert "queued 14" in screen.run_bar.plain
+        assert screen.query_one("#events-heading").plain.endswith("(1)")
         assert screen.why.plain.startswith(f"Why slow? in-flight cap · {NAME}: 14 requests wait")
         first = row_text(screen, 0)
         assert "full" in first

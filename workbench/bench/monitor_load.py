@@ -149,6 +149,5 @@ class LoadedEngine:
     async def warm(self, models: Sequence[str]) -> None:
         """There is nothing to import."""
 
-    async def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
+    def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         raise NotImplementedError("nobody asks this engine anything")
-        yield  # an async generator, as the protocol has it

@@ -172,9 +172,9 @@ class MonitorScreen(AreaScreen):
         if not whole:
             return
         self._fit_table()
-        self._show_headings()
         if self._log.read(statistics, engine.records):
             self.log_view.show_entries(self._log.entries)
+        self._show_headings()
         self._show_charts(engine)
         self._show_detail()
         self.refresh_bindings()
