@@ -16,14 +16,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.core.errors import LimitKind
-from workbench.engine.bucket import Bucket
 from workbench.engine.lane import Lane
 
 EVERY_S: Final = 8.0
+MEMORY: Final = 0.75
+"""How much of what was seen before counts at each further look: a lane with few answers shows late, and all at once,
+what the others have sent."""
 SURE: Final = 3
 """Looks that must agree, over those that do not."""
-EVIDENCE: Final = 5.0
-"""Requests, or hundreds of tokens, that each lane must have admitted between two looks."""
+EVIDENCE: Final = {LimitKind.REQUESTS: 5.0, LimitKind.TOKENS: 500.0, LimitKind.INPUT_TOKENS: 500.0}
+"""The dimensions to compare, and what each lane must have admitted."""
+TOLERANCE: Final = 0.25
+"""Part of what the other lanes have sent that may be missing or too much: not every answer says what remains."""
+NOISE: Final = 0.05
+"""The same of what all of them have sent: a lane with most of the traffic cannot see the rest of it exactly."""
 LARGEST_SEARCH: Final = 5
 """Up to this many lanes every combination is tried; beyond it all of them together, and pairs."""
 
@@ -33,13 +39,21 @@ class _Look:
     admitted: float
     unexplained: float
 
+    def plus(self, other: _Look, part: float) -> _Look:
+        return _Look(self.admitted + part * other.admitted, self.unexplained + part * other.unexplained)
+
+
+_Looks = dict[LimitKind, _Look]
+_NOTHING: Final = _Look(0.0, 0.0)
+
 
 class TwinWatch:
     """Watches the lanes of one provider."""
 
     def __init__(self) -> None:
-        self._last: dict[Lane, _Look] = {}
-        self._spent: dict[Lane, _Look] = {}
+        self._last: dict[Lane, _Looks] = {}
+        self._seen: dict[frozenset[Lane], dict[Lane, _Looks]] = {}
+        """What every lane of a group has spent over the same looks, lately."""
         self._agreeing: dict[frozenset[Lane], int] = {}
         self._surplus: dict[Lane, int] = {}
         self._apart: set[frozenset[Lane]] = set()
@@ -51,45 +65,54 @@ class TwinWatch:
     def look(self, lanes: Sequence[Lane], now_s: float) -> tuple[Sequence[Lane], Lane | None]:
         """Lanes to be merged into the first of them, if any; and a merged lane to be taken apart, if any."""
         self._next_s = now_s + EVERY_S
-        spent = self._spent = {lane: step for lane in lanes if (step := self._step(lane)) is not None}
-        self._last = {lane: look for lane in lanes if (look := _look(lane)) is not None}
-        return self._twins(spent), self._overmerged(spent)
+        looks = {lane: _looks(lane) for lane in lanes}
+        steps = {lane: _since(self._last.get(lane, {}), looks[lane]) for lane in lanes}
+        self._last = looks
+        before, self._seen = self._seen, {}
+        telling = [lane for lane in lanes if _telling(self._remember(before, (lane,), steps))]
+        for group in _combinations(telling):
+            self._remember(before, group, steps)
+        return self._twins(lanes), self._overmerged(telling)
 
     def keep_apart(self, lanes: Iterable[Lane]) -> None:
         self._apart.add(frozenset(lanes))
 
-    def _step(self, lane: Lane) -> _Look | None:
-        before, now = self._last.get(lane), _look(lane)
-        if before is None or now is None:
-            return None
-        # A handful of answers is noisy, so half of what was seen before counts as well.
-        earlier = self._spent.get(lane, _Look(0.0, 0.0))
-        return _Look(
-            now.admitted - before.admitted + earlier.admitted / 2,
-            now.unexplained - before.unexplained + earlier.unexplained / 2,
-        )
+    def _remember(
+        self, before: dict[frozenset[Lane], dict[Lane, _Looks]], group: Iterable[Lane], steps: dict[Lane, _Looks]
+    ) -> dict[Lane, _Looks]:
+        name = frozenset(group)
+        seen = before.get(name, {})
+        kinds = set(EVIDENCE).intersection(*(steps[lane] for lane in name))
+        self._seen[name] = {
+            lane: {kind: steps[lane][kind].plus(seen.get(lane, {}).get(kind, _NOTHING), MEMORY) for kind in kinds}
+            for lane in name
+        }
+        return self._seen[name]
 
-    def _twins(self, spent: dict[Lane, _Look]) -> Sequence[Lane]:
-        agreeing = {name: looks for name, looks in self._agreeing.items() if name <= spent.keys()}
-        for group in _combinations([lane for lane, step in spent.items() if step.admitted >= _evidence(lane)]):
-            name = frozenset(group)
-            if name in self._apart or not _same_limit(group):
+    def _twins(self, lanes: Sequence[Lane]) -> Sequence[Lane]:
+        agreeing = {name: looks for name, looks in self._agreeing.items() if name <= set(lanes)}
+        for name, seen in self._seen.items():
+            kind = _telling(seen) if len(name) > 1 and name not in self._apart else None
+            if kind is None:
                 continue
             # Few answers are noisy: one look that disagrees takes back one that agreed, not all of them.
-            agree = _explain_each_other([spent[lane] for lane in group])
+            agree = _explain_each_other([steps[kind] for steps in seen.values()])
             agreeing[name] = max(0, agreeing.get(name, 0) + (1 if agree else -1))
         self._agreeing = agreeing
         sure = [name for name, looks in agreeing.items() if looks >= SURE]
         if not sure:
             return ()
         largest = max(sure, key=len)
-        return [lane for lane in spent if lane in largest]
+        return [lane for lane in lanes if lane in largest]
 
-    def _overmerged(self, spent: dict[Lane, _Look]) -> Lane | None:
-        for lane, step in spent.items():
-            if not lane.parts or step.admitted < _evidence(lane):
+    def _overmerged(self, lanes: Sequence[Lane]) -> Lane | None:
+        for lane in lanes:
+            if not lane.parts:
                 continue
-            more_than_one = step.unexplained > 0.3 * step.admitted
+            seen = self._seen[frozenset((lane,))]
+            kind = _telling(seen)
+            assert kind is not None
+            more_than_one = seen[lane][kind].unexplained > 0.3 * seen[lane][kind].admitted
             self._surplus[lane] = self._surplus.get(lane, 0) + 1 if more_than_one else 0
             if self._surplus[lane] >= SURE:
                 del self._surplus[lane]
@@ -109,30 +132,33 @@ def _explain_each_other(steps: Sequence[_Look]) -> bool:
     everything = sum(step.admitted for step in steps)
     for step in steps:
         others = everything - step.admitted
-        if not 0.7 * others <= -step.unexplained <= 1.3 * others:
+        if abs(-step.unexplained - others) > TOLERANCE * others + NOISE * everything:
             return False
     return True
 
 
-def _same_limit(lanes: Sequence[Lane]) -> bool:
-    buckets = [_telling_bucket(lane) for lane in lanes]
-    return len({(bucket.kind, bucket.limit) if bucket is not None else None for bucket in buckets}) == 1
+def _telling(seen: dict[Lane, _Looks]) -> LimitKind | None:
+    """The dimension that tells most: the one of which these lanes, whose limits are the same, have used most. A limit
+    that is hardly used is whole most of the time, and shows nothing then."""
+    best, most_used = None, 0.0
+    for kind, least in EVIDENCE.items():
+        if any(kind not in looks or looks[kind].admitted < least for looks in seen.values()):
+            continue
+        limit, *others = {lane.buckets[kind].limit for lane in seen}
+        used = sum(looks[kind].admitted for looks in seen.values()) / limit if limit else 0.0
+        if not others and used > most_used:
+            best, most_used = kind, used
+    return best
 
 
-def _telling_bucket(lane: Lane) -> Bucket | None:
-    """The dimension to compare: requests where there is a limit on them, since each counts exactly one."""
-    for kind in (LimitKind.REQUESTS, LimitKind.TOKENS, LimitKind.INPUT_TOKENS):
-        bucket = lane.buckets[kind]
-        if bucket.told and not bucket.pinned:
-            return bucket
-    return None
+def _since(before: _Looks, now: _Looks) -> _Looks:
+    return {kind: look.plus(before[kind], -1.0) for kind, look in now.items() if kind in before}
 
 
-def _evidence(lane: Lane) -> float:
-    bucket = _telling_bucket(lane)
-    return EVIDENCE if bucket is None or bucket.kind is LimitKind.REQUESTS else EVIDENCE * 100
-
-
-def _look(lane: Lane) -> _Look | None:
-    bucket = _telling_bucket(lane)
-    return None if bucket is None else _Look(bucket.reconciliation.compared, bucket.reconciliation.unexplained)
+def _looks(lane: Lane) -> _Looks:
+    buckets = (lane.buckets[kind] for kind in EVIDENCE)
+    return {
+        bucket.kind: _Look(bucket.reconciliation.compared, bucket.reconciliation.unexplained)
+        for bucket in buckets
+        if bucket.told and not bucket.pinned
+    }
