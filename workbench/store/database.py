@@ -182,11 +182,15 @@ def _open(path: Path) -> sqlite3.Connection:
         # Created by us and not by SQLite, so that it is never readable by others, not even for a moment.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = _connect(path)
-        # WAL lets readers go on while a row is written; NORMAL loses at most the last commits on a power cut, never
-        # the file.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        migrate(connection, path)
+        try:
+            # WAL lets readers go on while a row is written; NORMAL loses at most the last commits on a power cut, never
+            # the file.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
