@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,6 +63,7 @@ def open_fanout(directory: Path, size_bytes: int) -> Shelf:
     # An older directory may have been made by hand; on file systems without modes there is nothing to tighten.
     with contextlib.suppress(OSError):
         directory.chmod(0o700)
+    _try_each_file(directory)
     shelf: Shelf = diskcache.FanoutCache(
         str(directory),
         shards=SHARDS,
@@ -72,6 +74,13 @@ def open_fanout(directory: Path, size_bytes: int) -> Shelf:
         sqlite_mmap_size=0,
     )
     return shelf
+
+
+def _try_each_file(directory: Path) -> None:
+    """Raises sqlite3.Error for a damaged one. diskcache would as well, and leave its connections open."""
+    for path in sorted(directory.glob("*/cache.db")):
+        with contextlib.closing(sqlite3.connect(path, timeout=LOCK_S)) as connection:
+            connection.execute("PRAGMA schema_version")
 
 
 @functools.cache
