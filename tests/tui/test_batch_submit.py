@@ -180,7 +180,7 @@ async def test_enter_waits_for_the_rows_that_were_named_last(tmp_path: Path) -> 
 async def test_parameters_of_a_target_go_with_its_rows() -> None:
     desk = ScriptedDesk()
     async with comparing(desk, ("alpha",)) as (on, pilot):
-        on.app.change_line_up(LineUp().add(Target("alpha", Params(temperature=0.2))))
+        on.app.choices.change_line_up(LineUp().add(Target("alpha", Params(temperature=0.2))))
         dialog = await proposed(pilot, on, "Name a river.")
         await until(pilot, lambda: dialog.quotes, "priced")
         await pilot.press("enter")

@@ -233,7 +233,7 @@ async def test_a_refused_parameter_is_dropped_by_its_fix() -> None:
     on = Stage(("alpha",), {"alpha": (Fail(error),)})
     async with on.app.run_test(size=(120, 35)) as pilot:
         await ready(pilot)
-        on.app.change_line_up(LineUp().add(Target("alpha", Params(temperature=0.2))))
+        on.app.choices.change_line_up(LineUp().add(Target("alpha", Params(temperature=0.2))))
         await until(pilot, lambda: len(on.panes) == 1 and on.panes[0].lane.target.params.temperature == 0.2)
         await send(pilot)
         await until(pilot, lambda: "without temperature" in on.panes[0].notice.plain)

@@ -98,7 +98,7 @@ async def test_a_pasted_key_is_masked_kept_private_and_used_at_once(own_environm
 
 async def enter_key(on: Stage, pilot: Any, secret: str) -> None:
     await ready(pilot)
-    on.app.paste_key()
+    on.app.choices.paste_key()
     await until(pilot, lambda: type(on.app.screen).__name__ == "KeyEntry" and on.app.screen.is_mounted)
     screen: Any = on.app.screen
     await until(pilot, lambda: screen.query("#secret"))
@@ -172,7 +172,7 @@ async def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     on = Stage(())
     async with on.app.run_test(size=(120, 35)) as pilot:
         await ready(pilot)
-        on.app.open_file()
+        on.app.errands.open_file()
         await until(pilot, lambda: type(on.app.screen).__name__ == "NameDialog" and on.app.focused is not None)
         on.app.screen.query_one(Input).value = str(tmp_path / "missing.md")
         await pilot.press("enter")
@@ -184,7 +184,7 @@ async def test_with_a_line_up_from_last_time_there_is_no_start_screen() -> None:
     first = Stage(("alpha",))
     async with first.app.run_test(size=(100, 30)) as pilot:
         await ready(pilot)
-        first.app.change_line_up(first.compare.comparison.line_up.duplicate(1))
+        first.app.choices.change_line_up(first.compare.comparison.line_up.duplicate(1))
         await until(pilot, lambda: len(first.panes) == 2)
 
     again = Stage(())

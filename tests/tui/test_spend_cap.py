@@ -151,9 +151,9 @@ async def test_simulated_money_is_not_counted_against_the_real_cap() -> None:
         await pilot.press("x")
         await shown(on, pilot, "CompareScreen")
 
-        on.app.start_demo()
+        on.app.choices.start_demo()
         in_demo = on.app.spend_cap.spending.statistics()
-        on.app.leave_demo()
+        on.app.choices.leave_demo()
 
         assert (in_demo.spent_usd, in_demo.limit_usd) == (0.0, COST_USD)
         assert on.app.spend_cap.spending.statistics().spent_usd == pytest.approx(COST_USD)

@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
@@ -30,8 +29,10 @@ from workbench.session.targets import LineUp, Target
 from workbench.tui import areas, theming
 from workbench.tui.ascii_signs import AsciiSigns
 from workbench.tui.autosave import Autosave
+from workbench.tui.choices import WARMING, Choices
 from workbench.tui.desk import Desk
 from workbench.tui.engine_room import EngineRoom
+from workbench.tui.errands import Errands
 from workbench.tui.frame import FrameClock, settle_heap
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
@@ -42,13 +43,7 @@ from workbench.tui.spend_cap import SpendCap
 if TYPE_CHECKING:
     from textual.content import Content
 
-    from workbench.core.types import Params
     from workbench.tui.batch_room import BatchRoom
-    from workbench.tui.screens.model_picker import ModelPicker
-    from workbench.tui.widgets.prompt_editor import PromptEditor
-
-
-WARMING = "warming"
 
 
 class WorkbenchApp(App[object]):
@@ -95,11 +90,11 @@ class WorkbenchApp(App[object]):
         self.areas = tuple(areas)
         for area in self.areas:
             self.add_mode(area.mode, partial(area.open, self))
-        self._environ = os.environ if environ is None else environ
-        paths = Paths.from_environment(self._environ)
+        self.environ = os.environ if environ is None else environ
+        paths = Paths.from_environment(self.environ)
         # A demo leaves nothing behind, not even a draft.
         memory = Memory(None if demo else paths.state)
-        engine = EngineRoom(settings, self._environ, demo=demo, day=day, opener=opener)
+        engine = EngineRoom(settings, self.environ, demo=demo, day=day, opener=opener)
         engine.on_ready = self._engine_ready
         engine.on_trouble = self._tell_trouble
         engine.on_notice = self._tell_notice
@@ -114,6 +109,8 @@ class WorkbenchApp(App[object]):
             frames=FrameClock(self, hz=settings.ui.frame_rate),
             glyphs=Glyphs(settings.ui.ascii),
         )
+        self.choices = Choices(self)
+        self.errands = Errands(self)
         self.spend_cap = SpendCap(self, settings.limits.max_cost_usd)
         self._session: asyncio.Task[None] | None = None
         self._ascii_signs = AsciiSigns()
@@ -198,25 +195,20 @@ class WorkbenchApp(App[object]):
     # The engine
 
     def _engine_ready(self) -> None:
-        self._later(self._learn)
-        self._later(self._enter_batches)
+        self.later(self._learn)
+        self.later(self._enter_batches)
 
     async def _learn(self) -> None:
         """The engine is open: read what models there are, then warm the line-up's."""
         engine = self.desk.engine
         await engine.learn()
         await self.compare.show_line_up()
-        self.compare.start_panel.show_found(self._found())
+        self.compare.start_panel.show_found(self.choices.found())
         await engine.warm(target.model for target in self.desk.comparison.line_up)
         if not self.is_headless:
             settle_heap()
         if engine.is_demo:
             await engine.fetch_lists()
-
-    def _warm(self) -> None:
-        """Warming is a courtesy: what it could not do the first request will do, or explain."""
-        models = [target.model for target in self.desk.comparison.line_up]
-        self._later(partial(self.desk.engine.warm, models), group=WARMING)
 
     def _tell_trouble(self, error: WorkbenchError) -> None:
         title = f"Engine not started: {error.title}"
@@ -224,172 +216,6 @@ class WorkbenchApp(App[object]):
 
     def _tell_notice(self, text: str, hint: str) -> None:
         self.notify(f"{text} {hint}".strip(), title="Note", severity="warning", markup=False, timeout=10)
-
-    def start_demo(self, draft: Draft | None = None) -> None:
-        """Ask simulated models from now on; with a draft, ask them that at once."""
-        from workbench.demo import DEMO_LINE_UP
-
-        self.desk.comparison.start_over()
-        self.desk.engine.host.use(demo=True)
-        self.spend_cap.enter_world()
-        # The last one declines, to show what that looks like.
-        self._set_line_up(LineUp.of(*DEMO_LINE_UP, "gpt-4.1-nano"))
-        if draft is not None:
-            self.desk.comparison.send(draft)
-            self.remember_sent(draft)
-
-    def leave_demo(self) -> None:
-        self.desk.comparison.start_over()
-        self.desk.engine.host.use(demo=False)
-        self.spend_cap.enter_world()
-        self._set_line_up(self.desk.memory.last_line_up)
-
-    # The line-up
-
-    def change_line_up(self, line_up: LineUp) -> None:
-        """Another line-up: its lanes are on screen at once, what left it is stopped, and it is remembered."""
-        if line_up == self.desk.comparison.line_up:
-            return
-        if not self.desk.engine.is_demo:
-            self.desk.memory.remember_line_up(line_up)
-        self._set_line_up(line_up)
-
-    def _set_line_up(self, line_up: LineUp) -> None:
-        self.desk.comparison.set_line_up(line_up)
-        self._later(self.compare.show_line_up)
-        self._warm()
-
-    def use_what_was_found(self) -> None:
-        """A line-up of one model for every provider that can be asked."""
-        directory = self.desk.engine.directory
-        models = directory.first_choices() if directory is not None else ()
-        models += tuple(server.models[0] for server in self.desk.engine.servers if server.models)
-        if models:
-            self.change_line_up(LineUp.of(*models))
-            self.compare.action_focus_prompt()
-        else:
-            self.flash("Nothing was found: paste a key, or watch the demo.")
-
-    def _found(self) -> list[str]:
-        """What can be asked, as phrases."""
-        directory = self.desk.engine.directory
-        states = directory.providers if directory is not None else ()
-        keys = [f"{state.title} ({', '.join(state.sources)})" for state in states if state.sources]
-        return keys + [server.phrase for server in self.desk.engine.servers]
-
-    def choose_models(self) -> None:
-        directory = self.desk.engine.directory
-        if directory is None:
-            self.flash("Still reading the list of models: one moment.")
-            return
-        from workbench.tui.screens.model_picker import ModelPicker
-
-        def chosen(line_up: LineUp | None) -> None:
-            if line_up is not None:
-                self.change_line_up(line_up)
-
-        picker = ModelPicker(directory, self.desk.memory, self.desk.comparison.line_up, self.desk.glyphs)
-        self.push_screen(picker, chosen)
-        self._later(partial(self._complete_lists, picker))
-
-    async def _complete_lists(self, picker: ModelPicker) -> None:
-        """While somebody chooses, ask the providers what else they have."""
-        if await self.desk.engine.fetch_lists() and picker.is_attached:
-            picker.refresh_models()
-
-    def edit_target(self, target: Target) -> None:
-        from workbench.tui.screens.params_dialog import ParamsDialog
-
-        def edited(params: Params | None) -> None:
-            if params is not None:
-                self.change_line_up(self.desk.comparison.line_up.update(target.slot, params=params))
-
-        self.push_screen(ParamsDialog(target), edited)
-
-    def paste_key(self, model: str = "") -> None:
-        directory = self.desk.engine.directory
-        if directory is None:
-            self.flash("Still looking at the providers: one moment.")
-            return
-        from workbench.tui.screens.key_entry import KeyEntry
-
-        def pasted(answer: tuple[str, str] | None) -> None:
-            if answer is not None:
-                self._later(partial(self._keep_key, *answer))
-
-        self.push_screen(KeyEntry(directory.providers, directory.entry(model).provider if model else ""), pasted)
-
-    async def _keep_key(self, provider: str, secret: str) -> None:
-        await self.desk.comparison.settle()
-        self.flash(f"Trying the key for {provider}…")
-        try:
-            outcome = await self.desk.engine.add_key(provider, secret)
-        except WorkbenchError as error:
-            self.notify(str(error), title=f"Key not kept: {error.title}", severity="error", markup=False, timeout=10)
-            return
-        self.notify(outcome, title=f"Key for {provider}", markup=False)
-        if not self.desk.comparison.lanes:
-            self.use_what_was_found()
-
-    # Prompts and answers
-
-    def remember_sent(self, draft: Draft) -> None:
-        """The prompt is on its way: it goes into the history, its models to the recent ones."""
-        self.desk.memory.remember_prompt(draft.prompt)
-        if not self.desk.engine.is_demo:
-            self.desk.memory.remember_models(target.model for target in self.desk.comparison.line_up)
-
-    def copy_text(self, text: str, what: str) -> None:
-        if text:
-            self._later(partial(self._copy, text, what))
-        else:
-            self.flash("Nothing to copy yet.")
-
-    async def _copy(self, text: str, what: str) -> None:
-        from workbench.tui.clipboard import copy_with, desktop_tool
-
-        tool = None if self.is_headless or self.is_web else desktop_tool(self._environ)
-        way = "through the terminal"
-        if tool is not None and await copy_with(tool, text):
-            way = f"with {tool[0]}"
-        else:
-            self.copy_to_clipboard(text)
-        self.flash(f"Copied {what}: {len(text):,} characters, {way}.")
-
-    def edit_prompt(self, editor: PromptEditor) -> None:
-        """The prompt in the person's own editor."""
-        from workbench.tui.external import edit_in
-
-        text = editor.prompt_area.text
-        edited = edit_in(self, self._environ, text)
-        if edited is not None and edited != text:
-            editor.prompt_area.replace_all(edited)
-
-    def show_in_pager(self, text: str) -> None:
-        from workbench.tui.external import page_in
-
-        page_in(self, self._environ, text)
-
-    def open_file(self) -> None:
-        from workbench.tui.screens.name_dialog import NameDialog
-
-        def chosen(path: str | None) -> None:
-            if path:
-                self._later(partial(self._read_file, Path(path).expanduser()))
-
-        hint = "a text or Markdown file · enter opens it · esc leaves it"
-        self.push_screen(NameDialog("Open a file as the prompt", hint=hint), chosen)
-
-    async def _read_file(self, path: Path) -> None:
-        from workbench.session.draft import read_prompt
-
-        try:
-            text = await asyncio.to_thread(read_prompt, path)
-        except WorkbenchError as error:
-            self.notify(str(error), title="File not opened", severity="error", markup=False)
-        else:
-            self.compare.editor.prompt_area.replace_all(text)
-            self.compare.action_focus_prompt()
 
     # Looks and keys
 
@@ -402,7 +228,7 @@ class WorkbenchApp(App[object]):
         for theme in themes:
             self.register_theme(theme)
         self._complaints += [("Theme not loaded", str(problem)) for problem in problems]
-        environment = self._environ.get("TEXTUAL_THEME")
+        environment = self.environ.get("TEXTUAL_THEME")
         wanted = asked_for or self.settings.ui.theme or self.desk.memory.theme or environment
         if wanted and wanted not in self.available_themes:
             missing = f"There is no theme called {wanted!r}. The palette (ctrl+p) lists them under Theme."
@@ -506,7 +332,7 @@ class WorkbenchApp(App[object]):
         """End the program; what goes on without it is said where the person can still read it."""
         self.exit(message=self.batches.farewell() if self.open_jobs else None)
 
-    def _later(self, work: Callable[[], Awaitable[None]], *, group: str = "default") -> None:
+    def later(self, work: Callable[[], Awaitable[None]], *, group: str = "default") -> None:
         """Run something on the side; what goes wrong in it is told, and ends nothing else."""
         self.run_worker(work, group=group, exclusive=group == WARMING, exit_on_error=False)
 

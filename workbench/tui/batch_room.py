@@ -260,7 +260,7 @@ class BatchRoom:
             command = f"llm-workbench batch retrieve {name} --output {shlex.quote(_file_name(job) + '.jsonl')}"
         else:
             command = f"llm-workbench batch watch {name}"
-        self._app.copy_text(command, "command")
+        self._app.errands.copy_text(command, "command")
 
     def go_on_in_compare(self, found: Sequence[tuple[Job, JobRow]]) -> None:
         """A row as Compare's conversation, with the models that answered it."""
@@ -269,7 +269,7 @@ class BatchRoom:
             self._app.flash("Compare is still answering: F8 there stops it.")
             return
         comparison.start_over()
-        self._app.change_line_up(line_up_of(found))
+        self._app.choices.change_line_up(line_up_of(found))
         fill(comparison.lanes, found)
         self._app.action_go_to(COMPARE.mode)
 

@@ -44,11 +44,11 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
     yield SystemCommand("Spend cap", "How much this session may cost before it pauses", app.spend_cap.choose)
     if screen is app.compare:
         yield from _of_compare(app)
-    yield SystemCommand("Paste key", "Add a provider's key", app.paste_key)
+    yield SystemCommand("Paste key", "Add a provider's key", app.choices.paste_key)
     if app.desk.engine.is_demo:
-        yield SystemCommand("Leave demo", "Ask real models again", app.leave_demo)
+        yield SystemCommand("Leave demo", "Ask real models again", app.choices.leave_demo)
     else:
-        yield SystemCommand("Demo", "Watch simulated models", app.start_demo)
+        yield SystemCommand("Demo", "Watch simulated models", app.choices.start_demo)
     yield SystemCommand("Screenshot", "Save the screen as SVG", app.deliver_screenshot)
 
 
@@ -56,10 +56,10 @@ def _of_compare(app: WorkbenchApp) -> Iterator[SystemCommand]:
     """What would change things out of sight if it were offered elsewhere."""
     yield SystemCommand("System prompt", "Write what every model is told first", app.compare.action_focus_system)
     yield SystemCommand("Copy comparison", "All conversations as Markdown", app.compare.action_copy_comparison)
-    yield SystemCommand("Open file", "Put a text file into the prompt", app.open_file)
+    yield SystemCommand("Open file", "Put a text file into the prompt", app.errands.open_file)
     for name, line_up in app.desk.memory.line_ups.items():
         models = ", ".join(target.name for target in line_up)
-        yield SystemCommand(f"Line-up: {name}", models, partial(app.change_line_up, line_up))
+        yield SystemCommand(f"Line-up: {name}", models, partial(app.choices.change_line_up, line_up))
 
 
 def _bindings(node: DOMNode) -> Iterator[Binding]:

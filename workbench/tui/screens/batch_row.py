@@ -179,7 +179,7 @@ class BatchRowScreen(AreaScreen):
     def action_pager(self) -> None:
         pane = self.deck.current_pane
         if pane is not None and pane.turn is not None:
-            self.app.show_in_pager(pane.turn.text())
+            self.app.errands.show_in_pager(pane.turn.text())
 
     def action_walk_out(self) -> None:
         if self.deck.zoomed:
@@ -198,9 +198,9 @@ class BatchRowScreen(AreaScreen):
                 self.status.flash("A row's parameters are the job's. C takes it to Compare, where they can be changed.")
             case "copy":
                 turn = event.pane.turn
-                self.app.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
+                self.app.errands.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
             case "copy-conversation":
-                self.app.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
+                self.app.errands.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
 
     def on_lane_pane_fix_chosen(self, event: LanePane.FixChosen) -> None:
         lane, remedy = event.pane.lane, event.remedy
@@ -209,12 +209,12 @@ class BatchRowScreen(AreaScreen):
         if remedy.asks_again:
             self._repeat(lane)
         elif remedy.action is Action.ADD_KEY:
-            self.app.paste_key(lane.target.model)
+            self.app.choices.paste_key(lane.target.model)
         else:
             self.status.flash("C takes this row to Compare: other models can be asked there.")
 
     def on_stream_view_copy_requested(self, event: StreamView.CopyRequested) -> None:
-        self.app.copy_text(event.text, event.what)
+        self.app.errands.copy_text(event.text, event.what)
 
     def _repeat(self, lane: Lane) -> None:
         """Live, with what the row asked; a lane that is still answering, or was never answered, is left alone."""

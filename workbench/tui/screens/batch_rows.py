@@ -211,7 +211,7 @@ class BatchRowsScreen(AreaScreen):
 
     def action_copy_answer(self) -> None:
         row = self.table.row
-        self.app.copy_text(row.answer.text if row is not None and row.answer is not None else "", "answer")
+        self.app.errands.copy_text(row.answer.text if row is not None and row.answer is not None else "", "answer")
 
     def action_leave(self) -> None:
         self.dismiss()

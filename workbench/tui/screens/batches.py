@@ -225,7 +225,7 @@ class BatchesScreen(AreaScreen):
 
     def action_copy_id(self) -> None:
         if self.job is not None:
-            self.app.copy_text(self.job.handle, "id")
+            self.app.errands.copy_text(self.job.handle, "id")
 
     def action_forget(self) -> None:
         if self.job is not None:

@@ -181,13 +181,13 @@ class CompareScreen(AreaScreen):
     def _begin(self, event: StartPanel.Chosen) -> None:
         match event.beginning:
             case Beginning.DEMO:
-                self.app.start_demo(Draft(DEMO_PROMPT))
+                self.app.choices.start_demo(Draft(DEMO_PROMPT))
             case Beginning.FOUND:
-                self.app.use_what_was_found()
+                self.app.choices.use_what_was_found()
             case Beginning.KEY:
-                self.app.paste_key()
+                self.app.choices.paste_key()
             case Beginning.FILE:
-                self.app.open_file()
+                self.app.errands.open_file()
 
     @on(PaneDeck.Rearranged)
     def _rearranged(self) -> None:
@@ -221,14 +221,14 @@ class CompareScreen(AreaScreen):
         if draft.is_empty:
             self.status.flash("Write a prompt, or choose models with F2.")
         else:
-            self.app.start_demo(draft)
+            self.app.choices.start_demo(draft)
             self.editor.clear_prompt()
 
     def _send(self, draft: Draft) -> None:
         self._follow_latest()
         self.comparison.send(draft)
         self.editor.clear_prompt()
-        self.app.remember_sent(draft)
+        self.app.choices.remember_sent(draft)
 
     def action_batch(self) -> None:
         """What is written, or else what was asked last, for all rows of a file and every model."""
@@ -269,34 +269,34 @@ class CompareScreen(AreaScreen):
             case "retry":
                 self._repeat(lane)
             case "edit":
-                self.app.edit_target(lane.target)
+                self.app.choices.edit_target(lane.target)
             case "copy":
                 turn = event.pane.turn
-                self.app.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
+                self.app.errands.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
             case "copy-conversation":
-                self.app.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
+                self.app.errands.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
 
     def action_copy_comparison(self) -> None:
-        self.app.copy_text(export.comparison(self.comparison.lanes), "comparison")
+        self.app.errands.copy_text(export.comparison(self.comparison.lanes), "comparison")
 
     def on_stream_view_copy_requested(self, event: StreamView.CopyRequested) -> None:
-        self.app.copy_text(event.text, event.what)
+        self.app.errands.copy_text(event.text, event.what)
 
     def on_lane_pane_fix_chosen(self, event: LanePane.FixChosen) -> None:
         lane, remedy = event.pane.lane, event.remedy
         if remedy.params is not None:
-            self.app.change_line_up(self.comparison.line_up.update(lane.target.slot, params=remedy.params))
+            self.app.choices.change_line_up(self.comparison.line_up.update(lane.target.slot, params=remedy.params))
         match remedy.action:
             case Action.RETRY | Action.RAISE_MAX_TOKENS | Action.DROP_PARAMETER:
                 self._repeat(lane)
             case Action.CHOOSE_MODEL:
                 self.action_models()
             case Action.ADD_KEY:
-                self.app.paste_key(lane.target.model)
+                self.app.choices.paste_key(lane.target.model)
             case Action.START_OVER:
                 self.action_start_over()
             case Action.DEMO:
-                self.app.start_demo()
+                self.app.choices.start_demo()
 
     def _stop(self, lane: Lane) -> None:
         if not self.comparison.stop(lane):
@@ -417,15 +417,15 @@ class CompareScreen(AreaScreen):
     # Other screens
 
     def action_models(self) -> None:
-        self.app.choose_models()
+        self.app.choices.choose_models()
 
     def action_edit_prompt(self) -> None:
-        self.app.edit_prompt(self.editor)
+        self.app.errands.edit_prompt(self.editor)
 
     def action_pager(self) -> None:
         pane = self.deck.current_pane
         if pane is not None and pane.turn is not None:
-            self.app.show_in_pager(pane.turn.text())
+            self.app.errands.show_in_pager(pane.turn.text())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing now are not offered."""

@@ -263,7 +263,7 @@ class ModelPicker(ModalScreen[LineUp]):
     def action_key(self) -> None:
         row = self._highlighted()
         if row is not None:
-            self.app.paste_key(row.model)
+            self.app.choices.paste_key(row.model)
 
     # Editing the line-up
 
