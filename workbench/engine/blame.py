@@ -1,7 +1,8 @@
 """Which limit a refusal was about, when it does not say.
 
 What held us back when the call was sent is the best guess. A full window means too many calls at once, and guesses of
-that kind are checked: a cap is the same the next time, whereas a spent rate refuses at any number of calls in flight.
+that kind are checked: a cap refuses only what goes beyond all that it has let in, and is found again where it was,
+whereas a spent rate refuses at any number of calls in flight.
 """
 
 from __future__ import annotations
@@ -18,20 +19,28 @@ from workbench.engine.window import Window
 
 GUESSES: Final = 8
 """Refusals in a row that are put down to calls in flight before a rate is suspected."""
-CONTRADICTIONS: Final = 2
-"""Caps in a row that turned out to be none before a rate is suspected. One may be a cap that was raised."""
-SAME_CAP: Final = 1.25
+CONTRADICTIONS: Final = 3
+"""Caps in a row that turned out to be none before a rate is suspected. One may be a cap that has changed, two the time
+that a server takes to notice the end of a call: with 2, a cap of 48 that lags by milliseconds was used to 83 %."""
+SAME_CAP: Final = 0.25
+"""Part by which a cap may seem to have grown from one episode to the next, and be the same; two calls at least."""
 FULL: Final = 0.95
 
 
 class Blame(Stateful):
-    COUNTS = ("lowest", "contradictions")
+    COUNTS = ("lowest", "most_accepted", "contradictions")
 
     def __init__(self) -> None:
         self.lowest: int | None = None
         """Fewest calls in flight with which we were refused in the last episode that looked like a cap."""
+        self.most_accepted = 0
+        """Most calls in flight with which one was accepted after that episode began."""
         self.contradictions = 0
-        """Episodes in a row that began well above where the one before had ended."""
+        """Episodes in a row at a number of calls that no cap explains."""
+
+    def accepted(self, in_flight: int) -> None:
+        if in_flight > self.most_accepted:
+            self.most_accepted = in_flight
 
     def of(
         self,
@@ -53,23 +62,26 @@ class Blame(Stateful):
             return LimitKind.CONCURRENCY
         if hint_s is not None or (flight.paced and flight.in_flight < flight.window):
             return LimitKind.UNKNOWN
-        if flight.in_flight < FULL * flight.window:
+        beyond = 0 < self.most_accepted < flight.in_flight  # a window that has just grown is not full at once
+        if flight.in_flight < FULL * flight.window and not beyond:
             return LimitKind.CONCURRENCY if stale and window.unanswered > 0 else LimitKind.UNKNOWN
         return self._guess(flight.in_flight, window)
 
     def _guess(self, in_flight: int, window: Window) -> LimitKind:
-        """The window was full: too many at once, unless that has proved wrong before."""
+        """Too many at once, unless that has proved wrong before."""
         if window.unanswered == 0:
             self._begin_episode(in_flight)
-            window.before_guessing = window.size
+            # A chain of wrong guesses is undone as a whole.
+            window.before_guessing = max(window.size, window.before_guessing if self.contradictions else 0.0)
         if window.unanswered >= GUESSES or self.contradictions >= CONTRADICTIONS:
-            self.contradictions = 0
+            self.contradictions, self.lowest = 0, None
             window.forget_guesses()
             return LimitKind.UNKNOWN
         self.lowest = in_flight if self.lowest is None else min(self.lowest, in_flight)
         return LimitKind.CONCURRENCY
 
     def _begin_episode(self, in_flight: int) -> None:
-        if self.lowest is not None:
-            self.contradictions = self.contradictions + 1 if in_flight >= SAME_CAP * self.lowest else 0
-        self.lowest = None
+        was_let_in = in_flight <= self.most_accepted
+        higher = self.lowest is not None and in_flight - self.lowest >= max(2, SAME_CAP * self.lowest)
+        self.contradictions = self.contradictions + 1 if was_let_in or higher else 0
+        self.lowest, self.most_accepted = None, 0

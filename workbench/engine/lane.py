@@ -345,6 +345,7 @@ class Lane(Stateful):
             self.accepted_since_cut = True
             self.strikes = 0
             self.window.unanswered = 0
+            self.blame.accepted(flight.in_flight)
 
     def succeeded(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
         now_s = self._advance(now_s)

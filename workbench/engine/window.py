@@ -14,6 +14,8 @@ PROBE_EVERY_S: Final = 60.0
 PROBE_AGAIN_S: Final = 2.0
 """After a probe that nobody refused."""
 LARGEST_PROBE: Final = 32
+WIDEST_PROBE: Final = 0.25
+"""Part of the window: all that goes beyond the cap is refused at once."""
 SATURATED: Final = 0.8
 """A round counts as evidence for growth if the window was filled to this part of it."""
 
@@ -151,7 +153,7 @@ class Window(Stateful):
         elif self.size < self.ceiling:
             self._set(min(self.size + step, self.ceiling))
         elif now_s - self.probe_at_s >= self.probe_wait_s:
-            self._set(self.size + self.probe_step)
+            self._set(self.size + min(self.probe_step, max(1.0, WIDEST_PROBE * self.size)))
             self.ceiling, self.probe_at_s = self.allowed, now_s
             self.probe_step = min(self.probe_step * 2, LARGEST_PROBE)
             self.probe_wait_s = PROBE_AGAIN_S
