@@ -411,6 +411,25 @@ def test_a_file_that_is_no_database_is_named(path: Path):
         Database(path)
 
 
+def test_a_store_that_another_process_is_creating_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch):
+    path.parent.mkdir(parents=True)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE half (x)")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        other.execute("ROLLBACK")
+
+    monkeypatch.setattr("workbench.store.database.time.sleep", pause)
+
+    Database(path).close()
+    other.close()
+
+    assert len(pauses) == 1
+
+
 async def test_a_store_locked_by_another_program_says_so(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("workbench.store.database.BUSY_S", 0.05)
     database = Database(path)

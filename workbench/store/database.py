@@ -14,6 +14,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ Work = Callable[[sqlite3.Connection], T]
 
 BUSY_S = 5.0
 """How long a statement waits for another process's lock. A commit takes about half a millisecond."""
+
+_PAUSE_S = 0.005
+"""Between looks whether another process has finished creating the store."""
 
 _BATCH = 256
 """Most closures in one transaction, so that a reader of another process is never starved for long."""
@@ -185,13 +189,26 @@ def _open(path: Path) -> sqlite3.Connection:
         try:
             # WAL lets readers go on while a row is written; NORMAL loses at most the last commits on a power cut, never
             # the file.
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             migrate(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """SQLite itself refuses this at once, whatever its timeout, while another process is creating the same store."""
+    until_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
