@@ -10,9 +10,12 @@ from jobs_kit import A_WHILE_S, AT_ONCE, HASTE, MODELS, SLOW, WAIT_S, World, row
 
 from workbench.core.errors import UsageError
 from workbench.core.types import Message, Params
+from workbench.engine.keyring import Key
+from workbench.jobs.accounts import Accounts
 from workbench.jobs.desk import JobDesk
 from workbench.jobs.job import JobChange, JobCounts, JobState, RowFilter
 from workbench.jobs.rows import Row
+from workbench.providers.base import ProviderSpec
 
 RESPONSES_MODEL = "gpt-5.4-mini"
 """Its batches give one answer a row, so a row that asks for more cannot be sent."""
@@ -104,6 +107,27 @@ async def test_a_cancelled_job_keeps_what_was_done_by_then(world: World, desk: J
 
     assert cancelling.state is JobState.CANCELLING
     assert (job.state, job.counts) == (JobState.CANCELLED, JobCounts(10, 3, 7))
+
+
+async def test_jobs_submitted_together_keep_their_order_however_long_their_keys_take(
+    desk: JobDesk, monkeypatch: pytest.MonkeyPatch
+):
+    find_keys = Accounts.keys
+    others_are_kept = asyncio.Event()
+
+    async def last_first(self: Accounts, spec: ProviderSpec) -> tuple[Key, ...]:
+        if spec.name == "openai":
+            await others_are_kept.wait()
+        return await find_keys(self, spec)
+
+    monkeypatch.setattr(Accounts, "keys", last_first)
+    first = asyncio.create_task(desk.submit(MODELS["openai"], rows_of(2)))
+    second = asyncio.create_task(desk.submit(MODELS["gemini"], rows_of(2)))
+    later = await second
+    others_are_kept.set()
+    sooner = await first
+
+    assert [job.id for job in await desk.jobs()] == [later.id, sooner.id], "newest first"
 
 
 async def test_every_change_is_told_up_to_the_end(desk: JobDesk):

@@ -59,10 +59,11 @@ class HandingIn:
         retry_of: str | None = None,
     ) -> str:
         """The job's id. Raises as `JobDesk.submit` says."""
+        # At once: jobs that are submitted together are as old as their order says, whichever has its keys first.
+        now_s = self._now_s()
         target = self.batching.target(model)
         adapter = await self.accounts.adapter(target.spec)
         keys = await self.accounts.keys(target.spec)
-        now_s = self._now_s()
         job = JobRecord(
             id=new_id(now_s),
             created_s=now_s,
