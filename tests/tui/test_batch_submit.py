@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from scripted_desk import ScriptedDesk
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -161,7 +162,9 @@ async def test_a_prompt_within_a_conversation_is_said_to_be_asked_alone() -> Non
         await until(pilot, lambda: dialog.said.endswith("It is asked alone, without the conversation before it."))
 
 
-async def test_enter_waits_for_the_rows_that_were_named_last(tmp_path: Path) -> None:
+async def test_enter_waits_for_the_rows_that_were_named_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # However long the keys take, nobody has read the rows when enter comes.
+    monkeypatch.setattr("workbench.tui.screens.batch_submit._PAUSE_S", 3_600.0)
     rows = tmp_path / "rows.csv"
     rows.write_text("river\nRhine\n")
     desk = ScriptedDesk()
