@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripted_engine import End, Hold, Say
+from textual import events
 from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -51,6 +52,18 @@ async def test_ctrl_t_and_a_digit_go_to_an_area_and_back() -> None:
         await gone_to(pilot, on, "elsewhere")
         await pilot.press("ctrl+t", "1")
         await gone_to(pilot, on, "compare")
+
+
+async def test_a_digit_typed_at_once_after_ctrl_t_is_not_put_into_the_prompt() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+
+        on.app.post_message(events.Key("ctrl+t", None))
+        on.app.post_message(events.Key("2", "2"))
+        await gone_to(pilot, on, "elsewhere")
+
+        assert on.app.compare.editor.prompt_area.text == ""
 
 
 async def test_ctrl_t_twice_is_the_next_area_and_escape_stays() -> None:

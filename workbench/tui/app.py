@@ -67,7 +67,10 @@ class WorkbenchApp(App[object]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", id="app.help", tooltip="Help for what has the focus"),
         Binding("question_mark", "cheat_sheet", "Keys", id="app.keys", show=False, tooltip="All keys that work here"),
-        Binding("ctrl+t", "choose_area", "Go to", id="app.areas", tooltip="Another area: then its digit"),
+        # With priority, so that the list of areas is there before the digit that is typed next.
+        Binding(
+            "ctrl+t", "choose_area", "Go to", id="app.areas", priority=True, tooltip="Another area: then its digit"
+        ),
         Binding("ctrl+q", "quit", "Quit", id="app.quit", show=False, priority=True, tooltip="Leave the workbench"),
     ]
 
@@ -313,7 +316,8 @@ class WorkbenchApp(App[object]):
         self.push_screen(AreaBar(self.areas, self.current_mode), chosen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "choose_area" or len(self.areas) > 1
+        # Under a dialog there is nowhere to go to; the list of areas has a ctrl+t of its own.
+        return action != "choose_area" or (len(self.areas) > 1 and isinstance(self.front, AreaScreen))
 
     async def action_quit(self) -> None:
         running = self.desk.comparison.tally().running
