@@ -314,7 +314,7 @@ def watching(batch: Any, simulator: SimulatorThread) -> Iterator[subprocess.Pope
 def test_watching_follows_a_job_to_its_end(watching: subprocess.Popen[str], simulator: SimulatorThread) -> None:
     simulator.skip_batch_time(301.0)
 
-    out, err = watching.communicate(timeout=120)
+    out, err = watching.communicate(timeout=200)
 
     assert watching.returncode == 0, err
     assert out.splitlines()[-1].endswith("completed  3/3")
@@ -323,7 +323,7 @@ def test_watching_follows_a_job_to_its_end(watching: subprocess.Popen[str], simu
 def test_ctrl_c_leaves_the_job_running_and_says_so(watching: subprocess.Popen[str], batch: Any) -> None:
     watching.send_signal(signal.SIGINT)
 
-    _, err = watching.communicate(timeout=60)
+    _, err = watching.communicate(timeout=200)
 
     assert watching.returncode == 130
     assert "go on at their providers" in err

@@ -31,7 +31,7 @@ A_WHILE_S = 300.0
 """More than a dozen rows take then; less than two clocks may differ."""
 AT_ONCE = BatchPace(validate_s=0.0, rows_per_s=float("inf"), finalize_s=0.0, cancel_s=0.0, brief=True)
 
-WAIT_S = 60.0
+WAIT_S = 150.0
 """For what happens within a second unless the machine stands still."""
 
 

@@ -26,7 +26,7 @@ llm = LLM("gpt-4.1-mini")
 def child_answers(number):
     pid = os.fork()
     if pid == 0:
-        faulthandler.dump_traceback_later(60, exit=True)
+        faulthandler.dump_traceback_later(150, exit=True)
         os._exit(0 if llm.chat(f"child {number}") else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, number
 """
@@ -35,7 +35,7 @@ def child_answers(number):
 def run_script(script: str) -> tuple[int, str, str]:
     # Newer Pythons warn of every fork beside threads.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
     return ran.returncode, ran.stdout, ran.stderr
 
 

@@ -24,7 +24,7 @@ def as_at_the_start(server: SimulatorThread) -> None:
 def test_a_batch_returns_an_answer_for_each_prompt_in_order(simulator: SimulatorThread):
     llm = LLM("gpt-4.1-nano")
 
-    answers = llm.batch(PROMPTS, "Be brief.", poll_interval=0.05, timeout=60)
+    answers = llm.batch(PROMPTS, "Be brief.", poll_interval=0.05, timeout=200)
 
     assert len(answers) == 3
     assert ["river" in answers[0], "mountain" in answers[1], "lake" in answers[2]] == [True] * 3
@@ -33,7 +33,7 @@ def test_a_batch_returns_an_answer_for_each_prompt_in_order(simulator: Simulator
 
 
 async def test_the_async_twin_does_the_same(simulator: SimulatorThread):
-    answers = await LLM("anthropic/claude-haiku-4-5").abatch(PROMPTS, poll_interval=0.05, timeout=60)
+    answers = await LLM("anthropic/claude-haiku-4-5").abatch(PROMPTS, poll_interval=0.05, timeout=200)
 
     assert [bool(answer) for answer in answers] == [True] * 3
 
@@ -85,7 +85,7 @@ def test_failed_rows_are_errors_and_never_empty_texts(simulator: SimulatorThread
     simulator.simulation.batches.pace = FAILING
 
     with pytest.raises(SomeFailed) as caught:
-        LLM("gpt-4.1-nano").batch(PROMPTS, poll_interval=0.05, timeout=60)
+        LLM("gpt-4.1-nano").batch(PROMPTS, poll_interval=0.05, timeout=200)
 
     assert len(caught.value.results) == 3  # type: ignore[arg-type]  # a list, as the call returns
     assert "" not in caught.value.results  # type: ignore[operator]  # as above
@@ -107,7 +107,7 @@ def test_an_id_that_another_program_wrote_can_be_retrieved(
 
 def test_the_same_question_asked_live_afterwards_costs_nothing(simulator: SimulatorThread):
     llm = LLM("gpt-4.1-nano")
-    [batched] = llm.batch(PROMPTS[:1], poll_interval=0.05, timeout=60)
+    [batched] = llm.batch(PROMPTS[:1], poll_interval=0.05, timeout=200)
 
     live = llm.chat(PROMPTS[0])
 
