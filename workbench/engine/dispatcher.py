@@ -25,6 +25,7 @@ from workbench.core.errors import (
 from workbench.core.events import WaitReason
 from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
+from workbench.engine.admitted_log import Costs
 from workbench.engine.lane import OWN_BOOKS, Lane
 from workbench.engine.lane_board import LaneBoard, nothing_usable
 from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots, Standing
@@ -227,10 +228,11 @@ class Dispatcher:
 
     def _take_turn(self, group: Group, claim: PendingClaim, now_s: float, reserve: float) -> bool:
         """Send this claim, fail it, or note what it waits for; False if those behind it must wait as well."""
-        lane, wait_s = self._best_lane(group, claim, now_s, reserve)
-        if lane is None:
+        best, wait_s = self._best_lane(group, claim, now_s, reserve)
+        if best is None:
             self._fail_all(group)
             return False
+        lane, costs = best
         if wait_s > 0:
             if (hopeless := self._hopeless(group, claim)) is not None:
                 group.queue.withdrawn(claim)
@@ -244,14 +246,13 @@ class Dispatcher:
             return False
         if group.slots is not None and not self._take_slot(group.slots, group, claim, now_s):
             return False
-        if not self._send(group, lane, claim, now_s, reserve):
+        if not self._send(group, lane, claim, costs, now_s, reserve):
             self._return_slot(claim)
         return True
 
-    def _send(self, group: Group, lane: Lane, claim: PendingClaim, now_s: float, reserve: float) -> bool:
+    def _send(self, group: Group, lane: Lane, claim: PendingClaim, costs: Costs, now_s: float, reserve: float) -> bool:
         """Commit a claim to a lane. False if another process got there first."""
         ticket = claim.ticket
-        costs = lane.price(ticket.cost, ticket.job)
         with lane.books:
             if lane.rivals and lane.wait_s(now_s, costs, reserve) > 0:
                 return False
@@ -265,19 +266,23 @@ class Dispatcher:
         group.sent_s = now_s
         return True
 
-    def _best_lane(self, group: Group, claim: PendingClaim, now_s: float, reserve: float) -> tuple[Lane | None, float]:
-        """The lane that can send this earliest, then the emptiest; None when no lane has a usable key."""
+    def _best_lane(
+        self, group: Group, claim: PendingClaim, now_s: float, reserve: float
+    ) -> tuple[tuple[Lane, Costs] | None, float]:
+        """The lane that can send this earliest, then the emptiest, and what it charges; None when no lane has a usable
+        key."""
         ticket = claim.ticket
-        best: Lane | None = None
+        best: tuple[Lane, Costs] | None = None
         best_wait_s = best_load = math.inf
         for lane in group.lanes:
             if not lane.usable:
                 continue
             with lane.books:
-                wait_s = lane.wait_s(now_s, lane.price(ticket.cost, ticket.job), reserve)
+                costs = lane.price(ticket.cost, ticket.job)
+                wait_s = lane.wait_s(now_s, costs, reserve)
             load = (lane.in_flight + lane.elsewhere) / lane.window.allowed
             if best is None or (wait_s, load) < (best_wait_s, best_load):
-                best, best_wait_s, best_load = lane, wait_s, load
+                best, best_wait_s, best_load = (lane, costs), wait_s, load
         return best, best_wait_s
 
     def _block(self, group: Group, blocked: Blocked, wake_s: float) -> None:
