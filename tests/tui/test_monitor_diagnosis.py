@@ -81,6 +81,11 @@ CASES = {
         Cause.COLD_START,
         "the first request has waited 5 s: a model that must be loaded takes so long",
     ),
+    "a model that is being loaded after its SDK was imported": (
+        view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None)), setup_s=Percentiles(1, 2.4, max=2.4)),
+        Cause.COLD_START,
+        "the first request has waited 5 s: a model that must be loaded takes so long",
+    ),
     "a model that was loaded": (
         view(traffic=lane_traffic(answered=3, ttft_s=Percentiles(4, 0.4, max=6.3))),
         Cause.COLD_START,

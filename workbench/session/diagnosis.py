@@ -287,15 +287,16 @@ def _retries(view: LaneView) -> Diagnosis | None:
 def _cold(view: LaneView) -> Diagnosis | None:
     traffic = view.traffic
     ttft = traffic.ttft_s if traffic is not None else NOTHING
+    # What a request waits for now, before what it has waited for.
+    longest_s = traffic.underway.longest_wait_s if traffic is not None else None
+    if traffic is not None and not ttft.n and not traffic.answered and longest_s is not None and longest_s >= COLD_S:
+        said = f"the first request has waited {figures.countdown(longest_s)}: a model that must be loaded takes so long"
+        return Diagnosis(Cause.COLD_START, said, traffic.underway.unanswered)
     if ttft.n < FEW and view.setup_s.max is not None and view.setup_s.max >= COLD_S:
         said = f"the first request waited {figures.seconds(view.setup_s.max)} for its SDK to be imported"
         return Diagnosis(Cause.COLD_START, said, 1)
     if traffic is None:
         return None
-    longest_s = traffic.underway.longest_wait_s
-    if not ttft.n and not traffic.answered and longest_s is not None and longest_s >= COLD_S:
-        said = f"the first request has waited {figures.countdown(longest_s)}: a model that must be loaded takes so long"
-        return Diagnosis(Cause.COLD_START, said, traffic.underway.unanswered)
     if not ttft.n or ttft.max is None or ttft.max < COLD_S or ttft.p50 is None:
         return None
     if ttft.n == 1 or (ttft.n <= 2 * FEW and ttft.p50 < ttft.max / 3):
