@@ -389,3 +389,28 @@ def test_gauges_come_back_to_zero_whatever_the_order(steps: list[tuple[int, str]
     assert (traffic.in_flight, traffic.queued, traffic.backing_off, traffic.waiting) == (0, 0, 0, ())
     assert traffic.underway == Underway()
     assert all(lane.in_flight == lane.queued == 0 for lane in (*traffic.lanes, *traffic.by_lane.values()))
+
+
+def test_a_look_without_times_brings_counters_alone_up_to_date() -> None:
+    hub = MetricsHub()
+    answered(hub, ttft_s=0.4)
+    before = hub.statistics(at(2))
+
+    answered(hub, start_s=2, ttft_s=0.8)
+
+    glance, look = hub.statistics(at(4), times=False), hub.statistics(at(4))
+    assert (glance.answered, glance.lanes[0].answered) == (2, 2)
+    assert (glance.ttft_s, glance.lanes[0].ttft_s) == (before.ttft_s, before.lanes[0].ttft_s)
+    assert (look.ttft_s.n, look.lanes[0].ttft_s.n) == (2, 2)
+
+
+def test_a_lane_at_rest_changes_only_when_something_falls_out_of_its_minute() -> None:
+    hub = MetricsHub()
+    answered(hub, start_s=0, ttft_s=0.4)
+    answered(hub, start_s=20, ttft_s=0.4)
+
+    rest = hub.statistics(at(40)).lanes[0]
+
+    assert hub.statistics(at(59)).lanes[0] is rest
+    assert hub.statistics(at(61)).lanes[0].ttft_s.n == 1
+    assert hub.statistics(at(100)).lanes[0].ttft_s.n == 0

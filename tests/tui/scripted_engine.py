@@ -110,7 +110,7 @@ class ScriptedEngine:
     async def warm(self, models: Sequence[str]) -> None:
         self.warmed += models
 
-    def statistics(self) -> ScriptedStatistics:
+    def statistics(self, *, times: bool = True) -> ScriptedStatistics:
         self.looks += 1
         return self.seen or ScriptedStatistics(traffic(in_flight=self.running))
 

@@ -15,7 +15,7 @@ from random import Random
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import LimitKind
 from workbench.core.events import Delta, StreamEvent
-from workbench.core.stats import Percentiles
+from workbench.core.stats import NOTHING, Percentiles
 from workbench.core.types import Channel, FinishReason, KeyAlias, Message, Request, Result, Route, Usage
 from workbench.engine.admission import Outcome
 from workbench.engine.breaker import CircuitStats
@@ -54,6 +54,7 @@ class LoadedEngine:
     def __init__(self) -> None:
         self._hub = MetricsHub()
         self._watch = PollWatch(time.monotonic_ns)
+        self._stamp_error_s = NOTHING
         self._rng = Random(7)
         self._routes = [Route(f"m{n}", "openai", f"model-{n}", "http://loopback") for n in range(LANES)]
         self._streams = [self._begin(n, time.monotonic_ns(), at=n * LENGTH // IN_FLIGHT) for n in range(IN_FLIGHT)]
@@ -104,12 +105,14 @@ class LoadedEngine:
 
     # -- what the app asks ---------------------------------------------------------------------------------------------
 
-    def statistics(self) -> Statistics:
+    def statistics(self, *, times: bool = True) -> Statistics:
         now_ns = time.monotonic_ns()
-        traffic = self._hub.statistics(now_ns)
+        traffic = self._hub.statistics(now_ns, times=times)
+        if times:
+            self._stamp_error_s = self._watch.percentiles(now_ns)
         lanes = tuple(self._lane(number, traffic) for number in range(LANES))
         limits = LimiterStats(now_ns, lanes, (), (), ())
-        return Statistics(traffic, self._watch.percentiles(now_ns), limits)
+        return Statistics(traffic, self._stamp_error_s, limits)
 
     def _lane(self, number: int, traffic: Traffic) -> LaneStats:
         name = self._lane_name(number)

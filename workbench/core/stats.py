@@ -37,6 +37,9 @@ class Percentiles:
     max: float | None = None
 
 
+NOTHING = Percentiles()
+
+
 class Sketch:
     """Quantiles of non-negative numbers, each within 1 % of a value that was added."""
 
@@ -73,6 +76,33 @@ class Sketch:
         self._count += other._count
         self._max = max(self._max, other._max)
 
+    def subtract(self, other: Sketch) -> None:
+        """Take away what `merge` has added; the maximum stays what it was, for `lower` to say."""
+        bins = self._bins
+        for index, count in other._bins.items():
+            left = bins[index] - count
+            if left:
+                bins[index] = left
+            else:
+                del bins[index]
+        self._zeros -= other._zeros
+        self._count -= other._count
+
+    def lower(self, largest: float) -> None:
+        """Nothing that is still counted was larger than this."""
+        self._max = largest
+
+    @property
+    def max(self) -> float:
+        """The largest value; 0 when nothing was added."""
+        return self._max
+
+    def copy(self) -> Sketch:
+        twin = Sketch()
+        twin._bins = self._bins.copy()
+        twin._zeros, twin._count, twin._max = self._zeros, self._count, self._max
+        return twin
+
     def clear(self) -> None:
         self._bins.clear()
         self._zeros = self._count = 0
@@ -86,6 +116,8 @@ class Sketch:
         """Several quantiles in one pass; `qs` in ascending order."""
         if not self._count:
             return [None] * len(qs)
+        if not self._zeros and len(self._bins) == 1:
+            return [self._value(next(iter(self._bins)))] * len(qs)
         found: list[float | None] = []
         ranks = [q * (self._count - 1) for q in qs]
         seen = self._zeros
@@ -95,121 +127,132 @@ class Sketch:
         for index in sorted(self._bins):
             seen += self._bins[index]
             while len(found) < len(ranks) and ranks[len(found)] < seen:
-                found.append(min(_MIDDLE * math.exp(index / _PER_LOG), self._max))
+                found.append(self._value(index))
             if len(found) == len(ranks):
                 break
         return found
 
+    def _value(self, index: int) -> float:
+        """What a bin stands for."""
+        return min(_MIDDLE * math.exp(index / _PER_LOG), self._max)
+
     def percentiles(self) -> Percentiles:
         n = self._count
-        if not n:
-            return Percentiles()
-        p50, p95, p99 = self.quantiles((0.5, 0.95, 0.99))
-        return Percentiles(
-            n=n,
-            p50=p50,
-            p95=p95 if n >= SAMPLES_FOR_P95 else None,
-            p99=p99 if n >= SAMPLES_FOR_P99 else None,
-            max=self._max,
-        )
-
-
-NOTHING = Percentiles()
+        if n >= SAMPLES_FOR_P99:
+            p50, p95, p99 = self.quantiles((0.5, 0.95, 0.99))
+            return Percentiles(n, p50, p95, p99, self._max)
+        if n >= SAMPLES_FOR_P95:
+            p50, p95 = self.quantiles((0.5, 0.95))
+            return Percentiles(n, p50, p95, None, self._max)
+        return Percentiles(n, self.quantiles((0.5,))[0], None, None, self._max) if n else NOTHING
 
 
 class SketchWindow:
-    """The sketch of the last `seconds`: one sketch per second that had a value, merged when somebody asks.
+    """The sketch of the last `seconds`: one sketch per second that had a value, and the sum of those that are over.
 
-    Empty it is a few words in memory, so a thousand lanes may each have several. Asked again within a second in which
-    nothing was added, or in which twenty values were there already, it answers from what it said before.
+    Empty it is a few words in memory, so a thousand lanes may each have several. Asked again while nothing was added
+    and nothing fell out, or within a second in which twenty values were there already, it says the same as before.
     """
 
-    __slots__ = ("_closed", "_closed_at", "_latest", "_said", "_said_at", "_seconds", "_sketches", "_stale")
+    __slots__ = ("_closed", "_latest", "_said", "_said_at", "_seconds", "_sketches", "_stale")
 
     def __init__(self, seconds: int = 60) -> None:
         self._seconds = seconds
         self._sketches: dict[int, Sketch] = {}
+        """Oldest first, all of them within the window when it was last fed or read."""
         self._latest = -1
         self._closed: Sketch | None = None
-        self._closed_at = -1
-        """Before this second; what was added to an earlier one since makes it wrong."""
+        """The sum of all but the latest second."""
         self._said = NOTHING
         self._said_at = -1
         self._stale = False
-
-    def __bool__(self) -> bool:
-        """Whether anything is remembered, which may be older than the window."""
-        return bool(self._sketches)
 
     def add(self, value: float, now_ns: int) -> None:
         second = now_ns // NS_PER_S
         # A stamp that is a little older than its predecessor belongs to the second that is being filled.
         if second > self._latest:
-            self._latest = second
-            self._forget(second)
+            self._turn(second)
         sketch = self._sketches.get(self._latest)
         if sketch is None:
             sketch = self._sketches[self._latest] = Sketch()
         sketch.add(value)
         self._stale = True
-        if self._latest < self._closed_at:
-            self._closed = None
+
+    def _turn(self, second: int) -> None:
+        """A new second begins: the one before it changes no more."""
+        self._forget(second)
+        over = self._sketches.get(self._latest)
+        if over is not None:
+            if self._closed is None:
+                self._closed = Sketch()
+            self._closed.merge(over)
+        self._latest = second
 
     def _forget(self, second: int) -> None:
         sketches, oldest = self._sketches, second - self._seconds
+        if not sketches or next(iter(sketches)) > oldest:
+            return
+        self._stale = True
         for stamp in [stamp for stamp in sketches if stamp <= oldest]:
-            del sketches[stamp]
+            gone = sketches.pop(stamp)
+            if stamp != self._latest and self._closed is not None:
+                self._closed.subtract(gone)
+        if self._closed is not None:
+            kept = (sketch.max for stamp, sketch in sketches.items() if stamp != self._latest)
+            self._closed.lower(max(kept, default=0.0))
 
-    def merged(self, now_ns: int) -> Sketch:
-        second = now_ns // NS_PER_S
-        if self._closed is None or self._closed_at != second:
-            # Closed seconds do not change any more: whoever asks several times in one merges them once.
-            self._closed, self._closed_at = Sketch(), second
-            for stamp, sketch in self._sketches.items():
-                if second - self._seconds < stamp < second:
-                    self._closed.merge(sketch)
-        total = Sketch()
-        total.merge(self._closed)
-        if (current := self._sketches.get(second)) is not None:
-            total.merge(current)
-        return total
+    @property
+    def said(self) -> Percentiles:
+        """What was answered last, however long ago that is."""
+        return self._said
+
+    @property
+    def changes_at_s(self) -> float:
+        """The second in which what is remembered last will have fallen out next; infinity when there is nothing."""
+        return next(iter(self._sketches)) + self._seconds if self._sketches else math.inf
 
     def percentiles(self, now_ns: int) -> Percentiles:
         second = now_ns // NS_PER_S
-        # Among so many values one more changes nothing that could be read: a second later is soon enough.
-        fresh = not self._stale or self._said.n >= SETTLED
-        if self._said_at == second and fresh:
-            return self._said
-        if self._said_at != second and self._sketches:
+        if second != self._said_at:
             self._forget(second)
-            self._stale = True
+        elif self._said.n >= SETTLED:
+            # Among so many values one more changes nothing that could be read: a second later is soon enough.
+            return self._said
         if self._stale:
-            if not self._sketches:
-                self._said = NOTHING
-            elif len(self._sketches) == 1:
-                self._said = next(iter(self._sketches.values())).percentiles()
-            else:
-                self._said = self.merged(now_ns).percentiles()
+            self._said = self._percentiles()
             self._stale = False
         self._said_at = second
         return self._said
+
+    def _percentiles(self) -> Percentiles:
+        latest = self._sketches.get(self._latest)
+        if self._closed is None or not len(self._closed):
+            return NOTHING if latest is None else latest.percentiles()
+        if latest is None:
+            return self._closed.percentiles()
+        both = self._closed.copy()
+        both.merge(latest)
+        return both.percentiles()
 
 
 class RateWindow:
     """How much of something happened in the last `seconds`, in one-second slots."""
 
-    __slots__ = ("_amounts", "_first", "_seconds", "_stamps")
+    __slots__ = ("_amounts", "_first", "_latest", "_seconds", "_stamps")
 
     def __init__(self, seconds: int = 60) -> None:
         self._seconds = seconds
         self._amounts = [0.0] * seconds
         self._stamps = [-1] * seconds
         self._first: int | None = None
+        self._latest = -seconds
 
     def add(self, amount: float, now_ns: int) -> None:
         second = now_ns // NS_PER_S
         if self._first is None:
             self._first = second
+        if second > self._latest:
+            self._latest = second
         slot = second % self._seconds
         if self._stamps[slot] == second:
             self._amounts[slot] += amount
@@ -219,7 +262,13 @@ class RateWindow:
 
     def total(self, now_ns: int) -> float:
         oldest = now_ns // NS_PER_S - self._seconds
+        if self._latest <= oldest:
+            return 0.0
         return sum(amount for stamp, amount in zip(self._stamps, self._amounts, strict=True) if stamp > oldest)
+
+    def is_empty(self, now_ns: int) -> bool:
+        """Nothing was added in the last `seconds`, so that time alone changes nothing."""
+        return self._latest <= now_ns // NS_PER_S - self._seconds
 
     def per_second(self, now_ns: int) -> float:
         """Mean rate over the wall time of the window, idle seconds included; a young window counts from its start."""

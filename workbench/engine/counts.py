@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import Enum, auto
 from typing import Protocol
 
@@ -148,6 +147,18 @@ class LaneCounts(Counts):
         self.name = name
         self.tpot = SketchWindow(WINDOW_S)
         self.gaps = SketchWindow(WINDOW_S)
+        self._windows = (
+            self.ttft,
+            self.tpot,
+            self.e2e,
+            self.gaps,
+            self.ttfa,
+            self.perceived,
+            self.queue,
+            self.setup,
+            self.connect,
+        )
+        """In the order in which a snapshot takes them."""
         self.on_the_wire: set[OnTheWire] = set()
         self.characters_per_token = CHARACTERS_PER_TOKEN
         self.output_per_answer: float | None = None
@@ -195,26 +206,35 @@ class LaneCounts(Counts):
             longest_silence_s=max(0, silence_ns) / NS_PER_S if streaming else None,
         )
 
-    def snapshot(self, now_ns: int) -> LaneTraffic:
-        """A lane at rest gives the same value again and again: a thousand of them cost next to nothing."""
-        second = now_ns // NS_PER_S
-        if self._resting is not None and second < self._resting_until_s:
+    def snapshot(self, now_ns: int, *, times: bool = True) -> LaneTraffic:
+        """A lane at rest gives the same value again and again: a thousand of them cost next to nothing.
+
+        Args:
+            times: bring percentiles up to date; without, they are those of the last snapshot that did.
+        """
+        if self._resting is not None and now_ns // NS_PER_S < self._resting_until_s:
             return self._resting
-        traffic = self._snapshot(now_ns)
-        if not any(self.standing.values()):
+        traffic = self._snapshot(now_ns, times)
+        if times and not any(self.standing.values()):
             self._resting = traffic
-            # Windows lose whole seconds, so within one nothing changes by itself.
-            self._resting_until_s = math.inf if self._is_forgotten(now_ns) else second + 1
+            self._resting_until_s = self._changes_at_s(now_ns)
         return traffic
 
-    def _is_forgotten(self, now_ns: int) -> bool:
-        """Nothing is left in any window that time alone would still change."""
-        sketches = (self.ttft, self.ttfa, self.perceived, self.queue, self.setup, self.connect, self.e2e, self.tpot)
+    def _changes_at_s(self, now_ns: int) -> float:
+        """The next second in which time alone changes a figure; infinity once every window is empty."""
         rates = (self.recent_refusals, self.recent_retries, self.tokens, *self.waited.values())
-        return not any((*sketches, self.gaps)) and not any(rate.total(now_ns) for rate in rates)
+        if not all(rate.is_empty(now_ns) for rate in rates):
+            # Windows lose whole seconds, so within one nothing changes by itself.
+            return now_ns // NS_PER_S + 1
+        return min(window.changes_at_s for window in self._windows)
 
-    def _snapshot(self, now_ns: int) -> LaneTraffic:
+    def _snapshot(self, now_ns: int, times: bool) -> LaneTraffic:
         count = self.by_population
+        if times:
+            spreads = [window.percentiles(now_ns) for window in self._windows]
+        else:
+            spreads = [window.said for window in self._windows]
+        ttft, tpot, e2e, gap, ttfa, perceived, queue, setup, connect = spreads
         return LaneTraffic(
             name=self.name,
             in_flight=self.standing[Gauge.IN_FLIGHT],
@@ -232,17 +252,17 @@ class LaneCounts(Counts):
             output_tokens=self.output_tokens,
             cost_usd=self.cost_usd,
             unpriced=self.unpriced,
-            ttft_s=self.ttft.percentiles(now_ns),
-            tpot_s=self.tpot.percentiles(now_ns),
-            e2e_s=self.e2e.percentiles(now_ns),
-            gap_s=self.gaps.percentiles(now_ns),
+            ttft_s=ttft,
+            tpot_s=tpot,
+            e2e_s=e2e,
+            gap_s=gap,
             tokens_per_s=self.tokens.per_second(now_ns),
             retries_window=round(self.recent_retries.total(now_ns)),
-            ttfa_s=self.ttfa.percentiles(now_ns),
-            perceived_s=self.perceived.percentiles(now_ns),
-            queue_s=self.queue.percentiles(now_ns),
-            setup_s=self.setup.percentiles(now_ns),
-            connect_s=self.connect.percentiles(now_ns),
+            ttfa_s=ttfa,
+            perceived_s=perceived,
+            queue_s=queue,
+            setup_s=setup,
+            connect_s=connect,
             waiting=self.waits_now(),
             waited_s=self.waits_lately(now_ns),
             underway=self.underway(now_ns),

@@ -21,7 +21,7 @@ from workbench.core.events import Failed, Finished, StreamEvent
 from workbench.core.paths import Paths
 from workbench.core.pricing import Price, PriceTable, cost_usd, prefix_saving_usd
 from workbench.core.settings import Settings
-from workbench.core.stats import Percentiles
+from workbench.core.stats import NOTHING, Percentiles
 from workbench.core.types import Priority, Request, Result, Route, Usage
 from workbench.engine.admission import Admission
 from workbench.engine.batching import Batching
@@ -112,6 +112,7 @@ class Engine:
         self._gate = Gate(self._clock)
         self._intake = Intake(self._router, self._hub, self._clock)
         self._watch = PollWatch(self._clock.monotonic_ns)
+        self._stamp_error_s = NOTHING
         self._telemetry = Telemetry(settings.telemetry, self.statistics, self._notices.tell)
         self._memory = ParameterMemory()
         self._given_adapters = adapters
@@ -370,16 +371,24 @@ class Engine:
             await self._cache.open()
         return await self._wires.warm(targets, requests)
 
-    def statistics(self) -> EngineStatistics:
+    def statistics(self, *, times: bool = True) -> EngineStatistics:
+        """How everything stands.
+
+        Args:
+            times: bring percentiles up to date, which is most of the cost: once a second is enough for a screen.
+                Without, they are those of the last look that did; counters, limits and states are new all the same.
+        """
         now_ns = self._clock.monotonic_ns()
+        if times:
+            self._stamp_error_s = self._watch.percentiles(now_ns)
         return EngineStatistics(
-            traffic=self._hub.statistics(now_ns),
+            traffic=self._hub.statistics(now_ns, times=times),
             circuits=self._gate.statistics(),
             cache=None if self._cache is None else self._cache.statistics(),
             pools=() if self._wires is None else self._wires.statistics(),
             notices=self._notices.all(),
             limits=self._limiter.statistics() if self._limiter is not None else None,
-            stamp_error_s=self._watch.percentiles(now_ns),
+            stamp_error_s=self._stamp_error_s,
         )
 
     def series(self, span: Span, lane: str = "", points: int = 120) -> Series:

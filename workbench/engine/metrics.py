@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from workbench.core.stats import Percentiles, SketchWindow
 from workbench.core.types import Route
 from workbench.engine.counts import Counts, Gauge, LaneCounts
 from workbench.engine.records import LaneName, LaneTraffic, Population, RequestRecord, Traffic, Underway
@@ -88,9 +89,19 @@ class MetricsHub:
         counts = self._lanes.get(lane) if lane else self._all
         return Series(now_ns, 1) if counts is None else counts.timeline.series(span, now_ns, points)
 
-    def statistics(self, now_ns: int) -> Traffic:
+    def statistics(self, now_ns: int, *, times: bool = True) -> Traffic:
+        """Everything at this moment.
+
+        Args:
+            times: bring percentiles up to date, which is most of the cost; without, they are those of the last snapshot
+                that did, and only counters are new.
+        """
         every, count = self._all, self._all.by_population
-        models = tuple(model.snapshot(now_ns) for model in self._models.values())
+        models = tuple(model.snapshot(now_ns, times=times) for model in self._models.values())
+
+        def spread(window: SketchWindow) -> Percentiles:
+            return window.percentiles(now_ns) if times else window.said
+
         return Traffic(
             at_ns=now_ns,
             in_flight=every.standing[Gauge.IN_FLIGHT],
@@ -112,16 +123,16 @@ class MetricsHub:
             cost_usd=every.cost_usd,
             unpriced=every.unpriced,
             saved_usd=every.saved_usd,
-            ttft_s=every.ttft.percentiles(now_ns),
-            e2e_s=every.e2e.percentiles(now_ns),
+            ttft_s=spread(every.ttft),
+            e2e_s=spread(every.e2e),
             tokens_per_s=every.tokens.per_second(now_ns),
             lanes=models,
-            by_lane={name: lane.snapshot(now_ns) for name, lane in self._lanes.items()},
-            ttfa_s=every.ttfa.percentiles(now_ns),
-            perceived_s=every.perceived.percentiles(now_ns),
-            queue_s=every.queue.percentiles(now_ns),
-            setup_s=every.setup.percentiles(now_ns),
-            connect_s=every.connect.percentiles(now_ns),
+            by_lane={name: lane.snapshot(now_ns, times=times) for name, lane in self._lanes.items()},
+            ttfa_s=spread(every.ttfa),
+            perceived_s=spread(every.perceived),
+            queue_s=spread(every.queue),
+            setup_s=spread(every.setup),
+            connect_s=spread(every.connect),
             waiting=every.waits_now(),
             waited_s=every.waits_lately(now_ns),
             underway=_together(models),

@@ -74,9 +74,9 @@ class EngineRoom:
         async with comparison:
             await self.host.run()
 
-    def statistics(self) -> Snapshot | None:
+    def statistics(self, *, times: bool = True) -> Snapshot | None:
         """The engine's figures at this moment; None while it is being opened."""
-        return self._open_engine.engine.statistics() if self._open_engine is not None else None
+        return self._open_engine.engine.statistics(times=times) if self._open_engine is not None else None
 
     @property
     def jobs(self) -> JobDesk | None:

@@ -50,8 +50,8 @@ class HostedEngine(Streams, Protocol):
     def series(self, span: Span, lane: str = "", points: int = 120) -> Series:
         """What a lane, or everything, did over time."""
 
-    def statistics(self) -> Snapshot:
-        """A frozen snapshot; cheap enough for 4 Hz."""
+    def statistics(self, *, times: bool = True) -> Snapshot:
+        """A frozen snapshot. Without `times` its percentiles are those of the last one with them: cheap at 4 Hz."""
 
     async def warm(self, models: Sequence[str]) -> object:
         """Import what these models need, off the loop, and open connections ahead."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BAR_PERIOD_S = 0.25
 
+TIMES_EVERY = 4
+"""Looks between two at percentiles: a second. What changes oftener cannot be read."""
+
 
 class AreaScreen(Screen[None]):
     """The lowest screen of an area. Subclasses yield `app_bar` first and `status` near the bottom."""
@@ -31,6 +34,7 @@ class AreaScreen(Screen[None]):
         self.app_bar = AppBar()
         self.status = StatusBar()
         self._monitor_line = MonitorLine(desk.glyphs)
+        self._looks = 0
 
     @property
     def is_in_front(self) -> bool:
@@ -41,8 +45,9 @@ class AreaScreen(Screen[None]):
     def refresh_chrome(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
         """The app bar and the status line; unchanged bars are not drawn again."""
         self.refresh_app_bar(question=question, turn=turn, turns=turns)
-        width = self.status.size.width
-        self.status.show_figures(*self._monitor_line.figures(self.desk.engine.statistics(), width=width))
+        snapshot = self.desk.engine.statistics(times=self._looks % TIMES_EVERY == 0)
+        self._looks += 1
+        self.status.show_figures(*self._monitor_line.figures(snapshot, width=self.status.size.width))
 
     def refresh_app_bar(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
         desk = self.desk

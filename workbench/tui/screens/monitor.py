@@ -19,23 +19,20 @@ from textual.widgets import Static
 from workbench.core.clock import NS_PER_S
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.timeline import Span
-from workbench.session.monitor import MonitoredLane, Overview, overview
+from workbench.session.monitor import MonitoredLane, Overview, Statistics, overview
 from workbench.session.monitor_detail import lane_sections
 from workbench.session.monitor_log import MonitorLog
 from workbench.tui.desk import Desk
 from workbench.tui.host import HostedEngine, LaneControl
 from workbench.tui.monitor_charts import charts
 from workbench.tui.monitor_words import health, reason, run_strip
-from workbench.tui.screens.area import BAR_PERIOD_S, AreaScreen
+from workbench.tui.screens.area import BAR_PERIOD_S, TIMES_EVERY, AreaScreen
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.event_log import EventLog
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.limiter_table import LimiterTable
 from workbench.tui.widgets.line_list import LineList
 from workbench.tui.widgets.time_series import TimeSeries
-
-WHOLE_EVERY: Final = 4
-"""Looks between two at times and charts: a second."""
 
 MANY_LANES: Final = 200
 """From here on everything is looked at once a second: joining a thousand lanes takes 15 ms."""
@@ -148,7 +145,7 @@ class MonitorScreen(AreaScreen):
 
     def _tick(self) -> None:
         self._ticks += 1
-        whole = self._ticks % WHOLE_EVERY == 0
+        whole = self._ticks % TIMES_EVERY == 0
         many = self.seen is not None and len(self.seen.lanes) > MANY_LANES
         if self.is_in_front and (whole or (self.is_current and not many)):
             self.look(whole=whole)
@@ -163,7 +160,7 @@ class MonitorScreen(AreaScreen):
         if engine is None:
             self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
             return
-        statistics = engine.statistics()
+        statistics = engine.statistics(times=whole)
         seen = self.seen = overview(statistics)
         width = self.run_bar.size.width
         self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
@@ -176,7 +173,7 @@ class MonitorScreen(AreaScreen):
             self.log_view.show_entries(self._log.entries)
         self._show_headings()
         self._show_charts(engine)
-        self._show_detail()
+        self._show_detail(statistics)
         self.refresh_bindings()
 
     def _fit_table(self) -> None:
@@ -209,10 +206,9 @@ class MonitorScreen(AreaScreen):
             if chart in visible:
                 chart.show(content)
 
-    def _show_detail(self) -> None:
+    def _show_detail(self, statistics: Statistics) -> None:
         row = self._opened_row()
-        statistics = self.desk.engine.statistics()
-        if row is None or statistics is None or statistics.limits is None or self.seen is None:
+        if row is None or statistics.limits is None or self.seen is None:
             return
         parts = [Content.styled(row.name, "bold $text-primary")]
         sections = lane_sections(row, self.seen.keys, statistics.limits.history, ascii_only=self.desk.glyphs.ascii_only)
