@@ -129,7 +129,7 @@ FEW_TOKENS = WORKLOADS[Regime.RPM]
     [FEW_TOKENS, replace(FEW_TOKENS, latency_s=0.4), replace(WORKLOADS[Regime.TPM], latency_s=10.0)],
     ids=["many calls", "quick calls", "slow calls"],
 )
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_rate_that_nobody_names_is_told_from_a_cap_before_long(workload, seed):
     """Whenever a saved minute is spent, the window happens to be full."""
     spec = replace(spec_for(Openness.NONE), max_in_flight=None)
