@@ -165,13 +165,14 @@ async def test_a_prompt_within_a_conversation_is_said_to_be_asked_alone() -> Non
 async def test_enter_waits_for_the_rows_that_were_named_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # However long the keys take, nobody has read the rows when enter comes.
     monkeypatch.setattr("workbench.tui.screens.batch_submit._PAUSE_S", 3_600.0)
+    monkeypatch.chdir(tmp_path)
     rows = tmp_path / "rows.csv"
     rows.write_text("river\nRhine\n")
     desk = ScriptedDesk()
     async with comparing(desk, ("alpha",)) as (on, pilot):
         dialog = await proposed(pilot, on, "How long is the {{river}}?")
 
-        await pilot.press(*str(rows), "enter")
+        await pilot.press(*rows.name, "enter")
         assert desk.submitted == []
         await until(pilot, lambda: dialog.quotes, "priced")
         await pilot.press("enter")

@@ -74,9 +74,10 @@ def states(app: WorkbenchApp) -> list[JobState]:
 
 
 async def test_three_jobs_outlive_the_app_and_are_found_finished_by_the_next_one(
-    simulator: SimulatorThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    simulator: SimulatorThread, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = demo_world(simulator, Settings(), tmp_path)
+    monkeypatch.chdir(tmp_path)
     rows = tmp_path / "rivers.csv"
     rows.write_text("id,river\na,Rhine\nb,Elbe\nc,Oder\n")
 
@@ -86,7 +87,7 @@ async def test_three_jobs_outlive_the_app_and_are_found_finished_by_the_next_one
         await until(pilot, lambda: isinstance(app.screen, BatchSubmit))
         dialog = app.screen
         assert isinstance(dialog, BatchSubmit)
-        await pilot.press(*str(rows))
+        await pilot.press(*rows.name)
         await until(pilot, lambda: dialog.said == "3 rows each to 3 models.", "priced")
         await pilot.press("enter")
         await until(pilot, lambda: app.screen.id == "batches" and len(states(app)) == 3, "three jobs")
