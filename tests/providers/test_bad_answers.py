@@ -484,8 +484,11 @@ async def test_geminis_finish_reasons_have_their_meanings(finish: str, reason: F
     assert heard.usage == Usage(input=9, cached_input=2, output=7, reasoning=3)
 
 
-async def test_a_finished_answer_does_not_wait_for_a_server_that_keeps_the_line_open() -> None:
+async def test_a_finished_answer_does_not_wait_for_a_server_that_keeps_the_line_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The connection stays open after the finish reason; the answer is complete all the same."""
+    monkeypatch.setattr("workbench.providers.dialogue._AFTERMATH_S", 0.1)
     release = asyncio.Event()
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
