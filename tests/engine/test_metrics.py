@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import RateLimited, ServerError, WorkbenchError
 from workbench.core.events import Delta, Queued, WaitReason
+from workbench.core.stats import SETTLED
 from workbench.core.types import Channel, FinishReason, KeyAlias, Message, Request, Result, Route, Usage
 from workbench.engine.admission import Outcome
 from workbench.engine.metrics import MetricsHub
@@ -393,15 +394,27 @@ def test_gauges_come_back_to_zero_whatever_the_order(steps: list[tuple[int, str]
 
 def test_a_look_without_times_brings_counters_alone_up_to_date() -> None:
     hub = MetricsHub()
-    answered(hub, ttft_s=0.4)
+    for _ in range(SETTLED):
+        answered(hub, ttft_s=0.4)
     before = hub.statistics(at(2))
 
     answered(hub, start_s=2, ttft_s=0.8)
 
     glance, look = hub.statistics(at(4), times=False), hub.statistics(at(4))
-    assert (glance.answered, glance.lanes[0].answered) == (2, 2)
+    assert (glance.answered, glance.lanes[0].answered) == (SETTLED + 1, SETTLED + 1)
     assert (glance.ttft_s, glance.lanes[0].ttft_s) == (before.ttft_s, before.lanes[0].ttft_s)
-    assert (look.ttft_s.n, look.lanes[0].ttft_s.n) == (2, 2)
+    assert (look.ttft_s.n, look.lanes[0].ttft_s.n) == (SETTLED + 1, SETTLED + 1)
+
+
+def test_a_look_without_times_sees_each_of_a_few_answers() -> None:
+    hub = MetricsHub()
+    answered(hub, ttft_s=0.4)
+    hub.statistics(at(2))
+
+    answered(hub, start_s=2, ttft_s=0.8)
+
+    glance = hub.statistics(at(4), times=False)
+    assert (glance.ttft_s.n, glance.lanes[0].ttft_s.max) == (2, 0.8)
 
 
 def test_a_lane_at_rest_changes_only_when_something_falls_out_of_its_minute() -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,12 +31,14 @@ from workbench.bench.monitor_load import LoadedEngine
 from workbench.bench.ui_app import end_with, percentile
 from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
 from workbench.core.settings import Settings
+from workbench.engine.limiter_stats import LaneStats
+from workbench.engine.records import LaneTraffic
 from workbench.engine.timeline import Span
 from workbench.session import figures
-from workbench.session.monitor import overview
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.frame import settle_heap
 from workbench.tui.host import OpenEngine
+from workbench.tui.screens.area import TIMES_EVERY
 
 SETTLING_S = 2.5
 KEY_EVERY_S = 0.3
@@ -188,7 +190,11 @@ class Watched(WorkbenchApp):
 
 
 class Widgets(App[None]):
-    """The peer: the same figures at the same pace in Textual's own DataTable and Sparkline; `bare`: the load alone."""
+    """The peer: the same figures at the same pace in Textual's own DataTable and Sparkline; `bare`: the load alone.
+
+    It reads the engine as the monitor does, counters four times a second and times once, and is charged for nothing
+    that it does not show: no diagnosis, no order of lanes, no log. Its cells of times are set when they were read.
+    """
 
     def __init__(self, kind: str, seconds: float) -> None:
         super().__init__()
@@ -218,18 +224,20 @@ class Widgets(App[None]):
 
     def _look(self) -> None:
         self._ticks += 1
-        seen = overview(self._engine.statistics())
+        whole = self._ticks % TIMES_EVERY == 0
+        seen = self._engine.statistics(times=whole)
+        assert seen.limits is not None
         self.query_one("#strip", Static).update(
             f"in flight {seen.traffic.in_flight} · ~{seen.traffic.tokens_per_s:.0f}"
         )
         if not self._table.row_count:
-            for row in seen.lanes:
-                self._table.add_row(*[""] * 10, key=row.name)
-        for index, row in enumerate(sorted(seen.lanes, key=lambda row: row.name)):
-            for column, text in enumerate(_cells(row)):
+            for lane in seen.limits.lanes:
+                self._table.add_row(*[""] * 10, key=lane.name)
+        for index, lane in enumerate(seen.limits.lanes):
+            for column, text in _cells(lane, seen.traffic.by_lane[lane.name], whole=whole):
                 if self._table.get_cell_at((index, column)) != text:  # type: ignore[arg-type]  # a pair is a Coordinate
                     self._table.update_cell_at((index, column), text)  # type: ignore[arg-type]  # as above
-        if self._ticks % 4 == 0:
+        if whole:
             series = self._engine.series(Span.MINUTE)
             for name, values in (
                 ("in-flight", series.in_flight),
@@ -246,17 +254,18 @@ class Widgets(App[None]):
         self.exit()
 
 
-def _cells(row: Any) -> list[str]:
-    traffic = row.traffic
-    return [
-        row.name,
-        f"{row.lane.in_flight}/{row.lane.window}",
-        *(f"{one.used:,.0f}/{one.pace:,.0f}" for one in row.lane.dimensions),
-        f"{traffic.refusals_window}",
-        *(figures.seconds(value) for value in (traffic.ttft_s.p50, traffic.ttft_s.p95, traffic.ttft_s.p99)),
-        figures.seconds(traffic.tpot_s.p50),
-        f"~{traffic.tokens_per_s:,.0f}",
-    ]
+def _cells(lane: LaneStats, traffic: LaneTraffic, *, whole: bool) -> Iterator[tuple[int, str]]:
+    """Columns and what stands in them; `whole` for times as well."""
+    yield 0, lane.name
+    yield 1, f"{lane.in_flight}/{lane.window}"
+    for column, one in enumerate(lane.dimensions, 2):
+        yield column, f"{one.used:,.0f}/{one.pace:,.0f}"
+    yield 4, f"{traffic.refusals_window}"
+    if whole:
+        times = (traffic.ttft_s.p50, traffic.ttft_s.p95, traffic.ttft_s.p99, traffic.tpot_s.p50)
+        for column, value in enumerate(times, 5):
+            yield column, figures.seconds(value)
+    yield 9, f"~{traffic.tokens_per_s:,.0f}"
 
 
 def main() -> None:

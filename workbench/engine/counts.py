@@ -210,7 +210,7 @@ class LaneCounts(Counts):
         """A lane at rest gives the same value again and again: a thousand of them cost next to nothing.
 
         Args:
-            times: bring percentiles up to date; without, they are those of the last snapshot that did.
+            times: bring percentiles up to date; without, those of many values are of the last snapshot that did.
         """
         if self._resting is not None and now_ns // NS_PER_S < self._resting_until_s:
             return self._resting
@@ -233,7 +233,7 @@ class LaneCounts(Counts):
         if times:
             spreads = [window.percentiles(now_ns) for window in self._windows]
         else:
-            spreads = [window.said for window in self._windows]
+            spreads = [window.glance(now_ns) for window in self._windows]
         ttft, tpot, e2e, gap, ttfa, perceived, queue, setup, connect = spreads
         return LaneTraffic(
             name=self.name,

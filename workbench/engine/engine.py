@@ -376,7 +376,7 @@ class Engine:
 
         Args:
             times: bring percentiles up to date, which is most of the cost: once a second is enough for a screen.
-                Without, they are those of the last look that did; counters, limits and states are new all the same.
+                Without, those of twenty values and more are of the last look that did; all else is new.
         """
         now_ns = self._clock.monotonic_ns()
         if times:

@@ -93,14 +93,14 @@ class MetricsHub:
         """Everything at this moment.
 
         Args:
-            times: bring percentiles up to date, which is most of the cost; without, they are those of the last snapshot
-                that did, and only counters are new.
+            times: bring percentiles up to date, which is most of the cost; without, those of twenty values and more are
+                of the last snapshot that did, and only counters are new.
         """
         every, count = self._all, self._all.by_population
         models = tuple(model.snapshot(now_ns, times=times) for model in self._models.values())
 
         def spread(window: SketchWindow) -> Percentiles:
-            return window.percentiles(now_ns) if times else window.said
+            return window.percentiles(now_ns) if times else window.glance(now_ns)
 
         return Traffic(
             at_ns=now_ns,

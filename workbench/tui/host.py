@@ -51,7 +51,7 @@ class HostedEngine(Streams, Protocol):
         """What a lane, or everything, did over time."""
 
     def statistics(self, *, times: bool = True) -> Snapshot:
-        """A frozen snapshot. Without `times` its percentiles are those of the last one with them: cheap at 4 Hz."""
+        """A frozen snapshot. Without `times` its settled percentiles are of the last one with them: cheap at 4 Hz."""
 
     async def warm(self, models: Sequence[str]) -> object:
         """Import what these models need, off the loop, and open connections ahead."""

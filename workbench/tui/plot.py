@@ -16,6 +16,11 @@ EMPTY: Final = -1
 """In a cell's place of the curve that it belongs to."""
 
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_STACKS: Final = [
+    [[sum(dots[dx] for dots in _DOTS[top : bottom + 1]) for bottom in range(4)] for top in range(4)] for dx in range(2)
+]
+"""Dots of one half of a cell, from the one row to the other, counted from the top."""
+
 _BRAILLE: Final = 0x2800
 
 
@@ -81,9 +86,13 @@ class _Canvas:
     def fill(self, x: int, low: int, high: int, owner: int) -> None:
         """Dots of one column, rows counted from the bottom, both ends included."""
         column, dx = divmod(x, self._across)
-        for y in range(low, high + 1):
-            row, dy = divmod(self.rows - 1 - y, self._down)
-            self._bits[row][column] |= _DOTS[dy][dx]
+        first, above = divmod(self.rows - 1 - high, self._down)
+        last, down_to = divmod(self.rows - 1 - low, self._down)
+        # Cell by cell: an area of two hundred columns has thousands of dots.
+        for row in range(first, last + 1):
+            top = above if row == first else 0
+            bottom = down_to if row == last else self._down - 1
+            self._bits[row][column] |= _STACKS[dx][top][bottom]
             self._owners[row][column] = owner
 
     def runs(self, row: int, curves: Sequence[Curve]) -> Iterator[Run]:

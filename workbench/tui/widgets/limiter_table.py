@@ -62,6 +62,9 @@ def cause_style(cause: Cause) -> str:
 
 
 class LimiterTable(LineList):
+    # Rows change under the mouse; what it would need to select text costs as much as drawing them.
+    ALLOW_SELECT = False
+
     HELP = """
     # Lanes
 
@@ -155,13 +158,11 @@ class LimiterTable(LineList):
         pieces = self._shown.get(index) if width - 1 == self._shown_width else None
         drawn = [Segment(self._mark if here else " ", self._rich("bold $text-accent", here))]
         drawn += [Segment(text, self._rich(style, here)) for text, style in pieces or self.pieces(index, width - 1)]
-        strip = Strip(drawn).adjust_cell_length(width, self._rich("", here))
-        # What the mouse is over is found by these.
-        return strip.apply_offsets(0, index)
+        return Strip(drawn).adjust_cell_length(width, self._rich("", here))
 
     def _rich(self, style: str, here: bool) -> RichStyle:
         """Resolved once for each theme: that takes longer than drawing the row."""
-        key = (style, here, self.has_focus)
+        key = (style, here, here and self.has_focus)
         known = self._styles.get(key)
         if known is None:
             base = self.get_visual_style("line-list--cursor") if here else self.visual_style

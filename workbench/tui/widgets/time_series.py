@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -89,11 +90,22 @@ class TimeSeries(Widget):
         self._chart: Chart | None = None
         self._strips: list[Strip] = []
         self._drawn: object = None
+        self._styles: dict[str, Style] = {}
 
     def show(self, chart: Chart) -> None:
-        if chart != self._chart:
-            self._chart = chart
+        """Only rows that look different are drawn again: under a steady curve, and beside it, that is few."""
+        if chart == self._chart:
+            return
+        before = self._strips if self._drawn == (self._chart, self.size) else []
+        self._chart = chart
+        self._drawn = (chart, self.size)
+        self._strips = self._draw()
+        if len(before) != len(self._strips):
             self.refresh()
+            return
+        changed = [y for y, (old, new) in enumerate(zip(before, self._strips, strict=True)) if old != new]
+        if changed:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
 
     @property
     def plain(self) -> str:
@@ -103,6 +115,7 @@ class TimeSeries(Widget):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._drawn = None
+        self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
         drawn = (self._chart, self.size)
@@ -114,7 +127,10 @@ class TimeSeries(Widget):
         return Strip.blank(self.size.width, self.rich_style)
 
     def _style(self, role: str) -> Style:
-        return self.get_component_rich_style(f"time-series--{role}")
+        known = self._styles.get(role)
+        if known is None:
+            known = self._styles[role] = self.get_component_rich_style(f"time-series--{role}")
+        return known
 
     def _draw(self) -> list[Strip]:
         chart, (width, height) = self._chart, self.size
@@ -139,7 +155,9 @@ class TimeSeries(Widget):
         for index, row in enumerate(rows):
             strips.append(self._row(ticks.get(index, ""), margin, row, shown))
         strips.append(self._time_axis(chart.seconds, margin, width))
-        return [strip.adjust_cell_length(width, self.rich_style) for strip in strips]
+        # Resolved once for all: what a widget's style is takes longer to find out than a row takes to draw.
+        rest = self.rich_style
+        return [strip.adjust_cell_length(width, rest) for strip in strips]
 
     @staticmethod
     def _within_reach(curves: Sequence[Curve]) -> tuple[Curve, ...]:
