@@ -7,7 +7,7 @@ from typing import Protocol
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
-from workbench.core.stats import RateWindow, SketchWindow
+from workbench.core.stats import Percentiles, RateWindow, SketchWindow
 from workbench.engine.records import STALL_S, LaneName, LaneTraffic, Population, RequestRecord, Underway
 from workbench.engine.timeline import Timeline
 
@@ -164,6 +164,10 @@ class LaneCounts(Counts):
         self.output_per_answer: float | None = None
         self.tokens_per_chunk: float | None = None
         self._resting: LaneTraffic | None = None
+        self._spreads: list[Percentiles] = []
+        """Of the windows, while it rests."""
+        self._spreads_until_s = 0.0
+        """Second in which something falls out of one of them; 0 when that has not been looked up."""
         self._resting_until_s = 0.0
         """Second in which time alone may change it; infinity once every window is empty."""
 
@@ -214,9 +218,17 @@ class LaneCounts(Counts):
         """
         if self._resting is not None and now_ns // NS_PER_S < self._resting_until_s:
             return self._resting
-        traffic = self._snapshot(now_ns, times)
+        if self._resting is None or now_ns // NS_PER_S >= self._spreads_until_s:
+            spreads = [window.percentiles(now_ns) if times else window.glance(now_ns) for window in self._windows]
+            self._spreads_until_s = 0.0
+        else:
+            # Untouched, and nothing has fallen out: it is only that rates have changed.
+            spreads = self._spreads
+        traffic = self._snapshot(now_ns, spreads)
         if times and not any(self.standing.values()):
-            self._resting = traffic
+            self._resting, self._spreads = traffic, spreads
+            if not self._spreads_until_s:
+                self._spreads_until_s = min(window.changes_at_s for window in self._windows)
             self._resting_until_s = self._changes_at_s(now_ns)
         return traffic
 
@@ -226,14 +238,10 @@ class LaneCounts(Counts):
         if not all(rate.is_empty(now_ns) for rate in rates):
             # Windows lose whole seconds, so within one nothing changes by itself.
             return now_ns // NS_PER_S + 1
-        return min(window.changes_at_s for window in self._windows)
+        return self._spreads_until_s
 
-    def _snapshot(self, now_ns: int, times: bool) -> LaneTraffic:
+    def _snapshot(self, now_ns: int, spreads: list[Percentiles]) -> LaneTraffic:
         count = self.by_population
-        if times:
-            spreads = [window.percentiles(now_ns) for window in self._windows]
-        else:
-            spreads = [window.glance(now_ns) for window in self._windows]
         ttft, tpot, e2e, gap, ttfa, perceived, queue, setup, connect = spreads
         return LaneTraffic(
             name=self.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Final
 
 from rich.cells import cell_len
@@ -140,7 +141,10 @@ class LimiterTable(LineList):
         room = width - sum(cell_len(text) for text, _ in pieces[:-1])
         if cell_len(text) > room:
             pieces[-1] = Content(text).truncate(max(0, room), ellipsis=True).plain, style
-        return tuple(pieces)
+        # What a row costs from here on goes by the number of its pieces.
+        return tuple(
+            ("".join(text for text, _ in group), style) for style, group in groupby(pieces, key=lambda piece: piece[1])
+        )
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
