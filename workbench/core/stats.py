@@ -120,6 +120,8 @@ class Sketch:
             return [None] * len(qs)
         if not self._zeros and len(self._bins) == 1:
             return [self._value(next(iter(self._bins)))] * len(qs)
+        if not self._bins:
+            return [0.0] * len(qs)
         # Counting up to each bin and searching there is done in C; a loop would take four times as long.
         indexes = sorted(self._bins)
         up_to = list(accumulate(map(self._bins.__getitem__, indexes), initial=self._zeros))
