@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import msgspec
 
 from workbench.bench.wire_client import resident_mb
+from workbench.core.heap import settle_heap
 from workbench.core.stats import Sketch
 from workbench.engine.poll_watch import PollWatch
 
@@ -144,7 +145,7 @@ async def measure(name: str, job: BatchJob) -> BatchSample:
         prompts = write_prompts(Path(root) / "rows.jsonl", job.rows)
         # As the workbench does when it has started: a full collection looks at every module otherwise, for 100 ms.
         gc.collect()
-        gc.freeze()
+        settle_heap()
         loop = asyncio.get_running_loop()
         by_clock, by_work = PollWatch(time.monotonic_ns), PollWatch(time.thread_time_ns)
         by_clock.install(loop)

@@ -30,6 +30,7 @@ from workbench.cli.options import (
 )
 from workbench.cli.simulate import PROFILES
 from workbench.core.clock import NS_PER_S, SystemClock
+from workbench.core.heap import settle_heap
 from workbench.core.settings import CacheSettings, LaneLimits, LimitSettings, Settings
 from workbench.demo import USUAL_DAY, World
 from workbench.demo import demo as demo_world
@@ -224,6 +225,7 @@ async def _ask_model(test: LoadTest, model: str, engine: Engine, driver: LoadDri
             click.echo(f"{model}: the money for this test is spent.", err=True)
             return
         await engine.warm([model], requests=min(load.concurrency or 8, _WARM_CONNECTIONS))
+        settle_heap()
         level = Level(model, load)
         try:
             await driver.run(level)

@@ -29,6 +29,7 @@ from textual.widgets import DataTable, Sparkline, Static
 from workbench import tui
 from workbench.bench.monitor_load import LoadedEngine
 from workbench.bench.ui_app import end_with, percentile
+from workbench.core.heap import settle_heap
 from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
 from workbench.core.settings import Settings
 from workbench.engine.limiter_stats import LaneStats
@@ -36,7 +37,6 @@ from workbench.engine.records import LaneTraffic
 from workbench.engine.timeline import Span
 from workbench.session import figures
 from workbench.tui.app import WorkbenchApp
-from workbench.tui.frame import settle_heap
 from workbench.tui.host import OpenEngine
 from workbench.tui.screens.area import TIMES_EVERY
 

@@ -24,8 +24,9 @@ from textual.app import App, ComposeResult
 from textual.containers import Grid, Vertical, VerticalScroll
 from textual.widgets import Markdown
 
+from workbench.core.heap import settle_heap
 from workbench.core.types import Channel
-from workbench.tui.frame import FrameClock, settle_heap
+from workbench.tui.frame import FrameClock
 from workbench.tui.widgets.stream_view import StreamView
 
 TOKEN = 4

@@ -15,6 +15,7 @@ from workbench.cli.answers import Answer, as_json
 from workbench.cli.recording import recording
 from workbench.cli.sweep_progress import ProgressStyle, SweepProgress
 from workbench.core.errors import UsageError, WorkbenchError
+from workbench.core.heap import settle_heap
 from workbench.core.types import Json, Message, Params, Request, Result
 from workbench.engine.budget import Budget, BudgetStats
 from workbench.session.sheet import Sheet
@@ -64,6 +65,9 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
         ):
 
             def ended(tally: SweepTally, row: Row, request: Request, outcome: Result | WorkbenchError) -> None:
+                if tally.done - tally.kept == 1:
+                    # What the others need has been imported for the first.
+                    settle_heap()
                 if isinstance(outcome, Result):
                     history.add(row.line, request, outcome)
                 else:

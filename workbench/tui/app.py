@@ -20,6 +20,7 @@ from textual.worker import Worker, WorkerState
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import WorkbenchError
+from workbench.core.heap import settle_heap
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
 from workbench.session.comparison import Comparison
@@ -33,7 +34,7 @@ from workbench.tui.choices import WARMING, Choices
 from workbench.tui.desk import Desk
 from workbench.tui.engine_room import EngineRoom
 from workbench.tui.errands import Errands
-from workbench.tui.frame import FrameClock, settle_heap
+from workbench.tui.frame import FrameClock
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
 from workbench.tui.screens.area import AreaScreen

@@ -10,7 +10,6 @@ With nothing to draw the clock stops completely; `wake` starts it again.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections import deque
 from collections.abc import Callable
@@ -43,15 +42,6 @@ NOTHING_S = 0.000_1
 
 MINIMUM_S = 0.000_5
 """A view may use so much even when others have used up the budget, so that none starves."""
-
-
-def settle_heap() -> None:
-    """Take what exists by now out of the garbage collector's sight: to be called once, when starting is over.
-
-    Modules, style sheets and SDKs live as long as the app does, but every full collection looks at all of them. While
-    panes stream that stopped the loop for 90 to 180 ms at a time; without them it takes a few.
-    """
-    gc.freeze()
 
 
 class FrameView(Protocol):
