@@ -196,6 +196,10 @@ def _span_s(start_ns: int | None, end_ns: int | None) -> float | None:
     return None if start_ns is None or end_ns is None else (end_ns - start_ns) / NS_PER_S
 
 
+STALL_S = 1.0
+"""A pause between two pieces of an answer that a reader notices: ten times the pace of a slow model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Stamps of the successful (or last) attempt in monotonic ns, taken where bytes arrive. See README, Metrics."""

@@ -8,7 +8,8 @@ from typing import Protocol
 from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
 from workbench.core.stats import Percentiles, RateWindow, SketchWindow
-from workbench.engine.records import STALL_S, LaneName, LaneTraffic, Population, RequestRecord, Underway
+from workbench.core.types import STALL_S
+from workbench.engine.records import LaneName, LaneTraffic, Population, RequestRecord, Underway
 from workbench.engine.timeline import Timeline
 
 WINDOW_S = 60

@@ -9,11 +9,11 @@ from __future__ import annotations
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.events import Delta, Queued, WaitReason
-from workbench.core.types import Channel, KeyAlias, Request, Result, Route, Timing
+from workbench.core.types import STALL_S, Channel, KeyAlias, Request, Result, Route, Timing
 from workbench.engine.admission import Outcome
 from workbench.engine.counts import Counts, Gauge, LaneCounts
 from workbench.engine.metrics import MetricsHub
-from workbench.engine.records import STALL_S, AttemptRecord, Population, RequestRecord
+from workbench.engine.records import AttemptRecord, Population, RequestRecord
 from workbench.providers.base import WireOpened
 
 COUNT_EVERY_NS = NS_PER_S // 5

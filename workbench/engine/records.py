@@ -116,9 +116,6 @@ class Underway:
     """In the middle of an answer; None while nothing streams."""
 
 
-STALL_S = 1.0
-"""A pause between two pieces of an answer that a reader notices: ten times the pace of a slow model."""
-
 IDLE = Underway()
 
 

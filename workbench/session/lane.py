@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from workbench.core.errors import WorkbenchError
 from workbench.core.events import Delta, Failed, Finished, Queued, Retrying, StreamEvent
-from workbench.core.types import CacheMode, Channel, Message, Request, Result
-from workbench.engine.records import STALL_S
+from workbench.core.types import STALL_S, CacheMode, Channel, Message, Request, Result
 from workbench.session.lane_state import LaneState, state_after
 from workbench.session.numbers import Meter, Numbers, TokenHabits
 from workbench.session.targets import Target

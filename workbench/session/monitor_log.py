@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from workbench.core.clock import NS_PER_S
+from workbench.core.types import STALL_S
 from workbench.engine.admission import Outcome
 from workbench.engine.breaker import CircuitChange, CircuitState, CircuitStats
 from workbench.engine.lane_values import GROWING, Change
-from workbench.engine.records import STALL_S, AttemptRecord, Population, RequestRecord
+from workbench.engine.records import AttemptRecord, Population, RequestRecord
 from workbench.session import figures
 from workbench.session.monitor import Statistics
 

@@ -166,7 +166,8 @@ class WorkbenchApp(App[object]):
 
     def on_mount(self) -> None:
         self._apply_keymap()
-        self.call_after_refresh(self._begin)
+        # After the second refresh: the first may not be on the screen yet, and imports beside it hold it up.
+        self.call_after_refresh(self.call_after_refresh, self._begin)
 
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""

@@ -40,8 +40,10 @@ class AppBar(Bar):
         turn: which one is on screen, from 1, of `turns`.
         budget: with a cap, what the session has cost stands in the place of what the conversation has.
         """
-        narrow = self.size.width < 100
-        named = not narrow or (not areas and (self.size.width >= 80 or not question))
+        # Before the first layout it has no width of its own yet, and will be as wide as the screen.
+        width = self.size.width or self.app.size.width
+        narrow = width < 100
+        named = not narrow or (not areas and (width >= 80 or not question))
         name = Content.styled("llm-workbench" if named else "", "bold $text-primary")
         left = Content("  ").join(part for part in (name, areas) if part)
         if question:

@@ -57,7 +57,11 @@ class PaneDeck(Container):
         self._away = False
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self.run_worker, partial(import_module, PANES), thread=True, name="import panes")
+        # After the second refresh: the first may not be on the screen yet, and an import beside it holds it up.
+        self.call_after_refresh(self.call_after_refresh, self._import_panes)
+
+    def _import_panes(self) -> None:
+        self.run_worker(partial(import_module, PANES), thread=True, name="import panes")
 
     async def show_lanes(self, lanes: Sequence[Lane]) -> None:
         """A pane per lane, in this order; panes of lanes that stay are kept with all that they show."""
