@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from workbench.cli.invocation import Invocation
 from workbench.cli.prompt_input import whole_prompt
+from workbench.core.heap import rest_collector
 
 
 def open_workbench(
@@ -28,6 +29,7 @@ def open_workbench(
     _require(sys.stdout.isatty(), "The workbench needs a terminal.")
     text = whole_prompt(prompt)
     _listen_to_the_terminal()
+    rest_collector()
     from workbench.tui.app import WorkbenchApp
 
     app = WorkbenchApp(settings, environ=invoked.environ, prompt=text, models=models, theme=theme, demo=demo, day=day)

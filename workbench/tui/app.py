@@ -20,7 +20,7 @@ from textual.worker import Worker, WorkerState
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import WorkbenchError
-from workbench.core.heap import settle_heap
+from workbench.core.heap import settle_heap, wake_collector
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
 from workbench.session.comparison import Comparison
@@ -171,6 +171,7 @@ class WorkbenchApp(App[object]):
 
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""
+        wake_collector()
         self._session = asyncio.create_task(self.desk.engine.serve(self.desk.comparison), name="session")
         for title, complaint in self._complaints:
             self.notify(complaint, title=title, severity="warning", markup=False, timeout=10)
