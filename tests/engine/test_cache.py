@@ -7,6 +7,7 @@ import gc
 import pickle
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ import pytest
 from workbench.core.clock import ManualClock
 from workbench.core.settings import CacheSettings
 from workbench.core.types import FinishReason, Message, Params, Result, Route, Timing, Usage
-from workbench.engine.cache import ResponseCache, cache_key, may_store
+from workbench.engine.cache import BEHIND, ResponseCache
 from workbench.engine.shelf import Shelf, open_fanout
+from workbench.engine.stored_answer import cache_key, may_store
 
 ROUTE = Route("gpt-5.4", "openai", "gpt-5.4", "https://api.openai.com/v1")
 ASKED = (Message.system("Be brief."), Message.user("Why is the sky blue?"))
@@ -351,7 +353,7 @@ async def test_memory_is_bounded_by_number_and_by_size(cache: ResponseCache) -> 
 
 
 def stored(text: str) -> Any:
-    from workbench.engine.cache import StoredAnswer
+    from workbench.engine.stored_answer import StoredAnswer
 
     return StoredAnswer.of(replace(ANSWER, text=text, reasoning=""), 0.0)
 
@@ -427,3 +429,73 @@ async def test_a_slow_disk_is_not_waited_for(
 
     assert told.topics == ["cache-slow"]
     assert cache.statistics().is_open
+
+
+class StandingShelf(FailingShelf):
+    """A disk that takes nothing until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+        self.may_go_on = threading.Event()
+
+    def set(self, key: str, value: bytes) -> bool:
+        self.may_go_on.wait()
+        return super().set(key, value)
+
+
+async def behind(tmp_path: Path, clock: ManualClock, told: Told) -> tuple[ResponseCache, StandingShelf]:
+    """A cache with one write more on its way than is left unattended."""
+    shelf = StandingShelf()
+    cache = ResponseCache(tmp_path, CacheSettings(), clock, told, open_shelf=lambda *_: shelf)
+    await cache.open()
+    for n in range(BEHIND + 1):
+        cache.put(f"k{n}", ANSWER)
+    return cache, shelf
+
+
+async def test_whoever_asks_for_more_waits_for_writes_that_are_far_behind(
+    tmp_path: Path, clock: ManualClock, told: Told
+) -> None:
+    cache, shelf = await behind(tmp_path, clock, told)
+
+    waiting = [asyncio.ensure_future(cache.keep_up()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(waiter.done() for waiter in waiting)
+    shelf.may_go_on.set()
+    await asyncio.gather(*waiting)
+
+    assert cache.statistics().pending == 0
+    await cache.keep_up()
+    await cache.aclose()
+    assert told.topics == []
+
+
+async def test_a_disk_that_has_stopped_is_waited_for_once(
+    tmp_path: Path, clock: ManualClock, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.engine.cache.KEEP_UP_S", 0.01)
+    cache, shelf = await behind(tmp_path, clock, told)
+
+    await cache.keep_up()
+    # Not the second time, however long a wait would be.
+    monkeypatch.setattr("workbench.engine.cache.KEEP_UP_S", 3_600.0)
+    await cache.keep_up()
+
+    shelf.may_go_on.set()
+    await cache.aclose()
+    assert cache.statistics().stored == BEHIND + 1
+
+
+async def test_what_a_stopped_disk_has_waiting_for_it_is_bounded(
+    tmp_path: Path, clock: ManualClock, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.engine.cache._MOST_PENDING", BEHIND + 1)
+    cache, shelf = await behind(tmp_path, clock, told)
+
+    cache.put("one too many", ANSWER)
+
+    assert cache.get("one too many") is not None
+    assert (cache.statistics().pending, cache.statistics().failed) == (BEHIND + 1, 1)
+    assert told.topics == ["cache-unwritable"]
+    shelf.may_go_on.set()
+    await cache.aclose()

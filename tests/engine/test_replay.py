@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.types import Channel, FinishReason, Timing
-from workbench.engine.cache import StoredAnswer
 from workbench.engine.replay import pieces
+from workbench.engine.stored_answer import StoredAnswer
 
 S = NS_PER_S
 

@@ -12,9 +12,9 @@ from scripted import ScriptedAdapter, answer, ask, listen, make_engine
 
 from workbench.core.events import check_stream
 from workbench.core.types import CacheMode, Params, Request, Result
-from workbench.engine.cache import cache_key
 from workbench.engine.intake import CacheKeys, cache_keys
 from workbench.engine.records import Population
+from workbench.engine.stored_answer import cache_key
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:

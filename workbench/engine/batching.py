@@ -15,10 +15,11 @@ from workbench.core.clock import Clock
 from workbench.core.errors import UsageError
 from workbench.core.pricing import Price
 from workbench.core.types import Message, Params, Request, Result, Route
-from workbench.engine.cache import ResponseCache, may_store
+from workbench.engine.cache import ResponseCache
 from workbench.engine.intake import cache_keys
 from workbench.engine.keyring import Key, Keyring
 from workbench.engine.router import Router, Target
+from workbench.engine.stored_answer import may_store
 from workbench.providers.base import ProviderSpec
 from workbench.providers.batch import BatchAdapter
 from workbench.providers.batch_adapters import BatchAdapters

@@ -8,7 +8,7 @@ corrupt entry is a miss, and a locked, read-only or full disk is told once.
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import sqlite3
 import time
 from collections import OrderedDict
@@ -22,82 +22,26 @@ from workbench.core.clock import Clock
 from workbench.core.errors import ConfigError
 from workbench.core.forking import ForkSafeThreads
 from workbench.core.settings import CacheSettings
-from workbench.core.types import CacheMode, FinishReason, Json, Message, Params, Result, Route, Timing, Usage
+from workbench.core.types import Result
 from workbench.engine.shelf import Shelf, open_fanout
-
-KEY_VERSION = 1
-"""Part of every key: a change of what a key holds must never find an old answer."""
+from workbench.engine.stored_answer import StoredAnswer
 
 OPENING_S = 5.0
 """How long a request waits for the cache to open before it goes on without."""
 
+BEHIND = 512
+"""Writes on their way to the disk, from which on new requests wait for them. The writer needs Python's lock for every
+statement, and gets it rarely beside a loop that is never idle: without this, a long run would hold half of its answers
+in memory."""
+
+KEEP_UP_S = 5.0
+"""How long they wait at most; a disk that has stopped must not stop the requests."""
+
+_MOST_PENDING = 16 * BEHIND
 _WRITE_TRIES = 8
 _FIRST_PAUSE_S = 0.01
 _MEMORY_ENTRIES = 256
 _MEMORY_CHARACTERS = 8_000_000
-
-
-class StoredAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One answer as it lies in the cache: enough to say it again, and what saying it again saves."""
-
-    stored_at_s: float
-    """Wall clock."""
-    text: str
-    finish_reason: FinishReason
-    timing: Timing
-    """Of the call that was made, counted from its submission."""
-    model: str = ""
-    """`provider/wire model`, for people who look into the cache; empty in entries from before it was kept."""
-    reasoning: str = ""
-    tool_calls: str = ""
-    usage: Usage | None = None
-    cost_usd: float | None = None
-    request_id: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, result: Result, stored_at_s: float) -> StoredAnswer:
-        return cls(
-            stored_at_s=stored_at_s,
-            text=result.text,
-            finish_reason=result.finish_reason,
-            timing=_from_submission(result.timing),
-            model=f"{result.route.provider}/{result.route.wire_model}",
-            reasoning=result.reasoning,
-            tool_calls=result.tool_calls,
-            usage=result.usage,
-            cost_usd=result.cost_usd,
-            request_id=result.request_id,
-            notes=result.notes,
-        )
-
-    def said_again(
-        self,
-        route: Route,
-        timing: Timing,
-        *,
-        notes: tuple[str, ...],
-        attempts: int = 0,
-        similarity: float | None = None,
-    ) -> Result:
-        """The answer as that of another request, which it cost nothing."""
-        return Result(
-            text=self.text,
-            reasoning=self.reasoning,
-            finish_reason=self.finish_reason,
-            usage=self.usage,
-            cost_usd=0.0,
-            timing=timing,
-            route=route,
-            cached=True,
-            attempts=attempts,
-            request_id=self.request_id,
-            tool_calls=self.tool_calls,
-            notes=tuple(dict.fromkeys((*notes, *self.notes))),
-            saved_usd=self.cost_usd,
-            saved_s=self.timing.e2e_s,
-            similarity=similarity,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +55,6 @@ class CacheStats:
     """Writes given up."""
     in_memory: int
     is_open: bool
-
-
-def cache_key(
-    route: Route, messages: tuple[Message, ...], body: dict[str, Json], sample: int, *, family: str = ""
-) -> str:
-    """SHA-256 over everything that decides the answer. `body` is what goes on the wire beside model and messages."""
-    parts = {
-        "v": KEY_VERSION,
-        "provider": route.provider,
-        "base_url": route.base_url.rstrip("/"),
-        "family": family,
-        "model": route.wire_model,
-        "messages": [(message.role, message.text) for message in messages],
-        "params": body,
-        "sample": sample,
-    }
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
-
-
-def may_store(result: Result, params: Params) -> bool:
-    """True for whole answers. One cut by a limit is whole only if the caller set that limit."""
-    if result.cached or not (result.text or result.tool_calls):
-        return False
-    match result.finish_reason:
-        case FinishReason.STOP | FinishReason.TOOL_CALL:
-            return True
-        case FinishReason.LENGTH:
-            return params.max_tokens is not None
-        case _:
-            return False
 
 
 class ResponseCache:
@@ -168,7 +82,13 @@ class ResponseCache:
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(StoredAnswer)
         self._patience = _WRITE_TRIES
-        self._hits = self._misses = self._stored = self._pending = self._failed = 0
+        self._behind: asyncio.Future[None] | None = None
+        """What requests wait for while the writes are behind."""
+        self._is_stuck = False
+        """Waiting was in vain, and is not done again before the writes have caught up."""
+        self._hits = self._misses = self._failed = 0
+        # Each counted in one thread alone.
+        self._handed_over = self._dealt_with = self._stored = 0
 
     async def open(self) -> None:
         """Open the disk's part in the writer's thread, once. Returns when it is there, failed, or takes too long."""
@@ -209,9 +129,30 @@ class ResponseCache:
         """Keep an answer: from now on in memory, soon on disk."""
         answer = StoredAnswer.of(result, self._clock.wall().timestamp())
         self._memory.put(key, answer)
-        if not self._closed:
-            self._pending += 1
-            self._writer.submit(self._write, key, answer)
+        if self._closed:
+            return
+        if self._pending >= _MOST_PENDING:
+            self._failed += 1
+            self._complain("cache-unwritable", "cannot be written", "the disk does not keep up with the answers")
+            return
+        self._handed_over += 1
+        self._writer.submit(self._write, key, answer)
+
+    async def keep_up(self) -> None:
+        """For whoever is about to ask for more: wait while too many writes are on their way, `KEEP_UP_S` at most."""
+        if self._pending <= BEHIND:
+            self._is_stuck = False
+            return
+        if self._is_stuck or self._closed:
+            return
+        if self._behind is None:
+            behind = self._behind = asyncio.get_running_loop().create_future()
+            # Behind everything that is on its way by now.
+            caught_up = self._writer.submit(lambda: None)
+            caught_up.add_done_callback(lambda _: self._tell_loop(behind))
+        done, _ = await asyncio.wait({self._behind}, timeout=KEEP_UP_S)
+        if not done:
+            self._is_stuck = True
 
     async def put_all(self, answers: Sequence[tuple[str, Result]]) -> None:
         """Keep many, on disk alone, and return when they are there; memory stays with what was asked last."""
@@ -219,7 +160,7 @@ class ResponseCache:
         if self._closed:
             return
         now_s = self._clock.wall().timestamp()
-        self._pending += len(answers)
+        self._handed_over += len(answers)
 
         def write() -> None:
             for key, result in answers:
@@ -255,6 +196,20 @@ class ResponseCache:
             is_open=self._shelf is not None,
         )
 
+    @property
+    def _pending(self) -> int:
+        return self._handed_over - self._dealt_with
+
+    def _tell_loop(self, behind: asyncio.Future[None]) -> None:
+        """From the writer's thread. A loop that is closed by then has nobody waiting."""
+        with contextlib.suppress(RuntimeError):
+            behind.get_loop().call_soon_threadsafe(self._caught_up, behind)
+
+    def _caught_up(self, behind: asyncio.Future[None]) -> None:
+        if not behind.done():
+            behind.set_result(None)
+        self._behind = None
+
     def _from_disk(self, key: str) -> StoredAnswer | None:
         if self._shelf is None:
             return None
@@ -281,7 +236,12 @@ class ResponseCache:
             self._complain("cache-closed", "cannot be opened", str(exc))
 
     def _write(self, key: str, answer: StoredAnswer) -> None:
-        self._pending -= 1
+        try:
+            self._put_on_shelf(key, answer)
+        finally:
+            self._dealt_with += 1
+
+    def _put_on_shelf(self, key: str, answer: StoredAnswer) -> None:
         if self._shelf is None:
             return
         data = self._encoder.encode(answer)
@@ -353,34 +313,3 @@ class _Memory:
 
 def _size(answer: StoredAnswer) -> int:
     return len(answer.text) + len(answer.reasoning) + len(answer.tool_calls)
-
-
-def _from_submission(timing: Timing) -> Timing:
-    """The same stamps counted from the submission: a monotonic clock means nothing to another process."""
-    start_ns = timing.submitted_ns
-
-    def since(stamp_ns: int | None) -> int | None:
-        return None if stamp_ns is None else stamp_ns - start_ns
-
-    return Timing(
-        submitted_ns=0,
-        admitted_ns=since(timing.admitted_ns),
-        sent_ns=since(timing.sent_ns),
-        headers_ns=since(timing.headers_ns),
-        first_event_ns=since(timing.first_event_ns),
-        first_token_ns=since(timing.first_token_ns),
-        first_answer_ns=since(timing.first_answer_ns),
-        last_token_ns=since(timing.last_token_ns),
-        done_ns=since(timing.done_ns),
-        retry_wait_ns=timing.retry_wait_ns,
-        stamp_error_ns=timing.stamp_error_ns,
-        stalled_ns=timing.stalled_ns,
-    )
-
-
-def reads(mode: CacheMode) -> bool:
-    return mode in (CacheMode.USE, CacheMode.READ_ONLY)
-
-
-def writes(mode: CacheMode) -> bool:
-    return mode in (CacheMode.USE, CacheMode.REFRESH)

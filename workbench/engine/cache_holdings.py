@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from workbench.core.errors import WorkbenchError
-from workbench.engine.cache import StoredAnswer
 from workbench.engine.shelf import Shelf, open_fanout
+from workbench.engine.stored_answer import StoredAnswer
 
 _DELETE_TRIES = 20
 

@@ -16,8 +16,9 @@ from typing import Final, TypeAlias
 
 from workbench.core.errors import UsageError
 from workbench.core.types import CacheMode, Json, Message, Params, Priority, Request, Result
-from workbench.engine.cache import ResponseCache, StoredAnswer, cache_key, reads, writes
+from workbench.engine.cache import ResponseCache
 from workbench.engine.router import Target
+from workbench.engine.stored_answer import StoredAnswer, cache_key, reads, writes
 from workbench.providers.embeddings import most_texts
 
 Vector: TypeAlias = tuple[float, ...]

@@ -12,7 +12,6 @@ from workbench.core.clock import Clock
 from workbench.core.errors import WorkbenchError
 from workbench.core.events import Failed, Finished, StreamEvent
 from workbench.core.types import CacheMode, FinishReason, Params, Request, Result, Route, Timing
-from workbench.engine.cache import cache_key, reads
 from workbench.engine.flight import Flight, FlightBoard, Reader, follow
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.observation import Observation
@@ -20,6 +19,7 @@ from workbench.engine.pursuit import Pursuit
 from workbench.engine.records import Population
 from workbench.engine.router import Router, Target
 from workbench.engine.services import Order, Services
+from workbench.engine.stored_answer import cache_key, reads
 from workbench.providers.fitting import Fitted, fit
 
 _NONE_CHOSEN = Params()

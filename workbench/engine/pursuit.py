@@ -16,7 +16,7 @@ from workbench.core.types import Channel, FinishReason, Priority, Result, Route
 from workbench.engine.admission import Lease, Outcome, Ticket, TokenCost
 from workbench.engine.attempt import Attempt
 from workbench.engine.breaker import Circuit, Passage, Refusal
-from workbench.engine.cache import ResponseCache, StoredAnswer, may_store, reads, writes
+from workbench.engine.cache import ResponseCache
 from workbench.engine.flight import Flight
 from workbench.engine.observation import Observation
 from workbench.engine.records import Population
@@ -25,6 +25,7 @@ from workbench.engine.retry import BackOff, Requeue, RetryBudget, RetryPolicy, R
 from workbench.engine.router import Target
 from workbench.engine.semantic import Question, SemanticCache
 from workbench.engine.services import Order, Services
+from workbench.engine.stored_answer import StoredAnswer, may_store, reads, writes
 from workbench.providers.base import Adapter, Call, Deadlines
 
 BYTES_PER_TOKEN = 4
@@ -195,6 +196,8 @@ class Pursuit:
             return False
         # Also for requests that only write: opening it now costs nothing later.
         await cache.open()
+        if writes(self._request.cache):
+            await cache.keep_up()
         stored, similarity = cache.get(key) if reads(self._request.cache) else None, None
         if stored is None and self._on.semantic is not None:
             stored, similarity = await self._answer_in_other_words(target, cache, self._on.semantic)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.types import Channel
-from workbench.engine.cache import StoredAnswer
+from workbench.engine.stored_answer import StoredAnswer
 
 _WORD = re.compile(r"\s*\S+|\s+")
 

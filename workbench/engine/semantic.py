@@ -22,8 +22,8 @@ from workbench.core.forking import ForkSafeThreads
 from workbench.core.paths import private_directory
 from workbench.core.settings import CacheSettings
 from workbench.core.types import Request, Role
-from workbench.engine.cache import cache_key
 from workbench.engine.router import Target
+from workbench.engine.stored_answer import cache_key
 from workbench.providers.fitting import fit
 
 T = TypeVar("T")
