@@ -59,12 +59,14 @@ class EngineClient:
 
 
 @asynccontextmanager
-async def bench_engine(base_url: str, key: str, *, cached: bool, root: Path | None = None) -> AsyncIterator[Engine]:
-    """An engine whose OpenAI is `base_url`, with nothing of this person's. Its files are under `root`, or nowhere."""
+async def bench_engine(
+    base_url: str, key: str, *, cached: bool, root: Path | None = None, provider: str = "openai"
+) -> AsyncIterator[Engine]:
+    """An engine whose provider is `base_url`, with nothing of this person's. Its files are under `root`, or nowhere."""
     with tempfile.TemporaryDirectory() as temporary:
         place = root or Path(temporary)
         settings = Settings(
-            providers={"openai": ProviderSettings(base_url=base_url, keys=key)},
+            providers={provider: ProviderSettings(base_url=base_url, keys=key)},
             limits=LimitSettings(max_concurrent=1024),
             cache=CacheSettings(enabled=cached),
         )

@@ -3,7 +3,8 @@
 Two thousand short requests, sixty-four in flight, to one server in another process that replays bytes: ours through the
 whole engine, with routing, keys, limits and metrics; the openai SDK with gather and a semaphore, as llm-provider calls
 it; litellm. Alternately, in rounds. Then hits of the response cache, asked for by the hundred as `LLM.generate` asks,
-beside the fastest answer that the server gives. With --rows a file of so many prompts instead, and the memory it takes.
+beside the fastest answers of that server and of the simulator. With --rows a file of so many prompts instead, and the
+memory it takes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from workbench.core.clock import SystemClock
 from workbench.engine.engine import Engine
 from workbench.loop_thread import Host
 from workbench.session.recorder import Recorder
+from workbench.simulator.process import simulator_process
 from workbench.store.database import Database
 from workbench.store.runs import RunKind, Runs
 
@@ -45,6 +47,9 @@ _BATCH = 100
 """Prompts in one list."""
 _LISTS = 40
 _STRAYS_MB = 50.0
+_FASTEST = "sambanova", "Meta-Llama-3.1-8B-Instruct"
+"""Provider and model that answer soonest in the simulator."""
+_FASTEST_OF = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Hits:
     """From memory, with every answer written to the history."""
     server_ms: float
     """The fastest single answer of the replaying server through the same engine."""
+    simulator_ms: float
+    """The fastest answer of one token that the simulator gives: a network and a model imitated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ def _show_clients(requests: int, runs: int, *, as_json: bool) -> None:
     click.echo(
         f"\nA stored answer in a list of {_BATCH}: {hits.memory_ms:.3f} ms from memory, {hits.disk_ms:.3f} ms from "
         f"disk, {hits.recorded_ms:.3f} ms from memory with the history written beside; the server's fastest answer "
-        f"{hits.server_ms:.2f} ms.\n"
+        f"{hits.server_ms:.2f} ms, the simulator's {hits.simulator_ms:.0f} ms.\n"
     )
     click.echo(_figures(figures))
 
@@ -184,7 +191,31 @@ async def measure_hits() -> Hits:
             async with bench_engine(base_url, KEY, cached=True, root=place) as engine:
                 await engine.warm([])
                 disk.append(await _list(Host(engine), range(start, start + _BATCH)))
-    return Hits(median(memory) * 1e3, median(disk) * 1e3, median(recorded) * 1e3, min(asked) * 1e3)
+    return Hits(
+        memory_ms=median(memory) * 1e3,
+        disk_ms=median(disk) * 1e3,
+        recorded_ms=median(recorded) * 1e3,
+        server_ms=min(asked) * 1e3,
+        simulator_ms=await _fastest_of_simulator() * 1e3,
+    )
+
+
+async def _fastest_of_simulator() -> float:
+    """Seconds."""
+    provider, model = _FASTEST
+    async with (
+        simulator_process() as simulator,
+        bench_engine(simulator.base_urls[provider], simulator.api_key, cached=False, provider=provider) as engine,
+    ):
+        await _short(engine, f"{provider}/{model}", 0)
+        return min([await _short(engine, f"{provider}/{model}", number) for number in range(_FASTEST_OF)])
+
+
+async def _short(engine: Engine, model: str, number: int) -> float:
+    started = time.perf_counter()
+    asker = Asker(model, 1, 2, {})
+    await engine.complete(asker.requests(_prompt(number), None, 1, True, {"max_tokens": 1})[0][0], stream=False)
+    return time.perf_counter() - started
 
 
 async def _one(engine: Engine, number: int) -> float:
@@ -216,11 +247,13 @@ def _prompt(number: int) -> str:
 def compare(rounds: Sequence[dict[str, Row]], hits: Hits) -> list[Figure]:
     wall = median(taken["engine"].wall_s / taken["openai"].wall_s for taken in rounds)
     cpu = median(taken["engine"].cpu_ms / taken["litellm"].cpu_ms for taken in rounds)
+    simulator = hits.disk_ms / hits.simulator_ms
     return [
         Figure("total time, against AsyncOpenAI", wall, 1.1, wall <= 1.1),
         Figure("CPU per request, against litellm", cpu, 0.5, cpu <= 0.5),
         Figure("cache hit from memory", hits.memory_ms, 0.05, hits.memory_ms < 0.05, "ms"),
         Figure("cache hit from disk", hits.disk_ms, 0.3, hits.disk_ms < 0.3, "ms"),
+        Figure("cache hit from disk, against the simulator's fastest answer", simulator, 0.01, simulator <= 0.01),
     ]
 
 
