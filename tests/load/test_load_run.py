@@ -58,7 +58,7 @@ async def test_a_closed_loop_keeps_so_many_in_flight_and_no_more(driver: MakeDri
     found = summarize(level, Goal(), warm_up=0)
     assert (found.answered, found.failed, found.peak_in_flight <= 5) == (40, 0, True)
     assert found.ttft.n == found.e2e.n == 40
-    assert found.output_tokens == 40 * 12
+    assert found.throughput.output_tokens == 40 * 12
     assert not found.tokens_estimated
 
 
@@ -102,7 +102,7 @@ async def test_what_fails_is_counted_and_what_it_said_is_kept(simulator: Simulat
 
     found = summarize(level, Goal(), warm_up=0)
     assert dict(found.populations) == {Population.FAILED: 4}
-    assert (found.ttft.p50, found.requests_per_s) == (None, 0.0)
+    assert (found.ttft.p50, found.throughput.requests_per_s) == (None, 0.0)
     assert level.first_error is not None
 
 

@@ -42,7 +42,7 @@ def test_rates_divide_what_was_measured_by_its_wall_time() -> None:
     found = summarize(level, Goal(), warm_up=0)
 
     # The last one is due at 8.5 s and ends 1.5 s later.
-    assert (found.span_s, found.requests_per_s, found.tokens_per_s) == (10.0, 0.3, 3.3)
+    assert (found.throughput.span_s, found.throughput.requests_per_s, found.throughput.tokens_per_s) == (10.0, 0.3, 3.3)
     assert (found.ttft.p50, found.tpot.p50, found.e2e.p50) == pytest.approx((0.5, 0.1, 1.5))
 
 
@@ -51,7 +51,7 @@ def test_only_answers_have_latencies_and_everything_is_paid_for() -> None:
 
     found = summarize(Level("m", Load(concurrency=3), samples), Goal(), warm_up=0)
 
-    assert (found.ttft.n, found.answered, found.failed, found.output_tokens) == (1, 1, 2, 11)
+    assert (found.ttft.n, found.answered, found.failed, found.throughput.output_tokens) == (1, 1, 2, 11)
     assert found.cost_usd == pytest.approx(0.03)
 
 
@@ -68,6 +68,17 @@ def test_warm_up_is_a_twentieth_or_the_first_round(concurrency: int, requests: i
     assert (found.warm_up, found.measured) == (dropped, requests - dropped)
 
 
+def test_warm_up_takes_its_share_of_the_time_and_so_counts_in_the_rates() -> None:
+    """Eight at once, in rounds of a second: the server brings eight a second whichever of them are measured."""
+    samples = [sample(n // 8, ttft_s=0.0, tpot_s=0.1, number=n) for n in range(80)]
+
+    found = summarize(Level("m", Load(concurrency=8), samples), Goal(ttft_s=1.0), warm_up=4)
+
+    assert (found.answered, found.ttft.n) == (76, 76)
+    brought = found.throughput
+    assert (brought.requests_per_s, brought.goodput_per_s, brought.tokens_per_s) == (8.0, 8.0, 88.0)
+
+
 def test_in_an_open_loop_latency_counts_from_when_a_request_was_due() -> None:
     level = Level("m", Load(rate_per_s=1.0), [sample(n, late_s=2.0, number=n) for n in range(5)])
 
@@ -82,19 +93,19 @@ def test_an_answer_is_good_when_it_keeps_every_part_of_the_goal() -> None:
     found = summarize(Level("m", Load(concurrency=1), samples), Goal(ttft_s=0.6, tpot_s=0.2), warm_up=0)
 
     # The last one has a single token, so no TPOT, and what is missing does not keep a goal.
-    assert (found.good, found.answered) == (1, 4)
+    assert (found.throughput.good, found.answered) == (1, 4)
 
 
 def test_without_usage_tokens_are_estimated_and_the_row_says_so() -> None:
     found = summarize(Level("m", Load(concurrency=1), [sample(0, usage=False)]), Goal(), warm_up=0)
 
-    assert (found.output_tokens, found.tokens_estimated) == (11, True)
+    assert (found.throughput.output_tokens, found.tokens_estimated) == (11, True)
 
 
 def test_a_level_of_which_nothing_ended_has_no_figures() -> None:
     found = summarize(Level("m", Load(concurrency=1)), Goal())
 
-    assert (found.requests_per_s, found.ttft.p50, found.tokens_per_s) == (None, None, None)
+    assert (found.throughput.requests_per_s, found.ttft.p50, found.throughput.tokens_per_s) == (None, None, None)
 
 
 def test_a_growing_backlog_is_seen_and_a_long_steady_one_is_not() -> None:

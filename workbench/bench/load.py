@@ -109,7 +109,9 @@ class LoadTest:
 )
 @click.option("--duration", type=click.FloatRange(0.1), metavar="S", help="Seconds per level, instead of --requests.")
 @click.option(
-    "--warm-up", type=click.IntRange(0), help="Requests to leave out; by default a twentieth, one round at most."
+    "--warm-up",
+    type=click.IntRange(0),
+    help="Requests whose latencies are left out; by default a twentieth, a round at most.",
 )
 @click.option("--prompts", type=_FILE, help="A .jsonl, .csv or .txt file of prompts, as `run --input` takes it.")
 @click.option(

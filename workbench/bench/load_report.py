@@ -52,9 +52,9 @@ def table(report: LoadReport) -> str:
             str(one.load) + (" *" if one.oversaturated else ""),
             str(one.ttft.n or one.e2e.n),
             str(one.failed),
-            _figure(one.requests_per_s),
-            ("~" if one.tokens_estimated else "") + _figure(one.tokens_per_s),
-            *((_figure(one.goodput_per_s),) if report.goal else ()),
+            _figure(one.throughput.requests_per_s),
+            ("~" if one.tokens_estimated else "") + _figure(one.throughput.tokens_per_s),
+            *((_figure(one.throughput.goodput_per_s),) if report.goal else ()),
             _tail(one.ttft, _MS),
             _tail(one.tpot, _MS),
             _tail(one.e2e, _MS),
@@ -67,7 +67,7 @@ def table(report: LoadReport) -> str:
 
 def remarks(report: LoadReport) -> list[str]:
     """What a reader of the table should know, a sentence each."""
-    said = ["Latencies are p50/p95/p99; p95 needs 20 answers and p99 needs 100. Warm-up is left out."]
+    said = ["Latencies are p50/p95/p99; p95 needs 20 answers and p99 needs 100. Warm-up is left out of all but rates."]
     if any(one.load.rate_per_s is not None for one in report.summaries):
         said.append("At a given rate, e2e counts from the moment at which a request was due.")
     if report.goal:
@@ -181,7 +181,7 @@ def plots(report: LoadReport) -> list[str]:
     latency: list[Curve] = []
     for model in report.models:
         own, name = report.of(model), f"{model} " if several else ""
-        throughput.append(_curve(f"{name}tok/s", own, [one.tokens_per_s for one in own]))
+        throughput.append(_curve(f"{name}tok/s", own, [one.throughput.tokens_per_s for one in own]))
         latency += [
             _curve(f"{name}{word}", own, [_ms(pick) for pick in values], dashed=word != "p50")
             for word, values in (
@@ -196,9 +196,14 @@ def plots(report: LoadReport) -> list[str]:
     ]
     if report.goal:
         pairs = [(model, report.of(model)) for model in report.models]
-        good = [_curve(model if several else "good", own, [one.goodput_per_s for one in own]) for model, own in pairs]
+        good = [
+            _curve(model if several else "good", own, [one.throughput.goodput_per_s for one in own])
+            for model, own in pairs
+        ]
         every = [
-            _curve(f"{model}, all" if several else "all", own, [one.requests_per_s for one in own], dashed=True)
+            _curve(
+                f"{model}, all" if several else "all", own, [one.throughput.requests_per_s for one in own], dashed=True
+            )
             for model, own in pairs
         ]
         shown.append(chart("Goodput", load, Axis("requests/s"), [*good, *every]))

@@ -1,7 +1,8 @@
 """What a level of load comes to: exact percentiles, throughput, goodput, and whether more load would bring more.
 
 Only answers have latencies; failed, incomplete and cancelled requests are populations of their own. The first requests
-of a level are warm-up and count for nothing. Spans are seconds.
+of a level are warm-up: their latencies and ends are left out. Rates count them in, because they took their share of
+the time; without them a rate would read too low by just as much. Spans are seconds.
 """
 
 from __future__ import annotations
@@ -64,14 +65,38 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Throughput:
+    """Everything that was brought between the first submission and the last end, warm-up included."""
+
+    span_s: float
+    answers: int
+    output_tokens: int
+    """Of answers."""
+    input_tokens: int
+    good: int | None
+    """Answers that kept the goal; None when there was none."""
+
+    @property
+    def requests_per_s(self) -> float | None:
+        return self.answers / self.span_s if self.span_s > 0 else None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        return self.output_tokens / self.span_s if self.span_s > 0 else None
+
+    @property
+    def goodput_per_s(self) -> float | None:
+        return self.good / self.span_s if self.good is not None and self.span_s > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
 class LevelSummary:
     model: str
     load: Load
     warm_up: int
-    """Requests left out at the beginning."""
+    """Requests left out at the beginning, except of `throughput`."""
     populations: Mapping[Population, int]
-    span_s: float
-    """From the first submission to the last end."""
+    throughput: Throughput
     ttft: Distribution
     ttfa: Distribution
     tpot: Distribution
@@ -82,8 +107,6 @@ class LevelSummary:
     gap: Distribution
     """Longest gap of each answer."""
     stamp_error: Distribution
-    output_tokens: int
-    input_tokens: int
     tokens_estimated: bool
     """At least one answer came without usage."""
     tokens_per_chunk: float | None
@@ -91,8 +114,6 @@ class LevelSummary:
     """Of all requests, warm-up included; None when a price was unknown."""
     retries: int
     refusals: int
-    good: int | None
-    """Answers that kept the goal; None when there was none."""
     peak_in_flight: int
     oversaturated: bool
     """What was waiting grew for as long as the level lasted: its latencies are of a queue, not of the model."""
@@ -109,18 +130,6 @@ class LevelSummary:
     def failed(self) -> int:
         return self.measured - self.answered
 
-    @property
-    def requests_per_s(self) -> float | None:
-        return self.answered / self.span_s if self.span_s > 0 else None
-
-    @property
-    def tokens_per_s(self) -> float | None:
-        return self.output_tokens / self.span_s if self.span_s > 0 else None
-
-    @property
-    def goodput_per_s(self) -> float | None:
-        return self.good / self.span_s if self.good is not None and self.span_s > 0 else None
-
     def as_dict(self) -> dict[str, object]:
         spans = ("ttft", "ttfa", "tpot", "e2e", "queue", "connect", "gap", "stamp_error")
         return {
@@ -129,12 +138,12 @@ class LevelSummary:
             "rate_per_s": self.load.rate_per_s,
             "warm_up": self.warm_up,
             "requests": {population.value: count for population, count in self.populations.items()},
-            "span_s": self.span_s,
-            "requests_per_s": self.requests_per_s,
-            "output_tokens_per_s": self.tokens_per_s,
-            "goodput_per_s": self.goodput_per_s,
-            "output_tokens": self.output_tokens,
-            "input_tokens": self.input_tokens,
+            "span_s": self.throughput.span_s,
+            "requests_per_s": self.throughput.requests_per_s,
+            "output_tokens_per_s": self.throughput.tokens_per_s,
+            "goodput_per_s": self.throughput.goodput_per_s,
+            "output_tokens": self.throughput.output_tokens,
+            "input_tokens": self.throughput.input_tokens,
             "tokens_estimated": self.tokens_estimated,
             "tokens_per_chunk": self.tokens_per_chunk,
             "cost_usd": self.cost_usd,
@@ -153,8 +162,7 @@ def summarize(level: Level, goal: Goal, warm_up: int | None = None) -> LevelSumm
     measured = samples[dropped:]
     records = [sample.record for sample in measured]
     answers = [sample for sample in measured if sample.record.population is Population.ANSWERED]
-    tokens = [output_tokens(sample.record) for sample in answers]
-    figures = [_Figures.of(sample, count) for sample, (count, _) in zip(answers, tokens, strict=True)]
+    figures = [_Figures.of(sample) for sample in answers]
     costs = [sample.record.cost_usd for sample in samples]
     per_chunk = [ratio for sample in answers if (ratio := sample.record.tokens_per_chunk) is not None]
     return LevelSummary(
@@ -162,7 +170,7 @@ def summarize(level: Level, goal: Goal, warm_up: int | None = None) -> LevelSumm
         load=level.load,
         warm_up=dropped,
         populations=Counter(record.population for record in records),
-        span_s=_span_s(measured),
+        throughput=_throughput(samples, goal),
         ttft=Distribution.of(one.ttft_s for one in figures),
         ttfa=Distribution.of(sample.record.timing.ttfa_s for sample in answers),
         tpot=Distribution.of(one.tpot_s for one in figures),
@@ -176,14 +184,11 @@ def summarize(level: Level, goal: Goal, warm_up: int | None = None) -> LevelSumm
         ),
         gap=Distribution.of(s.record.longest_gap_ns / NS_PER_S for s in answers if s.record.chunks > 1),
         stamp_error=Distribution.of(record.timing.stamp_error_ns / NS_PER_S for record in records),
-        output_tokens=sum(count for count, _ in tokens),
-        input_tokens=sum(record.usage.input for record in records if record.usage is not None),
-        tokens_estimated=any(estimated for _, estimated in tokens),
+        tokens_estimated=any(output_tokens(sample.record)[1] for sample in answers),
         tokens_per_chunk=quantile_linear(sorted(per_chunk), 0.5),
         cost_usd=math.fsum(cost for cost in costs if cost is not None) if None not in costs else None,
         retries=sum(max(0, len(record.attempts) - 1) for record in records),
         refusals=sum(attempt.outcome.value == "refused" for record in records for attempt in record.attempts),
-        good=sum(goal.kept(ttft_s=f.ttft_s, tpot_s=f.tpot_s, e2e_s=f.e2e_s) for f in figures) if goal else None,
         peak_in_flight=_peak(samples),
         oversaturated=level.load.rate_per_s is not None and is_oversaturated(measured),
     )
@@ -196,11 +201,24 @@ class _Figures:
     e2e_s: float | None
 
     @classmethod
-    def of(cls, sample: Sample, tokens: int) -> _Figures:
+    def of(cls, sample: Sample) -> _Figures:
         timing = sample.record.timing
+        tokens, _ = output_tokens(sample.record)
         done_ns = timing.done_ns
         e2e_s = None if done_ns is None else (done_ns - sample.scheduled_ns) / NS_PER_S
         return cls(timing.ttft_s, timing.tpot_s(tokens), e2e_s)
+
+
+def _throughput(samples: Sequence[Sample], goal: Goal) -> Throughput:
+    answers = [sample for sample in samples if sample.record.population is Population.ANSWERED]
+    kept = (goal.kept(ttft_s=f.ttft_s, tpot_s=f.tpot_s, e2e_s=f.e2e_s) for f in map(_Figures.of, answers))
+    return Throughput(
+        span_s=_span_s(samples),
+        answers=len(answers),
+        output_tokens=sum(output_tokens(sample.record)[0] for sample in answers),
+        input_tokens=sum(sample.record.usage.input for sample in samples if sample.record.usage is not None),
+        good=sum(kept) if goal else None,
+    )
 
 
 def _usual_warm_up(load: Load, samples: int) -> int:
@@ -294,5 +312,6 @@ def knee(summaries: Sequence[LevelSummary]) -> int | None:
 
 
 def yield_of(summary: LevelSummary) -> float:
-    found = summary.goodput_per_s if summary.good is not None else summary.tokens_per_s
+    brought = summary.throughput
+    found = brought.tokens_per_s if brought.good is None else brought.goodput_per_s
     return found or 0.0
