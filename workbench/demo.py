@@ -114,6 +114,15 @@ def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> W
     )
 
 
+def next_key(settings: Settings) -> tuple[str, int]:
+    """A key that a demo with these settings has not got yet, and how many it has then.
+
+    To the simulator it is another account, with limits of its own at every provider.
+    """
+    count = max((len(row.secrets) for row in settings.providers.values()), default=0) + 1
+    return f"sim-key-{count}", count
+
+
 @asynccontextmanager
 async def demo(settings: Settings, day: str | None = None) -> AsyncIterator[World]:
     """Start a simulator in a process of its own, and stop it at the end. Raises DemoFailed if it does not start."""

@@ -90,6 +90,8 @@ class ScriptedEngine:
     otherwise: Script = ANSWER
     requests: list[Request] = field(default_factory=list)
     warmed: list[str] = field(default_factory=list)
+    keys: list[tuple[str, str]] = field(default_factory=list)
+    """What was added, by provider."""
     running: int = 0
     limiter: ScriptedLanes | None = None
     records: tuple[RequestRecord, ...] = ()
@@ -109,6 +111,9 @@ class ScriptedEngine:
 
     async def warm(self, models: Sequence[str]) -> None:
         self.warmed += models
+
+    async def add_key(self, provider: str, secret: str) -> None:
+        self.keys.append((provider, secret))
 
     def statistics(self, *, times: bool = True) -> ScriptedStatistics:
         self.looks += 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_engine import Fail
+from scripted_engine import ANSWER, Fail, Hold, Wait
 from textual.widgets import Input
 from tui_stage import Stage, ready, until
 
@@ -116,6 +116,32 @@ async def test_a_pasted_key_is_tried_with_a_word_and_a_line_up_is_made_of_it(own
         (request,) = on.engine.requests
         assert request.params.max_tokens == 16
         assert stored_keys_file(own_environment / "config").exists()
+        assert on.engine.keys == [("openai", SECRET)]
+        await until(pilot, lambda: on.panes)
+
+
+async def test_pasting_another_key_leaves_what_is_under_way_alone(own_environment: Path) -> None:
+    on = Stage(("alpha",), {"alpha": (Wait(), Hold(), *ANSWER)})
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        await pilot.press(*"hello", "enter")
+        await until(pilot, lambda: on.states() == ["queued"])
+        await enter_key(on, pilot, SECRET)
+        await until(pilot, lambda: on.engine.keys == [("openai", SECRET)])
+
+        assert on.states() == ["queued"]
+        on.engine.release()
+        await until(pilot, lambda: on.states() == ["done"])
+
+
+async def test_a_key_pasted_into_the_demo_is_kept_for_later_and_says_so(own_environment: Path) -> None:
+    on = Stage((), demo=True)
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await enter_key(on, pilot, SECRET)
+        await until(pilot, lambda: any("leave the demo" in note.message for note in on.app._notifications))
+
+        assert on.engine.keys == []
+        assert on.app.desk.engine.settings.provider("openai").secrets == (SECRET,)
 
 
 async def test_a_rejected_key_is_not_kept(own_environment: Path) -> None:

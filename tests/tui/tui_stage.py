@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from scripted_engine import Script, ScriptedEngine, opener_of
@@ -42,6 +43,7 @@ class Stage:
             clock=self.clock,
             **options,
         )
+        self.app.desk.engine.open_alone = lambda settings, environ: nullcontext(self.engine)
 
     @property
     def compare(self) -> Any:

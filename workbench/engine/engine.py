@@ -348,6 +348,18 @@ class Engine:
             self._keyrings[spec.name] = found
         return found
 
+    async def add_key(self, provider: str, secret: str) -> None:
+        """Send with this key as well, from now on: what waits for a limit of the others may go at once."""
+        self._check_open()
+        self._settings = self._settings.with_keys(provider, (secret,))
+        self._keyrings.pop(provider, None)
+        for spec in self.rows:
+            if spec.name == provider:
+                # Found anew in a thread, for the system's keyring may take its time.
+                await asyncio.to_thread(self.keyring, spec)
+        if self._limiter is not None:
+            self._limiter.reload_keys()
+
     async def warm(self, models: Iterable[str], *, requests: int = 1) -> int:
         """Make ready for these models: import their SDKs in a thread, open the cache, connect ahead.
 

@@ -201,11 +201,11 @@ class WorkbenchApp(App[object]):
     # The engine
 
     def _engine_ready(self) -> None:
-        self.later(self._learn)
+        self.later(self.learn)
         self.later(self._enter_batches)
 
-    async def _learn(self) -> None:
-        """The engine is open: read what models there are, then warm the line-up's."""
+    async def learn(self) -> None:
+        """The engine is open, or has another key: read what models there are, then warm the line-up's."""
         engine = self.desk.engine
         await engine.learn()
         await self.compare.show_line_up()

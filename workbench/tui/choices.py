@@ -101,7 +101,6 @@ class Choices:
         self._app.push_screen(KeyEntry(directory.providers, directory.entry(model).provider if model else ""), pasted)
 
     async def _keep_key(self, provider: str, secret: str) -> None:
-        await self._desk.comparison.settle()
         self._app.flash(f"Trying the key for {provider}…")
         try:
             outcome = await self._desk.engine.add_key(provider, secret)
@@ -111,8 +110,16 @@ class Choices:
             )
             return
         self._app.notify(outcome, title=f"Key for {provider}", markup=False)
+        await self._app.learn()
         if not self._desk.comparison.lanes:
             self.use_what_was_found()
+
+    def add_simulated_key(self) -> None:
+        self._app.later(self._add_simulated_key)
+
+    async def _add_simulated_key(self) -> None:
+        if count := await self._desk.engine.add_simulated_key():
+            self._app.flash(f"{count} keys for every simulated provider now: what waited for a limit goes on.")
 
     def _warm(self) -> None:
         """Warming is a courtesy: what it could not do the first request will do, or explain."""

@@ -46,6 +46,9 @@ def commands(app: WorkbenchApp) -> Iterator[SystemCommand]:
         yield from _of_compare(app)
     yield SystemCommand("Paste key", "Add a provider's key", app.choices.paste_key)
     if app.desk.engine.is_demo:
+        yield SystemCommand(
+            "Simulated key", "One more account at every simulated provider", app.choices.add_simulated_key
+        )
         yield SystemCommand("Leave demo", "Ask real models again", app.choices.leave_demo)
     else:
         yield SystemCommand("Demo", "Watch simulated models", app.choices.start_demo)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from workbench.core.errors import KeyRejected, WorkbenchError
-from workbench.core.events import Failed
 from workbench.core.paths import Paths
 from workbench.core.settings import Settings
-from workbench.core.types import CacheMode, Message, Params, Request
 from workbench.session import figures
 from workbench.session.comparison import Comparison
 from workbench.tui.host import EngineHost, OpenEngine, Opener, Snapshot
@@ -26,10 +25,7 @@ if TYPE_CHECKING:
     from workbench.jobs.desk import JobDesk
     from workbench.session.local_servers import FoundServer
     from workbench.session.model_directory import ModelDirectory
-
-
-TRY_S = 30.0
-"""How long a pasted key's provider may take to answer one word."""
+    from workbench.tui.key_trial import OpenAlone
 
 
 class EngineRoom:
@@ -59,6 +55,8 @@ class EngineRoom:
         """Why there are no batch jobs, where the store cannot be opened."""
         self.servers: tuple[FoundServer, ...] = ()
         """Model servers on this machine."""
+        self.open_alone: OpenAlone | None = None
+        """Opens the engine in which a pasted key is tried; for tests. None opens a real one."""
         self._environ = environ
         self._open_engine: OpenEngine | None = None
         self._comparison: Comparison | None = None
@@ -114,41 +112,56 @@ class EngineRoom:
             await self._open_engine.engine.warm(wanted)
 
     async def add_key(self, provider: str, secret: str) -> str:
-        """Open the engine anew with a pasted key, try it with a word, and keep it; returns how it went, as a sentence.
+        """Try a pasted key with a word, keep it, and send with it from now on; returns how it went, as sentences.
+
+        What is under way goes on, and what waits for a limit of the other keys may go at once. A demo does without the
+        key; it is there when the demo is left.
 
         Raises the provider's error for a key that it rejects, which is not kept, and ConfigError for one that cannot
         be written down: that one is used for as long as the program runs.
         """
         from workbench.core.stored_keys import store_key, stored_keys_file
 
-        before = self.settings
-        self.settings = before.with_keys(provider, (secret,))
-        self.host.reopen()
-        error = await self._try(provider)
+        error = await self._try(provider, secret)
         if isinstance(error, KeyRejected):
-            self.settings = before
-            self.host.reopen()
             raise error
+        self.settings = self.settings.with_keys(provider, (secret,))
+        if not self.is_demo:
+            await self._use_key(provider, secret)
         file = stored_keys_file(Paths.from_environment(self._environ).config)
         await asyncio.to_thread(store_key, file, provider, secret)
-        return "It works, and is kept." if error is None else f"It is kept, but could not be tried: {error}"
+        outcome = "It works, and is kept." if error is None else f"It is kept, but could not be tried: {error}"
+        return f"{outcome} The demo does without it: leave the demo to use it." if self.is_demo else outcome
 
-    async def _try(self, provider: str) -> WorkbenchError | None:
-        """Ask a small model for a word, past the cache; the error, or None if it answered."""
+    async def add_simulated_key(self) -> int:
+        """One more account at every provider of the demo; how many there are now, 0 where no demo is open."""
+        from workbench.demo import next_key
+
+        opened = self._open_engine
+        if opened is None or not opened.demo:
+            return 0
+        secret, count = next_key(opened.settings)
+        for provider in opened.settings.providers:
+            await self._use_key(provider, secret)
+        return count
+
+    async def _try(self, provider: str, secret: str) -> WorkbenchError | None:
+        from workbench.tui.key_trial import engine_opener, try_key
+
         model = self.directory.small_model(provider) if self.directory is not None else None
         if model is None:
             return None
-        words = (Message.user("Reply with the word: yes"),)
-        request = Request(model, words, Params(max_tokens=16), CacheMode.OFF, deadline_s=TRY_S)
-        try:
-            engine = await self.host.engine()
-            async with aclosing(engine.stream(request)) as events:
-                async for event in events:
-                    if isinstance(event, Failed):
-                        return event.error
-        except WorkbenchError as error:
-            return error
-        return None
+        open_alone = self.open_alone or await engine_opener()
+        return await try_key(provider, secret, model, self.settings, self._environ, open_alone)
+
+    async def _use_key(self, provider: str, secret: str) -> None:
+        opened = self._open_engine
+        if opened is None:
+            # One that could not be opened, or is being opened without the key.
+            self.host.reopen()
+            return
+        await opened.engine.add_key(provider, secret)
+        self._open_engine = replace(opened, settings=opened.settings.with_keys(provider, (secret,)))
 
     def describe(self, model: str, dot: str) -> str:
         """A line or two for a pane that has nothing to show yet; empty while nothing is known."""

@@ -56,6 +56,9 @@ class HostedEngine(Streams, Protocol):
     async def warm(self, models: Sequence[str]) -> object:
         """Import what these models need, off the loop, and open connections ahead."""
 
+    async def add_key(self, provider: str, secret: str) -> None:
+        """Send with this key as well, from now on."""
+
 
 class Snapshot(Protocol):
     """The parts of an engine's statistics that a screen shows."""

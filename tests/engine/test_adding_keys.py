@@ -1,0 +1,56 @@
+"""A key that is added while requests wait: they go over it, and nothing is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+from scripted import ask
+
+from workbench.core.events import Finished, Queued, StreamEvent
+from workbench.core.settings import ProviderSettings, Settings
+from workbench.demo import next_key
+from workbench.engine.engine import Engine
+from workbench.simulator.accounts import authenticate
+from workbench.simulator.quota import QuotaSpec
+from workbench.simulator.server import SimulatorThread
+
+
+async def test_what_waits_for_one_key_s_limit_goes_over_the_key_that_is_added(tmp_path: Path) -> None:
+    with SimulatorThread("fast") as simulator:
+        # One request a minute for each key.
+        simulator.call(lambda simulation: simulation.accounts.set_spec("openai", "*", "*", QuotaSpec(rpm=1), now_s=0.0))
+        settings = Settings(
+            providers={"openai": ProviderSettings(base_url=simulator.base_urls["openai"], keys="sim-key-1")}
+        )
+        environ = {"LLM_CACHE_DIR": str(tmp_path), "LLM_STATE_DIR": str(tmp_path)}
+        async with Engine(settings, environ=environ) as engine:
+            waits = asyncio.Event()
+
+            async def asked(text: str) -> StreamEvent:
+                async with aclosing(engine.stream(ask("gpt-4.1-mini", text))) as events:
+                    async for event in events:
+                        if isinstance(event, Queued) and event.until_ns is not None:
+                            waits.set()
+                last: StreamEvent = event
+                return last
+
+            first = await asked("one")
+            second = asyncio.create_task(asked("two"))
+            await waits.wait()
+            await engine.add_key("openai", "sim-key-2")
+            ended = await second
+
+    assert isinstance(first, Finished)
+    assert isinstance(ended, Finished)
+    assert (first.result.key_alias, ended.result.key_alias) == ("openai#1", "openai#2")
+
+
+def test_the_demo_s_next_key_is_an_account_of_its_own() -> None:
+    settings = Settings(providers={"openai": ProviderSettings(keys=("sim-key-1", "sim-key-2"))})
+
+    secret, count = next_key(settings)
+
+    assert count == 3
+    assert authenticate(secret).organisation not in {authenticate(f"sim-key-{n}").organisation for n in (1, 2)}
