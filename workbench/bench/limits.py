@@ -22,6 +22,7 @@ from workbench.bench.limits_run import (
     POLICIES,
     RPM,
     TPM,
+    WARM_UP_S,
     WORKLOADS,
     Openness,
     Regime,
@@ -43,16 +44,20 @@ SAYS = {Openness.ON: "headers", Openness.HIDDEN: "why and when", Openness.NONE: 
 @click.option(
     "--headers", type=click.Choice([o.value for o in Openness]), multiple=True, help="What the provider says."
 )
-@click.option("--minutes", type=click.FloatRange(0.5, 600), default=10.0, show_default=True, help="Measured, after 5.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.5, 600),
+    help="Measured, after 5 in which limits are learnt.  [default: 10; with --live 12 s after 6 s]",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--cost", is_flag=True, help="Only what the limiter itself costs.")
-@click.option("--live", is_flag=True, help="Over HTTP, through the engine, in real time: 20 s per figure.")
+@click.option("--live", is_flag=True, help="Over HTTP, through the engine, in real time.")
 @click.option("--json", "as_json", is_flag=True, help="One object per row.")
 def command(
     keys: tuple[int, ...],
     regime: tuple[str, ...],
     headers: tuple[str, ...],
-    minutes: float,
+    minutes: float | None,
     seed: int,
     cost: bool,
     live: bool,
@@ -70,12 +75,13 @@ def command(
     regimes = [Regime(name) for name in regime] or list(Regime)
     openness = [Openness(name) for name in headers] or list(Openness)
     if live:
-        from workbench.bench.limits_live import run_live
+        from workbench.bench.limits_live import SHORT, Spans, run_live
 
         said = openness if headers else [Openness.ON]
-        rows = asyncio.run(run_live(regimes, said, keys or (1,), seed=seed))
+        spans = SHORT if minutes is None else Spans(WARM_UP_S, minutes * 60)
+        rows = asyncio.run(run_live(regimes, said, keys or (1,), seed=seed, spans=spans))
     else:
-        rows = list(_rows(regimes, openness, keys or (1, 3), seed=seed, measured_s=minutes * 60))
+        rows = list(_rows(regimes, openness, keys or (1, 3), seed=seed, measured_s=(minutes or 10) * 60))
     if as_json:
         for row in rows:
             click.echo(json.dumps(row.as_dict()))
