@@ -77,6 +77,45 @@ def test_another_thread_may_look_but_not_touch():
     assert history == ()
 
 
+def _left_alone_again(headers):
+    """A lane's limits before a person set one, while it held, and after it was left to itself again."""
+
+    async def scenario(clock):
+        limiter = make_limiter(clock)
+        lease = await lease_now(limiter.enqueue(ticket()))
+        lease.observe(headers, clock.monotonic_ns())
+        seen = [limiter.statistics().lanes[0].dimensions]
+        limiter.pin_limit(LANE, LimitKind.REQUESTS, 2)
+        limiter.pin_limit(LANE, LimitKind.REQUESTS, 3)
+        seen.append(limiter.statistics().lanes[0].dimensions)
+        clock.advance(5.0)
+
+        limiter.pin_limit(LANE, LimitKind.REQUESTS, None)
+
+        return *seen, limiter.statistics().lanes[0].dimensions, limiter.statistics().history[-1]
+
+    return in_virtual_time(scenario)
+
+
+def test_a_limit_that_nobody_had_named_is_gone_when_a_person_lets_go_of_it():
+    before, held, after, change = _left_alone_again(())
+
+    assert [(one.limit, one.pinned) for one in held] == [(3, True)]
+    assert before == after == ()
+    assert (change.old, change.new, change.why) == (3, None, "left to the provider")
+
+
+def test_a_stated_limit_is_back_when_a_person_lets_go_of_his_own():
+    headers = (("x-ratelimit-limit-requests", "600"), ("x-ratelimit-remaining-requests", "500"))
+
+    before, held, after, change = _left_alone_again(headers)
+
+    assert [(one.limit, one.pinned) for one in (*before, *held, *after)] == [(600, False), (3, True), (600, False)]
+    # What could be spent at once under the person's own limit is all that is there: nothing was saved up meanwhile.
+    assert after[0].level <= 3
+    assert (change.old, change.new) == (3, 600)
+
+
 @needs_locks
 def test_resuming_by_hand_resumes_a_shared_lane_for_all(tmp_path):
     async def scenario(clock):

@@ -62,6 +62,7 @@ class Mark:
 class Bucket(Stateful):
     __slots__ = (
         "_log",
+        "_set_aside",
         "at_s",
         "blocked_s",
         "ceiling",
@@ -121,6 +122,8 @@ class Bucket(Stateful):
         self.period_s = 60.0
         self.pinned = False
         """A person set the limit: headers and refusals leave it alone."""
+        self._set_aside: tuple[float, list[float]] | None = None
+        """When a person set it, and what was known until then."""
         self.rate: float | None = None
         """Units per second at present; None while free."""
         self.level = 0.0
@@ -417,16 +420,31 @@ class Bucket(Stateful):
             self.learn(now_s, part * learned)
 
     def pin(self, now_s: float, limit: float | None) -> None:
-        """A person's own limit per minute; None gives the bucket back to what the provider says."""
-        self.pinned = limit is not None
+        """A person's own limit per minute; None goes back to what was known before there was one."""
         if limit is None:
+            self._unpin(now_s)
             return
+        if not self.pinned:
+            self._set_aside = now_s, self.export()
+        self.pinned = True
         first = self.rate is None
         self.limit, self.period_s, self.ceiling = limit, 60.0, None
         self.rate = self.pace
         self._set_depth()
         self.level = self.depth if first else min(self.level, self.depth)
         self.at_s = max(self.at_s, now_s)
+
+    def _unpin(self, now_s: float) -> None:
+        self.pinned = False
+        if self._set_aside is None:
+            return
+        (then_s, known), self._set_aside = self._set_aside, None
+        level, corrections = self.level_at(now_s), self.corrections
+        self.restore(known)
+        # Nothing was saved up or learned meanwhile, and what answers have corrected stays corrected.
+        self.level, self.corrections, self.at_s = min(self.level, level), corrections, max(self.at_s, now_s)
+        self.held_s += now_s - then_s
+        self.grown_s = now_s
 
     def _set_depth(self) -> None:
         assert self.rate is not None

@@ -294,7 +294,7 @@ class Lane(Stateful):
         bucket.pin(now_s, per_minute)
         self._refresh_paced()
         why = "set by hand" if per_minute is not None else "left to the provider"
-        self._note(now_s, kind, old, per_minute, why)
+        self._note(now_s, kind, old, bucket.limit, why)
 
     def hold(self, held: bool, now_s: float) -> None:
         """Stop, or go on at once whatever the provider asked for."""

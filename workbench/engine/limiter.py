@@ -150,7 +150,10 @@ class Limiter:
         self._by_hand(lane, lambda found: found.pin_window(size, self.now_s))
 
     def pin_limit(self, lane: str, kind: LimitKind, per_minute: float | None) -> None:
-        """Fix a lane's limit per minute; None returns it to what the provider says. Raises KeyError, ValueError."""
+        """Fix a lane's limit per minute; None goes back to what the provider says, or to what had been learned.
+
+        Raises KeyError, ValueError.
+        """
         if per_minute is not None and not 0 < per_minute < math.inf:
             raise ValueError(f"a limit must be a positive number per minute, not {per_minute!r}")
         self._by_hand(lane, lambda found: found.pin_limit(kind, per_minute, self.now_s))
