@@ -272,7 +272,9 @@ def test_what_is_on_the_wire_now_tells_the_slow_from_the_stalled() -> None:
 
     underway = hub.statistics(at(9)).lanes[0].underway
 
-    assert underway == Underway(unanswered=1, streaming=2, stalled=1, longest_wait_s=8.0, longest_silence_s=7.0)
+    assert underway == Underway(
+        unanswered=1, streaming=2, stalled=1, longest_wait_s=8.0, longest_silence_s=7.0, newest_s=8.0
+    )
 
 
 def test_waits_of_this_moment_and_of_the_last_minute_have_their_causes() -> None:
@@ -427,3 +429,56 @@ def test_a_lane_at_rest_changes_only_when_something_falls_out_of_its_minute() ->
     assert hub.statistics(at(59)).lanes[0] is rest
     assert hub.statistics(at(61)).lanes[0].ttft_s.n == 1
     assert hub.statistics(at(100)).lanes[0].ttft_s.n == 0
+
+
+def test_how_long_something_has_been_under_way_and_was_the_last_time() -> None:
+    hub = MetricsHub()
+    assert hub.statistics(at(9)).run_s is None
+
+    first = Observation(hub, REQUEST, at(10))
+    answered(hub, start_s=11, ttft_s=0.5)
+    during = hub.statistics(at(15))
+    done = Result("", "", FinishReason.STOP, None, None, first.timing(at(20)), ROUTE)
+    first.finish(Population.CANCELLED, done)
+    after = hub.statistics(at(60))
+
+    assert (during.under_way, during.run_s) == (1, 5.0)
+    assert (after.under_way, after.run_s) == (0, 10.0)
+
+
+def test_an_answer_out_of_the_cache_is_no_run() -> None:
+    hub = MetricsHub()
+    answered(hub, start_s=1, ttft_s=0.7)
+    stored = Observation(hub, REQUEST, at(50))
+    stored.finish(Population.CACHED, Result("", "", FinishReason.STOP, None, None, stored.timing(at(50)), ROUTE))
+
+    assert hub.statistics(at(60)).run_s == pytest.approx(1.0)
+
+
+def test_what_a_usual_answer_takes_follows_the_last_ones_and_no_failure() -> None:
+    hub = MetricsHub()
+    assert hub.lane(ROUTE).snapshot(0).service_s is None
+
+    for _ in range(20):
+        answered(hub, ttft_s=0.7, cost_usd=0.02)
+    answered(hub, ttft_s=90.0, population=Population.INCOMPLETE, cost_usd=9.0)
+    (model,) = hub.statistics(at(100)).lanes
+
+    assert model.service_s == pytest.approx(1.0)
+    assert model.usd_per_answer == pytest.approx(0.02)
+
+
+def test_the_newest_on_the_wire_and_those_backing_off_are_told() -> None:
+    hub = MetricsHub()
+    for start_s in (1, 4):
+        observation = Observation(hub, REQUEST, at(start_s))
+        observation.aim(ROUTE)
+        observation.enqueue(at(start_s))
+        observation.admit(None, at(start_s))
+    assert hub.statistics(at(6)).underway.newest_s == 2.0
+
+    observation.end_attempt(Outcome.REFUSED, at(7), failed=True)
+    observation.back_off(at(7))
+    (model,) = hub.statistics(at(8)).lanes
+
+    assert (model.backing_off, model.left, model.underway.newest_s) == (1, 2, 7.0)

@@ -104,8 +104,10 @@ def world(
     """Statistics of an engine with these lanes, 100 s after the clock began."""
     in_flight = sum(one.in_flight for one in lanes)
     queued = sum(sum(one.waiting.values()) for one in queues)
+    values = {"at_ns": NOW, "in_flight": in_flight, "queued": queued, "by_lane": carried or {}}
+    values["under_way"] = in_flight + queued
     return ScriptedStatistics(
-        traffic(**({"at_ns": NOW, "in_flight": in_flight, "queued": queued, "by_lane": carried or {}} | changes)),
+        traffic(**(values | changes)),
         stamp_error_s,
         LimiterStats(NOW, lanes, (KEY,), queues, history),
         circuits,
@@ -126,6 +128,11 @@ def busy() -> ScriptedStatistics:
         OTHER: lane_traffic(ttft_s=times(1.2, 5), tokens_per_s=61.0, tokens_per_chunk=3.0, tpot_s=times(0.02, 5)),
     }
     history = (Change(90.0, NAME, "window", 16, 8, "refused with 16 in flight"),)
+    usual = {"service_s": 6.0, "usd_per_answer": 0.004, "answered": 60}
+    models = (
+        lane_traffic(in_flight=8, queued=14, **usual),
+        lane_traffic(name=LaneName("openai", URL, "claude-sonnet-4-6"), in_flight=2, **usual),
+    )
     return world(
         full,
         well,
@@ -137,5 +144,8 @@ def busy() -> ScriptedStatistics:
         refusals=4,
         refusals_window=3,
         answered=120,
+        lanes=models,
+        run_s=83.2,
+        cost_usd=0.0312,
         stamp_error_s=Percentiles(40, 0.002, 0.006, None, 0.011),
     )

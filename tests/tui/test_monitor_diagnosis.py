@@ -170,7 +170,7 @@ def test_a_late_loop_is_nobodys_trouble_while_nothing_is_asked() -> None:
 
 
 def test_who_waits_for_money_is_told_so() -> None:
-    found = diagnosis((), late_s=NOTHING, waiting=((WaitReason.BUDGET, 3),), busy=True)
+    found = diagnosis((), late_s=NOTHING, capped=3, busy=False)
 
     assert (found.cause, found.affected) == (Cause.SPEND_CAP, 3)
 

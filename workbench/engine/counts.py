@@ -164,6 +164,8 @@ class LaneCounts(Counts):
         self.characters_per_token = CHARACTERS_PER_TOKEN
         self.output_per_answer: float | None = None
         self.tokens_per_chunk: float | None = None
+        self.service_s: float | None = None
+        self.usd_per_answer: float | None = None
         self._resting: LaneTraffic | None = None
         self._spreads: list[Percentiles] = []
         """Of the windows, while it rests."""
@@ -178,6 +180,11 @@ class LaneCounts(Counts):
     def ended(self, record: RequestRecord) -> None:
         super().ended(record)
         usage, done_ns = record.usage, record.timing.done_ns
+        if record.population is Population.ANSWERED:
+            if record.timing.service_s is not None:
+                self.service_s = _drift(self.service_s, record.timing.service_s)
+            if record.cost_usd is not None:
+                self.usd_per_answer = _drift(self.usd_per_answer, record.cost_usd)
         if record.population is not Population.ANSWERED or usage is None or done_ns is None or usage.output <= 0:
             return
         if (tpot_s := record.timing.tpot_s(usage.output)) is not None:
@@ -193,9 +200,10 @@ class LaneCounts(Counts):
     def underway(self, now_ns: int) -> Underway:
         """O(in flight), which only a snapshot pays for."""
         unanswered, streaming, stalled = 0, 0, 0
-        wait_ns = silence_ns = -1
+        wait_ns = silence_ns = newest_ns = -1
         for request in self.on_the_wire:
             last_ns = request.last_token_ns
+            newest_ns = max(newest_ns, request.admitted_ns or -1)
             if last_ns is None:
                 unanswered += 1
                 wait_ns = max(wait_ns, now_ns - (request.admitted_ns or now_ns))
@@ -209,6 +217,7 @@ class LaneCounts(Counts):
             stalled=stalled,
             longest_wait_s=max(0, wait_ns) / NS_PER_S if unanswered else None,
             longest_silence_s=max(0, silence_ns) / NS_PER_S if streaming else None,
+            newest_s=max(0, now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else None,
         )
 
     def snapshot(self, now_ns: int, *, times: bool = True) -> LaneTraffic:
@@ -277,6 +286,9 @@ class LaneCounts(Counts):
             underway=self.underway(now_ns),
             unreported=self.unreported,
             tokens_per_chunk=self.tokens_per_chunk,
+            backing_off=self.standing[Gauge.BACKING_OFF],
+            service_s=self.service_s,
+            usd_per_answer=self.usd_per_answer,
         )
 
 

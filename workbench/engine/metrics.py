@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from workbench.core.clock import NS_PER_S
 from workbench.core.stats import Percentiles, SketchWindow
 from workbench.core.types import Route
 from workbench.engine.counts import Counts, Gauge, LaneCounts
@@ -29,14 +30,23 @@ class MetricsHub:
         self._records: deque[RequestRecord] = deque(maxlen=RECORDS)
         self._on_record = on_record
         self._begun = 0
+        self._under_way = 0
+        self._since_ns = 0
+        """When the first of those that are under way, or were the last time, was submitted."""
+        self._run_ns: int | None = None
+        """How long the last time was in which something was under way that was sent."""
+        self._has_sent = False
 
     @property
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests that ended last, oldest first."""
         return tuple(self._records)
 
-    def begin(self) -> int:
+    def begin(self, submitted_ns: int) -> int:
         """The number of a new request."""
+        if not self._under_way:
+            self._since_ns, self._has_sent = submitted_ns, False
+        self._under_way += 1
         self._begun += 1
         return self._begun
 
@@ -78,6 +88,10 @@ class MetricsHub:
         for each in counts:
             each.ended(record)
         self._records.append(record)
+        self._under_way -= 1
+        self._has_sent = self._has_sent or bool(record.attempts)
+        if not self._under_way and self._has_sent and record.timing.done_ns is not None:
+            self._run_ns = record.timing.done_ns - self._since_ns
         if self._on_record is not None:
             self._on_record(record)
 
@@ -97,6 +111,7 @@ class MetricsHub:
                 of the last snapshot that did, and only counters are new.
         """
         every, count = self._all, self._all.by_population
+        run_ns = now_ns - self._since_ns if self._under_way else self._run_ns
         models = tuple(model.snapshot(now_ns, times=times) for model in self._models.values())
 
         def spread(window: SketchWindow) -> Percentiles:
@@ -137,6 +152,8 @@ class MetricsHub:
             waited_s=every.waits_lately(now_ns),
             underway=_together(models),
             unreported=every.unreported,
+            under_way=self._under_way,
+            run_s=None if run_ns is None else max(0, run_ns) / NS_PER_S,
         )
 
 
@@ -150,4 +167,5 @@ def _together(models: Iterable[LaneTraffic]) -> Underway:
         longest_silence_s=max(
             (part.longest_silence_s for part in parts if part.longest_silence_s is not None), default=None
         ),
+        newest_s=min((part.newest_s for part in parts if part.newest_s is not None), default=None),
     )

@@ -59,7 +59,7 @@ class Observation:
 
     def __init__(self, hub: MetricsHub, request: Request, submitted_ns: int) -> None:
         self._hub = hub
-        self._number = hub.begin()
+        self._number = hub.begin(submitted_ns)
         self._request = request
         self._submitted_ns = submitted_ns
         self._model: LaneCounts | None = None

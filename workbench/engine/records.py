@@ -114,6 +114,8 @@ class Underway:
     """For a first token, since admission, as things stand; None while nobody waits."""
     longest_silence_s: float | None = None
     """In the middle of an answer; None while nothing streams."""
+    newest_s: float | None = None
+    """Since the one that was admitted last was; None while nothing is on the wire."""
 
 
 IDLE = Underway()
@@ -170,6 +172,16 @@ class LaneTraffic:
     """Answers for which the provider never said how many tokens they had; their counts stay estimates."""
     tokens_per_chunk: float | None = None
     """Of usual answers. Above 1.5 the first chunk carries several tokens and TPOT reads too low."""
+    backing_off: int = 0
+    service_s: float | None = None
+    """A usual answer's time on the wire, of the last handful; None until there was one."""
+    usd_per_answer: float | None = None
+    """What a usual one cost; None until one had a price."""
+
+    @property
+    def left(self) -> int:
+        """Requests that have not ended, those aside that have not asked for admission yet."""
+        return self.in_flight + self.queued + self.backing_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +228,7 @@ class Traffic:
     waited_s: tuple[tuple[WaitReason, float], ...] = ()
     underway: Underway = IDLE
     unreported: int = 0
+    under_way: int = 0
+    """Requests that have not ended, wherever they stand."""
+    run_s: float | None = None
+    """How long there has been something under way, or was the last time; None before the first request."""

@@ -7,7 +7,7 @@ sentence is one that the screen shows as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -121,20 +121,19 @@ def diagnosis(
     lanes: Iterable[tuple[LaneStats, Diagnosis]],
     *,
     late_s: Percentiles,
-    waiting: Sequence[tuple[WaitReason, int]] = (),
+    capped: int = 0,
     busy: bool,
 ) -> Diagnosis:
     """What is to be said about everything: the lane that holds up most requests, or our own lateness.
 
     Args:
         late_s: how long the loop went without looking at its sockets.
-        waiting: who waits by cause, for what is decided before a lane is chosen.
+        capped: how many wait for money, which is asked for before a lane is chosen.
         busy: whether anything is queued or in flight.
     """
     late = _late(late_s) if busy else None
     if late is not None and _worst_s(late_s) >= VERY_LATE_S:
         return late
-    capped = sum(count for reason, count in waiting if reason is WaitReason.BUDGET)
     if capped:
         return Diagnosis(Cause.SPEND_CAP, f"{_requests(capped)} for the spend cap: the palette raises it", capped)
     troubled = [(lane, found) for lane, found in lanes if found.cause.is_trouble]

@@ -17,6 +17,7 @@ from workbench.engine.limiter_stats import DimensionStats, KeyStats, LaneState, 
 from workbench.engine.notices import Notice
 from workbench.engine.records import LaneName, LaneTraffic, Traffic
 from workbench.session.diagnosis import Diagnosis, LaneView, diagnosis, lane_diagnosis
+from workbench.session.monitor_outlook import Outlook, outlook
 
 
 class Statistics(Protocol):
@@ -106,16 +107,28 @@ class Overview:
     keys: tuple[KeyStats, ...]
     diagnosis: Diagnosis
     stamp_error_s: Percentiles
+    outlook: Outlook
+    capped: int = 0
+    """Requests that wait for a person to raise the spend cap; the engine has not seen them yet."""
+
+    @property
+    def is_busy(self) -> bool:
+        return self.traffic.under_way + self.capped > 0
 
     @property
     def waiting(self) -> int:
         return self.traffic.queued + self.traffic.backing_off
 
 
-def overview(statistics: Statistics) -> Overview:
-    """Join one snapshot's parts. O(lanes)."""
+def overview(statistics: Statistics, *, capped: int = 0) -> Overview:
+    """Join one snapshot's parts. O(lanes).
+
+    Args:
+        capped: requests that wait for money, and that the engine knows nothing of.
+    """
     limits, traffic = statistics.limits, statistics.traffic
-    lanes = () if limits is None else _lanes(limits, statistics)
+    serving: dict[LaneName, list[LaneView]] = {}
+    lanes = () if limits is None else _lanes(limits, statistics, serving)
     return Overview(
         traffic=traffic,
         lanes=lanes,
@@ -123,14 +136,19 @@ def overview(statistics: Statistics) -> Overview:
         diagnosis=diagnosis(
             ((lane.lane, lane.diagnosis) for lane in lanes),
             late_s=statistics.stamp_error_s,
-            waiting=traffic.waiting,
+            capped=capped,
             busy=traffic.in_flight + traffic.queued + traffic.backing_off > 0,
         ),
         stamp_error_s=statistics.stamp_error_s,
+        outlook=outlook(traffic, serving, capped=capped),
+        capped=capped,
     )
 
 
-def _lanes(limits: LimiterStats, statistics: Statistics) -> tuple[MonitoredLane, ...]:
+def _lanes(
+    limits: LimiterStats, statistics: Statistics, serving: dict[LaneName, list[LaneView]]
+) -> tuple[MonitoredLane, ...]:
+    """Fills in `serving` with the lanes over which each model is asked."""
     traffic = statistics.traffic
     queues = {(queue.provider, queue.family): queue for queue in limits.queues}
     circuits = {(circuit.provider, circuit.base_url): circuit for circuit in statistics.circuits}
@@ -149,6 +167,8 @@ def _lanes(limits: LimiterStats, statistics: Statistics) -> tuple[MonitoredLane,
             circuit=circuits.get((lane.provider, lane.base_url)),
             setup_s=max((model.setup_s for model in served), key=lambda setup: setup.max or 0.0, default=NOTHING),
         )
+        for model in served:
+            serving.setdefault(model.name, []).append(view)
         rows.append(MonitoredLane(view, lane_diagnosis(view)))
     rows.sort(key=_urgency)
     return tuple(rows)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from textual.content import Content
 
 from workbench.core.stats import Percentiles
 from workbench.session import figures
 from workbench.session.diagnosis import Diagnosis
+from workbench.session.job_words import span
 from workbench.session.monitor import Overview
 from workbench.tui.frame import FrameStats
 from workbench.tui.glyphs import Glyphs
@@ -15,39 +19,87 @@ from workbench.tui.widgets.gauge import FAINT
 from workbench.tui.widgets.limiter_table import cause_style
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Something that the strip says, if there is room for it."""
+
+    rank: int
+    """The highest goes first."""
+    content: Content
+
+
+_ROOMY: Final = 100
+"""From this width on a dot stands between two facts."""
+
+_RARELY_MISSED: Final = 100
+"""Added to the rank of a count of nothing: that something did not happen is worth less than anything that did."""
+
+
 def run_strip(seen: Overview, glyphs: Glyphs, width: int) -> tuple[Content, Content]:
     """What is under way at the left, what it came to at the right; says less when there is less room."""
     traffic = seen.traffic
-    busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
-    state = Content.styled(" running" if busy else " idle   ", "bold $text-success" if busy else "$foreground-muted")
     now = [
-        _fact("in flight", f"{traffic.in_flight:,}", "$text-primary" if traffic.in_flight else ""),
-        _fact("queued", f"{traffic.queued:,}", "$text-warning" if traffic.queued else ""),
-        _fact("backing off", f"{traffic.backing_off:,}", "$text-warning" if traffic.backing_off else ""),
-        _fact("tok/s", f"~{traffic.tokens_per_s:,.0f}" if traffic.tokens_per_s else "0"),
-        _fact("TTFT", f"{figures.seconds(traffic.ttft_s.p50)} p95 {figures.seconds(traffic.ttft_s.p95)}"),
-        _fact("429", f"{traffic.refusals_window:,}/min", "$text-warning" if traffic.refusals_window else ""),
-        _fact("retries", f"{traffic.retries_window:,}/min", "$text-warning" if traffic.retries_window else ""),
+        _Part(-1, _state(seen)),
+        *_progress(seen),
+        _Part(0, _fact("in flight", f"{traffic.in_flight:,}", "$text-primary" if traffic.in_flight else "")),
+        _Part(1, _fact("queued", f"{traffic.queued + seen.capped:,}", "$text-warning" if traffic.queued else "")),
+        _count(11, "backing off", traffic.backing_off, "$text-warning"),
+        _Part(5, _fact("tok/s", f"~{traffic.tokens_per_s:,.0f}" if traffic.tokens_per_s else "0")),
+        _Part(10, _fact("TTFT", f"{figures.seconds(traffic.ttft_s.p50)} p95 {figures.seconds(traffic.ttft_s.p95)}")),
+        _count(8, "429", traffic.refusals_window, "$text-warning", "/min"),
+        _count(9, "retries", traffic.retries_window, "$text-warning", "/min"),
     ]
-    least = "≥ " if traffic.unpriced else ""
     totals = [
-        _fact("answered", f"{traffic.answered:,}"),
-        _fact("failed", f"{traffic.failed:,}", "$text-error" if traffic.failed else ""),
-        _fact("cut off", f"{traffic.incomplete:,}", "$text-error" if traffic.incomplete else ""),
-        _fact("cached", f"{traffic.cached + traffic.shared:,}"),
-        Content.styled(f"{least}{figures.amount(traffic.cost_usd)} ", "$text-accent"),
+        _Part(14, _fact("answered", f"{traffic.answered:,}")),
+        _count(12, "failed", traffic.failed, "$text-error"),
+        _count(13, "cut off", traffic.incomplete, "$text-error"),
+        _count(15, "cached", traffic.cached + traffic.shared),
+        _Part(3, _money(seen, glyphs, " " if width >= _ROOMY else "")),
     ]
-    gap = Content.styled(f" {glyphs.dot} ", "dim")
-    # The totals go first, then what is least missed of the present.
-    for dropped in (totals[3], totals[2], totals[0], totals[1], now[6], now[2], totals[4], now[5]):
-        if _width(state, now, totals) <= width:
+    gap = Content("  ") if width < _ROOMY else Content.styled(f" {glyphs.dot} ", "dim")
+    for part in sorted((*now, *totals), key=lambda part: -part.rank):
+        if _width(gap, now, totals) <= width:
             break
-        now, totals = ([fact for fact in facts if fact is not dropped] for facts in (now, totals))
-    return Content.assemble(state, "  ", gap.join(now)), gap.join(totals)
+        now, totals = ([one for one in parts if one is not part] for parts in (now, totals))
+    return gap.join(part.content for part in now), Content.assemble(gap.join(part.content for part in totals), " ")
 
 
-def _width(state: Content, *groups: list[Content]) -> int:
-    return state.cell_length + 4 + sum(fact.cell_length + 3 for facts in groups for fact in facts)
+def _state(seen: Overview) -> Content:
+    """With how long it has been going on."""
+    if seen.traffic.under_way:
+        running = Content.styled(" running", "bold $text-success")
+        return Content.assemble(running, (f" {span(seen.traffic.run_s)}", "$foreground"))
+    return Content.styled(" paused", "bold $text-warning") if seen.capped else _styled(" idle", "")
+
+
+def _progress(seen: Overview) -> list[_Part]:
+    """How long it will go on; at rest how long it was the last time."""
+    run_s, left_s = seen.traffic.run_s, seen.outlook.left_s
+    if not seen.traffic.under_way:
+        return [] if run_s is None else [_Part(7, _fact("last run", span(run_s)))]
+    left = figures.UNKNOWN if left_s is None else "now" if left_s < 0.5 else f"~{span(left_s)}"
+    return [_Part(2, _fact("ETA", left))]
+
+
+def _money(seen: Overview, glyphs: Glyphs, pad: str) -> Content:
+    """Spent, and what it will have come to when everything that is under way has ended."""
+    traffic = seen.traffic
+    least = ">= " if glyphs.ascii_only else "≥ "
+    spent = f"{least if traffic.unpriced else ''}{figures.amount(traffic.cost_usd)}"
+    if not seen.is_busy:
+        return _styled(spent, "$text-accent")
+    left = seen.outlook.left_usd
+    projected = figures.UNKNOWN if left is None else f"~{figures.amount(traffic.cost_usd + left)}"
+    arrow = f"{pad}{'->' if glyphs.ascii_only else '→'}{pad}"
+    return Content.assemble((spent, "$text-accent"), (arrow, "$foreground-muted"), (projected, "$foreground"))
+
+
+def _count(rank: int, name: str, count: int, style: str = "", per: str = "") -> _Part:
+    return _Part(rank if count else rank + _RARELY_MISSED, _fact(name, f"{count:,}{per}", style if count else ""))
+
+
+def _width(gap: Content, *groups: list[_Part]) -> int:
+    return sum(part.content.cell_length + gap.cell_length for parts in groups for part in parts) + 1
 
 
 def reason(found: Diagnosis, glyphs: Glyphs) -> Content:
@@ -82,3 +134,7 @@ def _late(seconds: float | None) -> Content:
 
 def _fact(name: str, value: str, style: str = "") -> Content:
     return Content.assemble((f"{name} ", "$foreground-muted"), (value, style or "$foreground"))
+
+
+def _styled(text: str, style: str) -> Content:
+    return Content.styled(text, style or "$foreground-muted")

@@ -59,6 +59,8 @@ class MonitorScreen(AreaScreen):
     in a sentence: a rate limit, an in-flight cap, a stalled stream, retries, a cold start, a slow connection, a slow
     model, or this program's own screen. Each lane has its own cause in its row.
 
+    - **running**, **ETA**: how long something has been under way, and how long until all of it has ended, by what each
+      model's last answers took and by its limits. **$** is what was spent, and what it will then have come to.
     - **in flight**, **queued**, **backing off**: on the wire; waiting for a limit; waiting to be tried again.
     - **TTFT**: to the first token, p50 and p95 of the last minute. **tok/s**: output of the last ten seconds, `~`
       because it is estimated by characters until providers count.
@@ -161,7 +163,7 @@ class MonitorScreen(AreaScreen):
             self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
             return
         statistics = engine.statistics(times=whole)
-        seen = self.seen = overview(statistics)
+        seen = self.seen = overview(statistics, capped=self.app.spend_cap.spending.statistics().waiting)
         width = self.run_bar.size.width
         self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
         self.why.show(reason(seen.diagnosis, self.desk.glyphs))
