@@ -56,6 +56,13 @@ async def test_what_a_list_says_beside_names_is_kept(wire: Wire) -> None:
     assert "gemini/gemini-embedding-001" not in gemini
 
 
+async def test_what_does_not_chat_is_left_out(wire: Wire) -> None:
+    together = await list_models(wire.connections, account(wire, "together"))
+
+    assert "together_ai/openai/gpt-oss-120b" in [model.name for model in together]
+    assert not any("bge-" in model.name for model in together)
+
+
 @pytest.mark.parametrize(
     ("script", "error"),
     [

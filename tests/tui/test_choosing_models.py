@@ -166,3 +166,39 @@ def test_what_is_written_becomes_parameters(fields: dict[str, str], params: Para
 def test_a_parameter_that_makes_no_sense_is_named(fields: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_fields(fields)
+
+
+async def test_names_are_whole_before_anything_is_said_about_them() -> None:
+    on = Stage(("gpt-5.4",))
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        picker = await open_picker(on, pilot)
+        await pilot.press(*"opus")
+        await until(pilot, lambda: "opus" in picker._rows[0].model)
+
+        names = [found.model for found in picker._rows if not found.is_heading and len(found.model) <= 30]
+        assert "anthropic/claude-sonnet-4-6" in names
+        assert [name for name in names if name not in row(picker, name)] == []
+
+
+async def test_a_target_takes_one_line_on_a_small_screen() -> None:
+    on = Stage(("anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash-preview"))
+    async with on.app.run_test(size=(80, 24)) as pilot:
+        picker = await open_picker(on, pilot)
+
+        line_up = picker.query_one("#line-up")
+        assert [str(line_up.get_option_at_index(index).prompt.plain).splitlines()[0] for index in (0, 1)] == [
+            "1 claude-sonnet-4-6",
+            "2 gemini-3-flash-preview",
+        ]
+
+
+async def test_tab_goes_to_the_line_up_and_back_to_the_search() -> None:
+    on = Stage(("gpt-5.4", "gpt-5.4-mini"))
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        picker = await open_picker(on, pilot)
+        await pilot.press("tab")
+        assert picker.query_one("#line-up").has_focus
+        await pilot.press("x", "tab")
+
+        assert chosen(picker) == ["gpt-5.4-mini"]
+        assert picker.query_one("#search").has_focus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted_engine import End, Hold, Say
+from scripted_engine import End, Hold, Say, Think
 from textual.geometry import Size
 from tui_stage import Stage, ready, until
 
@@ -105,6 +105,21 @@ async def test_a_pane_that_was_off_screen_has_missed_nothing() -> None:
         await until(pilot, lambda: on.states() == ["done"] * 5)
         await pilot.press("5")
         await until(pilot, lambda: on.panes[4].view.text == LONG + "The end.")
+
+
+async def test_a_pane_that_was_off_screen_knows_how_long_its_model_thought() -> None:
+    thinker = (Think("Hmm, let me see. "), Say("So. "), Hold(), End())
+    on = Stage(("alpha", "beta"), {"beta": thinker})
+    async with on.app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press(*"hello", "enter")
+        await until(pilot, lambda: on.states() == ["done", "streaming"])
+        await pilot.press("escape", "2")
+        await until(pilot, lambda: "So." in on.panes[1].view.text)
+
+        # Five pieces of four characters, 12.5 ms apart, before the answer's first one.
+        thinking = on.panes[1].view._answer.thinking
+        assert (thinking.ended_ns - thinking.began_ns) / 1e9 == pytest.approx(5 * 0.0125)
 
 
 async def test_a_resize_in_the_middle_of_an_answer_keeps_text_focus_and_running() -> None:

@@ -64,9 +64,15 @@ def _rows(answer: Any, name: str) -> Iterator[Mapping[str, Any]]:
     yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
 
 
+_OTHER_TRADES = frozenset({"embedding", "rerank", "moderation", "image", "audio", "transcribe", "video"})
+"""What Together calls the models in its list that do not chat."""
+
+
 def _openai(answer: Any) -> list[ListedModel]:
     models = []
     for row in _rows(answer, "data"):
+        if row.get("type") in _OTHER_TRADES:
+            continue
         price = row.get("pricing")
         price = price if isinstance(price, dict) else {}
         models.append(

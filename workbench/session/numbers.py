@@ -126,6 +126,13 @@ class Meter:
     def first_token_seen(self) -> bool:
         return self._first_ns is not None
 
+    @property
+    def reasoning_span_ns(self) -> tuple[int, int | None] | None:
+        """When the reasoning began and, once it is over, ended; None as long as there is none."""
+        if not self._reasoned or self._first_ns is None:
+            return None
+        return self._first_ns, self._answer_ns if self._answer_ns is not None else self._done_ns
+
     def since_last_token_s(self, now_ns: int) -> float | None:
         """None before the first token."""
         return None if self._last_ns is None else (now_ns - self._last_ns) / NS_PER_S
@@ -171,10 +178,10 @@ class Meter:
         return (tokens - 1) / ((self._last_ns - self._first_ns) / NS_PER_S)
 
     def _reasoning_s(self, end_ns: int) -> float | None:
-        if not self._reasoned or self._first_ns is None:
+        if (span := self.reasoning_span_ns) is None:
             return None
-        stop_ns = self._answer_ns if self._answer_ns is not None else end_ns
-        return (stop_ns - self._first_ns) / NS_PER_S
+        began_ns, ended_ns = span
+        return ((end_ns if ended_ns is None else ended_ns) - began_ns) / NS_PER_S
 
     def rate_series(self, width: int, now_ns: int) -> tuple[float, ...]:
         """Tokens per second in at most `width` samples: the latest while it runs, the whole answer once it is over.

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_ROWS = 300
 """A list that long is searched, not scrolled."""
 
+LONGEST_NAME = 30
+"""Cells that a model's name has before anything is said about it: `gemini/gemini-3-flash-preview` is 29."""
+
 
 class ModelList(OptionList):
     """Models, most likely ones first."""
@@ -73,6 +76,7 @@ class ModelPicker(ModalScreen[LineUp]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f2", "close", "Done", id="models.close"),
+        Binding("tab,shift+tab", "other_side", "Line-up", id="models.other-side", show=False),
     ]
 
     def __init__(self, directory: ModelDirectory, memory: Memory, line_up: LineUp, glyphs: Glyphs) -> None:
@@ -101,6 +105,7 @@ class ModelPicker(ModalScreen[LineUp]):
 
     def on_resize(self) -> None:
         self._draw_models()
+        self._draw_line_up()
 
     # Drawing
 
@@ -140,7 +145,8 @@ class ModelPicker(ModalScreen[LineUp]):
         mark = self._glyphs.star if row.model in self._memory.stars else " "
         count = f"{chosen}x" if chosen > 1 else self._glyphs.chosen if chosen else " "
         right = self._facts(entry, row, width)
-        name_width = max(8, width - len(right) - 6)
+        # Two cells of how often it is chosen, one of the star, and a blank at both sides of the name.
+        name_width = max(8, width - len(right) - 5)
         name = Content.styled(row.model, "" if not entry.why_not else "$foreground-muted")
         for offset in row.matched:
             name = name.stylize("bold underline", offset, offset + 1)
@@ -151,13 +157,16 @@ class ModelPicker(ModalScreen[LineUp]):
 
     def _facts(self, entry: ModelEntry, row: ModelRow, width: int) -> str:
         """Context and price, or why it cannot be asked; as much as there is room for."""
-        context = figures.quantity(entry.context_tokens) if entry.context_tokens else ""
+        room = width - 5 - (min(LONGEST_NAME, len(row.model)) if entry.why_not else LONGEST_NAME)
         if entry.why_not:
-            said = entry.why_not if width >= 60 else entry.why_not.partition(":")[0]
-            return said[: max(0, width - 24)]
-        provider = f"{entry.title[:14]:14} " if row.section is Section.FOUND and width >= 70 else ""
-        price = f"{entry.price:>24}" if width >= 56 else ""
-        return f"{provider}{context:>6}{price}" if width >= 36 else ""
+            said = entry.why_not.partition(". ")[0]
+            said = said if len(said) <= room else said.partition(":")[0]
+            return said if len(said) <= room else ""
+        context = f"{figures.quantity(entry.context_tokens) if entry.context_tokens else '':>6}"
+        price = f"{entry.price:>24}"
+        provider = f"{entry.title[:14]:14} " if row.section is Section.FOUND else ""
+        ways = (provider + context + price, context + price, context)
+        return next((facts for facts in ways if len(facts) <= room), "")
 
     def _draw_line_up(self) -> None:
         line_up = self.query_one(LineUpList)
@@ -176,9 +185,13 @@ class ModelPicker(ModalScreen[LineUp]):
         settings = " ".join(describe_value(name, value) for name, value in target.params.as_dict().items())
         second = f"\n  {settings}" if settings else ""
         why_not = self._directory.entry(target.model).why_not
+        name = target.label or target.model
+        room = self.query_one(LineUpList).scrollable_content_region.width - 2 - len(f"{number} ")
+        # A name that does not fit is broken in the middle of a word, so the provider goes first.
+        shown = Content.styled(name if len(name) <= room else target.name, "bold")
         return Content.assemble(
             (f"{number} ", f"bold $lane-{target.accent}"),
-            (target.label or target.model, "bold"),
+            shown.truncate(room, ellipsis=True) if room > 0 else shown,
             (second, "$foreground-muted"),
             (f"\n  {why_not}" if why_not else "", "$text-warning"),
         )
@@ -191,7 +204,7 @@ class ModelPicker(ModalScreen[LineUp]):
     def _draw_keys(self) -> None:
         dot = f" {self._glyphs.dot} "
         if self.query_one(LineUpList).has_focus:
-            keys = ["d duplicate", "e parameters", "J K move", "x remove", "s save", "esc done"]
+            keys = ["d duplicate", "e parameters", "J K move", "x remove", "s save", "tab models", "esc done"]
         elif self.query_one(ModelList).has_focus:
             keys = ["enter add or remove", "* star", "k paste key", "tab line-up", "esc done"]
         else:
@@ -253,6 +266,11 @@ class ModelPicker(ModalScreen[LineUp]):
         ):
             search.focus()
             event.stop()
+
+    def action_other_side(self) -> None:
+        """Between the models and the line-up. The search leads to the list by Down."""
+        line_up = self.query_one(LineUpList)
+        (self.query_one(Input) if line_up.has_focus else line_up).focus()
 
     def action_star(self) -> None:
         row = self._highlighted()

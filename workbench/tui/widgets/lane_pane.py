@@ -46,9 +46,9 @@ class LanePane(Vertical):
     """Shows one turn of one lane."""
 
     HELP = """
-    # An answer
+    # What its border says
 
-    The border's top line names the target, as far as it differs from the others, and its state. The bottom line has
+    The top line names the target, as far as it differs from the others, and its state. The bottom line has
     its figures:
 
     - **TTFT**: from the moment the request was written to the first token of any kind, thinking included.
@@ -204,6 +204,7 @@ class LanePane(Vertical):
 
     def _take(self, turn: Turn) -> None:
         pieces = turn.pieces
+        is_news = self._position < len(pieces)
         while self._position < len(pieces):
             if self._stalls < len(turn.stalls) and turn.stalls[self._stalls].position <= self._position:
                 self.view.add_note(f"stall {turn.stalls[self._stalls].seconds:.1f} s")
@@ -211,6 +212,9 @@ class LanePane(Vertical):
             channel, text = pieces[self._position]
             self._position += 1
             self.view.append(channel, text)
+        if is_news and (span := turn.meter.reasoning_span_ns) is not None:
+            # A pane that was out of sight takes everything at once, long after it came.
+            self.view.time_reasoning(*span)
         if turn.state.is_final and self.view.is_streaming:
             self.view.finish()
             self._tell_reasoning(turn)

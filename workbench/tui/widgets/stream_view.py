@@ -182,6 +182,10 @@ class StreamView(SheetView, can_focus=True):
         self._answer.add_note(text)
         self._changed()
 
+    def time_reasoning(self, began_ns: int, ended_ns: int | None) -> None:
+        """When it really began and ended, where pieces are handed over later than they came."""
+        self._answer.thinking.began_ns, self._answer.thinking.ended_ns = began_ns, ended_ns
+
     def set_reasoning_facts(self, *, seconds: float | None = None, tokens: int | None = None) -> None:
         """What the provider says about the reasoning; without it, our own time and an estimate (~) are shown."""
         self._answer.thinking.seconds, self._answer.thinking.tokens = seconds, tokens
