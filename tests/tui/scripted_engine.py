@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from workbench.core.clock import NS_PER_S, Clock
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import LimitKind, WorkbenchError
 from workbench.core.events import (
     Admitted,
     Delta,
@@ -218,10 +218,16 @@ class ScriptedStatistics:
 class ScriptedLanes:
     """A limiter that remembers what was done by hand."""
 
-    done: list[tuple[str, str, int | None]] = field(default_factory=list)
+    done: list[tuple[str, str, float | None]] = field(default_factory=list)
+    most: int = 32
 
     def pin_window(self, lane: str, size: int | None) -> None:
+        if size is not None and size > self.most:
+            raise ValueError(f"a window must lie between 1 and {self.most}, not {size}")
         self.done.append(("pin", lane, size))
+
+    def pin_limit(self, lane: str, kind: LimitKind, per_minute: float | None) -> None:
+        self.done.append((f"pin {kind}", lane, per_minute))
 
     def pause(self, lane: str) -> None:
         self.done.append(("pause", lane, None))

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import LimitKind, WorkbenchError
 from workbench.core.settings import Settings
 from workbench.session.comparison import Streams, Unexpected
 
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 class LaneControl(Protocol):
     """A limiter's lanes, set by hand. All raise KeyError for a lane that is no more."""
 
-    def pin_window(self, lane: str, size: int | None) -> None: ...
+    def pin_window(self, lane: str, size: int | None) -> None:
+        """None lets it adapt again. Raises ValueError for more than the settings allow."""
+
+    def pin_limit(self, lane: str, kind: LimitKind, per_minute: float | None) -> None:
+        """None goes back to what the provider says, or to what had been learned. Raises ValueError."""
 
     def pause(self, lane: str) -> None: ...
 

@@ -99,7 +99,9 @@ def _count(rank: int, name: str, count: int, style: str = "", per: str = "") -> 
 
 
 def _width(gap: Content, *groups: list[_Part]) -> int:
-    return sum(part.content.cell_length + gap.cell_length for parts in groups for part in parts) + 1
+    """With one gap between the two groups, and a cell at the very end."""
+    parts = [part for group in groups for part in group]
+    return sum(part.content.cell_length for part in parts) + gap.cell_length * (len(parts) - 1) + 1
 
 
 def reason(found: Diagnosis, glyphs: Glyphs) -> Content:

@@ -5,6 +5,7 @@ Counters are read four times a second, times and charts once; nothing at all whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar, Final
 
@@ -17,16 +18,19 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from workbench.core.clock import NS_PER_S
+from workbench.core.errors import LimitKind, UsageError
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.timeline import Span
 from workbench.session.monitor import MonitoredLane, Overview, Statistics, overview
 from workbench.session.monitor_detail import lane_sections
+from workbench.session.monitor_limits import LimitChange
 from workbench.session.monitor_log import MonitorLog
 from workbench.tui.desk import Desk
 from workbench.tui.host import HostedEngine, LaneControl
 from workbench.tui.monitor_charts import charts
 from workbench.tui.monitor_words import health, reason, run_strip
 from workbench.tui.screens.area import BAR_PERIOD_S, TIMES_EVERY, AreaScreen
+from workbench.tui.screens.monitor_limits import LimitsDialog
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.event_log import EventLog
 from workbench.tui.widgets.key_bar import KeyBar
@@ -81,6 +85,8 @@ class MonitorScreen(AreaScreen):
         Binding("minus,kp_minus", "widen(-1)", "Fewer", id="monitor.fewer", key_display="-",
                 tooltip="Let fewer calls of this lane be in flight, and keep it there"),
         Binding("f", "fix", "Fix", id="monitor.fix", tooltip="Keep the lane's in-flight limit, or let it adapt again"),
+        Binding("e", "edit", "Limits", id="monitor.limits",
+                tooltip="Set how many calls in flight, requests and tokens a minute this lane may have"),
         Binding("p", "hold", "Pause", id="monitor.pause", tooltip="Stop sending over this lane, or go on at once"),
         Binding("s", "span", "Span", id="monitor.span", tooltip="Charts over 60 s, 5 minutes, the run"),
         *(
@@ -291,10 +297,32 @@ class MonitorScreen(AreaScreen):
         try:
             limiter.pin_window(row.name, size)
         except (KeyError, ValueError) as error:
-            self.status.flash(f"Not changed: {error}.")
+            self.status.flash(f"Not changed: {error.args[0]}.")
             return
         self.status.flash(f"{row.name}: {'adapts again' if size is None else f'{size} in flight, by hand'}.")
         self.look()
+
+    def action_edit(self) -> None:
+        if (found := self._control()) is None:
+            return
+        limiter, row = found
+
+        def apply(wanted: Sequence[LimitChange]) -> None:
+            try:
+                for change in wanted:
+                    if change.kind is LimitKind.CONCURRENCY:
+                        limiter.pin_window(row.name, None if change.to is None else int(change.to))
+                    else:
+                        limiter.pin_limit(row.name, change.kind, change.to)
+            except (KeyError, ValueError) as error:
+                raise UsageError(f"Not changed: {error.args[0]}.") from None
+
+        def changed(done: Sequence[LimitChange] | None) -> None:
+            if done:
+                self.status.flash(f"{row.name}: {', '.join(map(str, done))}.")
+                self.look()
+
+        self.app.push_screen(LimitsDialog(row.lane, apply), changed)
 
     def action_hold(self) -> None:
         if (found := self._control()) is None:
@@ -304,14 +332,14 @@ class MonitorScreen(AreaScreen):
         try:
             (limiter.resume if stopped else limiter.pause)(row.name)
         except KeyError as error:
-            self.status.flash(f"Not changed: {error}.")
+            self.status.flash(f"Not changed: {error.args[0]}.")
             return
         self.status.flash(f"{row.name}: {'goes on' if stopped else 'stopped; what is in flight ends by itself'}.")
         self.look()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         match action:
-            case "widen" | "fix" | "hold":
+            case "widen" | "fix" | "hold" | "edit":
                 return self._control() is not None
             case _:
                 return True

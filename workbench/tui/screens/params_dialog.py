@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import ClassVar
-
-from textual import on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Input, Static
 
 from workbench.core.errors import UsageError
 from workbench.core.params import params_from
 from workbench.core.types import Json, Params
 from workbench.session.targets import Target
+from workbench.tui.screens.fields_dialog import Field, FieldsDialog
 
 _FIELDS: Mapping[str, str] = {
     "temperature": "0 to 2",
@@ -30,10 +23,8 @@ _FIELDS: Mapping[str, str] = {
 }
 
 
-class ParamsDialog(ModalScreen[Params]):
+class ParamsDialog(FieldsDialog[Params]):
     """Dismissed with the parameters, or None."""
-
-    CSS_PATH = "../styles/dialogs.tcss"
 
     HELP = """
     # Parameters
@@ -42,36 +33,16 @@ class ParamsDialog(ModalScreen[Params]):
     and the pane says so. Enter keeps all of them.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Cancel", id="params.cancel"),
-        Binding("down", "app.focus_next", "Next", id="params.next", show=False),
-        Binding("up", "app.focus_previous", "Previous", id="params.previous", show=False),
-    ]
-
     def __init__(self, target: Target, *, title: str = "") -> None:
-        super().__init__()
-        self._heading = title or f"Parameters of {target.name}"
-        self._values = _as_text(target.params)
+        values = _as_text(target.params)
+        super().__init__(
+            title or f"Parameters of {target.name}",
+            [Field(name, values.get(name, ""), expected) for name, expected in _FIELDS.items()],
+            hint="enter keeps them · up down moves · esc leaves them",
+        )
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = self._heading
-            for name, expected in _FIELDS.items():
-                with Horizontal(classes="field"):
-                    yield Static(name, classes="field-name", markup=False)
-                    yield Input(self._values.get(name, ""), id=f"param-{name}", placeholder=expected, compact=True)
-            yield Static("", id="params-error", markup=False)
-            yield Static("enter keeps them · up down moves · esc leaves them", classes="dialog-hint", markup=False)
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        try:
-            params = parse_fields({name: self.query_one(f"#param-{name}", Input).value for name in _FIELDS})
-        except UsageError as error:
-            self.query_one("#params-error", Static).update(error.message)
-        else:
-            self.dismiss(params)
+    def accept(self, written: Mapping[str, str]) -> Params:
+        return parse_fields(written)
 
 
 def parse_fields(fields: Mapping[str, str]) -> Params:

@@ -85,8 +85,9 @@ class LimiterTable(LineList):
     - **reset**: until a pause ends, the next request may go, or the tightest limit is whole again.
     - **why slow**: the one cause that binds it; enter tells the rest.
 
-    `+` and `-` change how many calls may be in flight, `f` fixes the present number or lets it adapt again, `p` stops
-    the lane and lets it go on. All of that is written into its history as done by hand.
+    `+` and `-` change how many calls may be in flight, `f` fixes the present number or lets it adapt again, `e` sets
+    all limits, requests and tokens a minute included, `p` stops the lane and lets it go on. All of that is written
+    into its history as done by hand.
     """
 
     def __init__(self, glyphs: Glyphs) -> None:
