@@ -1,12 +1,13 @@
 """What tokens cost and how large a model's context is, from the table that litellm ships as a data file.
 
-The file is found and read without importing litellm (4–5 s), on first use (about 15 ms: in a thread, where a loop must
-not stall), one model at a time. A person's `prices.toml` wins over it. Unknown is None, never 0; litellm writes 0 for
+The file is found and read without importing litellm (4–5 s), on first use (about 20 ms: in a thread, where a loop must
+not stall), and of its 3 MB the one that matters here is kept. A person's `prices.toml` wins over it. Unknown is None, never 0; litellm writes 0 for
 many models that it has no price for, so a model with neither input nor output price counts as unknown.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,12 @@ _TABLE_PROVIDERS: Mapping[str, tuple[str, str]] = {
 }
 
 _SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
+_KEPT = re.compile(
+    r"(?:(?:input|output)_cost_per_token|cache_(?:read|creation)_input_token_cost)(?:_batches|_above_\d+k_tokens)?$"
+    r"|max_(?:input|output)_tokens$|litellm_provider$|mode$"
+)
+"""What is read below, of the sixty things that the table says of a model."""
+
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens$")
 _PER_MILLION = 1e-6
 
@@ -147,7 +154,7 @@ class PriceTable:
         table_provider, prefix = _TABLE_PROVIDERS[provider]
         for name, raw in self._table.items():
             # Looking for the name in the bytes first saves decoding nine entries of ten.
-            if f'"{table_provider}"'.encode() not in bytes(raw) or name.startswith(("ft:", "together-ai-")):
+            if f'"{table_provider}"'.encode() not in raw or name.startswith(("ft:", "together-ai-")):
                 continue
             entry = msgspec.json.decode(raw)
             if entry.get("litellm_provider") == table_provider and entry.get("mode") in ("chat", "responses"):
@@ -158,11 +165,12 @@ class PriceTable:
         return ModelFacts() if entry is None else _facts(msgspec.json.decode(entry))
 
     @cached_property
-    def _table(self) -> Mapping[str, msgspec.Raw]:
+    def _table(self) -> Mapping[str, bytes]:
         if self._file is None:
             return {}
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, msgspec.Raw])
+            entries = msgspec.json.decode(self._file.read_bytes(), type=dict[str, msgspec.Raw])
+            return _compact(entries)
         except (OSError, msgspec.DecodeError):
             # Prices are a courtesy: without them costs are unknown, and everything else works.
             return {}
@@ -210,6 +218,18 @@ def find_litellm_table() -> Path | None:
         return None
     package = Path(spec.origin).parent
     return next((package / name for name in _TABLE_NAMES if (package / name).is_file()), None)
+
+
+def _compact(entries: Mapping[str, msgspec.Raw]) -> dict[str, bytes]:
+    """The entries with what is read of them, as JSON. Every other one says the same as one before it."""
+    kept = functools.cache(_KEPT.match)
+    said: dict[bytes, bytes] = {}
+    compact: dict[str, bytes] = {}
+    for name, raw in entries.items():
+        entry = msgspec.json.decode(raw, type=dict[str, Any])
+        small = msgspec.json.encode({key: value for key, value in entry.items() if kept(key)})
+        compact[name] = said.setdefault(small, small)
+    return compact
 
 
 def _own_names(route: Route) -> tuple[str, ...]:
