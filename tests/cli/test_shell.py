@@ -66,6 +66,21 @@ def test_wrong_usage_is_explained_and_ends_with_2(
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("wrapped", ["BrokenPipeError()", "ExceptionGroup('', [BrokenPipeError()])"])
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(wrapped: str) -> None:
+    code = f"""
+from workbench.cli.ending import exit_code_of
+def action():
+    print("something")
+    raise {wrapped}
+raise SystemExit(exit_code_of(action))
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_a_broken_settings_file_stops_every_command_that_needs_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,6 +166,15 @@ async def test_a_terminal_that_is_too_small_says_so_and_recovers(size: tuple[int
         await until(pilot, lambda: notice.region.width == 0)
 
 
+async def test_the_strip_shares_its_room_among_names_that_do_not_fit() -> None:
+    on = Stage(("gpt-4.1-mini",) * 6)
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        await until(pilot, lambda: "6 ○" in on.compare.strip.plain)
+
+        assert on.compare.strip.plain.count("gpt-4.1-m") == 6
+
+
 async def test_a_click_on_the_strip_goes_to_that_pane() -> None:
     on = Stage(FIVE)
     async with on.app.run_test(size=(120, 35)) as pilot:

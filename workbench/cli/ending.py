@@ -19,11 +19,12 @@ def exit_code_of(action: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough: 1, as click has it. Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except Exception as exc:  # the program's own boundary
+    except Exception as raised:  # the program's own boundary
+        exc = _lone(raised)
+        if isinstance(exc, BrokenPipeError):
+            # Whoever read our output has seen enough: 1, as click has it. Python would complain again when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
         # Imported here: with the types it names, the error tree is a fifth of what `--help` takes.
         from workbench.core.errors import ConfigError, MissingKey, UsageError, WorkbenchError
 
@@ -34,3 +35,10 @@ def exit_code_of(action: Callable[[], int]) -> int:
             print(exc.hint, file=sys.stderr)
         return WRONG_USAGE if isinstance(exc, ConfigError | UsageError | MissingKey) else FAILED
     return code
+
+
+def _lone(exc: Exception) -> Exception:
+    """What went wrong, out of the group that tasks wrap it in."""
+    while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
+        (exc,) = exc.exceptions
+    return exc

@@ -19,6 +19,10 @@ from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.lane_header import STATE_STYLES, state_words
 
 
+SHORTEST_NAME = 8
+"""Cells: with fewer names cannot be told apart. Then the end of the line is cut off."""
+
+
 class LineUpStrip(Bar):
     HELP = """
     # The line-up
@@ -36,9 +40,12 @@ class LineUpStrip(Bar):
         right = _paging(arrangement, glyphs)
         room = self.size.width - right.cell_length - 2
         items: list[Content] = []
+        # Of each item a number, a sign and three blanks are not its name.
+        share = max(SHORTEST_NAME, room // max(1, len(lanes)) - 5)
         for detail in (3, 2, 1, 0):
             items = [
-                _item(index, lane, detail, arrangement.shows(index), now_ns, glyphs) for index, lane in enumerate(lanes)
+                _item(index, lane, detail, arrangement.shows(index), now_ns, glyphs, share)
+                for index, lane in enumerate(lanes)
             ]
             if sum(item.cell_length for item in items) + 3 * (len(items) - 1) <= room:
                 break
@@ -47,11 +54,13 @@ class LineUpStrip(Bar):
         )
 
 
-def _item(index: int, lane: Lane, detail: int, on_screen: bool, now_ns: int, glyphs: Glyphs) -> Content:
-    """`1 ● gpt-5.4 87 t/s`; `detail` from 3 (with figures) down to 0 (a short name)."""
+def _item(index: int, lane: Lane, detail: int, on_screen: bool, now_ns: int, glyphs: Glyphs, share: int) -> Content:
+    """`1 ● gpt-5.4 87 t/s`; `detail` from 3 (with figures) down to 0 (a name of `share` cells at most)."""
     state = lane.state
     error = lane.turn.error if lane.turn is not None else None
-    name = lane.target.name if detail > 0 else lane.target.name[:8]
+    name = lane.target.name
+    if detail == 0 and len(name) > share:
+        name = name[: share - 1] + "…"
     number = Content.styled(f"{index + 1}", f"bold $lane-{lane.target.accent}" + (" reverse" if on_screen else ""))
     content = Content.assemble(
         number, " ", (glyphs.state(state), STATE_STYLES[state]), " ", (name, "" if on_screen else "$foreground-muted")
