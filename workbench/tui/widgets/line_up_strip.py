@@ -18,7 +18,6 @@ from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.bar import Bar
 from workbench.tui.widgets.lane_header import STATE_STYLES, state_words
 
-
 SHORTEST_NAME = 8
 """Cells: with fewer names cannot be told apart. Then the end of the line is cut off."""
 
