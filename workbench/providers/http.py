@@ -17,6 +17,7 @@ from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import EngineClosed
 from workbench.providers.base import ProviderSpec, Transport
 from workbench.providers.exchange import Traffic
+from workbench.providers.lean_imports import import_httpx
 from workbench.providers.network import KEEPALIVE_S, Origin, Proxy, TLSContexts, proxy_for
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class Connections:
         return found
 
     def _open(self, origin: Origin, kind: Transport) -> _Pool:
+        import_httpx()
         import httpx
 
         proxy = proxy_for(origin, self._environ)
@@ -195,6 +197,7 @@ class _TransportFactory(Protocol):
 
 def _transport_class(kind: Transport) -> _TransportFactory:
     """Imported here and not above: nothing that only looks at providers should wait for an HTTP library."""
+    import_httpx()
     match kind:
         case Transport.HTTP1:
             from workbench.providers.http1_transport import Http1Transport

@@ -17,6 +17,7 @@ from workbench.core.types import Json
 from workbench.providers.base import Call, ProviderSpec
 from workbench.providers.failures import Witness, headers_of
 from workbench.providers.http import Connections
+from workbench.providers.lean_imports import import_openai
 from workbench.providers.transport_errors import translate
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class OpenAISDK:
 
     async def post(self, call: Call, path: str, body: Mapping[str, Json], witness: Witness) -> httpx.Response:
         """The response with its body unread. Raises the `ProviderError` that an error status stands for."""
+        import_openai()
         import httpx
         import openai
 

@@ -10,6 +10,7 @@ from workbench.core.clock import Clock
 from workbench.providers.base import Adapter, WireFamily
 from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.http import Connections
+from workbench.providers.lean_imports import import_httpx, import_openai
 from workbench.providers.openai_sdk import OpenAISDK
 
 # openai 2.54 takes httpx2 out of sys.modules as it makes a client, half-imported though it may be by the thread that
@@ -21,6 +22,8 @@ _NEEDED: Final = {
     WireFamily.ANTHROPIC: ("httpx", "workbench.providers.anthropic"),
 }
 """What the first call would otherwise import on the event loop."""
+
+_LEAN: Final = {"httpx": import_httpx, "openai": import_openai}
 
 
 class Adapters(Mapping[WireFamily, Adapter]):
@@ -94,4 +97,7 @@ def warm(families: Iterable[WireFamily]) -> None:
 
             import_litellm()
         for module in _NEEDED.get(family, ()):
-            importlib.import_module(module)
+            if module in _LEAN:
+                _LEAN[module]()
+            else:
+                importlib.import_module(module)
