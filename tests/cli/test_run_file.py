@@ -152,6 +152,7 @@ def test_progress_can_be_read_by_programs(rows: Path, capsys: pytest.CaptureFixt
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     assert lines[-1]["done"] == lines[-1]["total"] == 40
     assert lines[-1]["failed"] == 0
+    assert [line["done"] for line in lines].count(40) == 1
 
 
 @pytest.mark.parametrize(

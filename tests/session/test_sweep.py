@@ -137,6 +137,33 @@ async def test_at_the_cap_a_run_stops_and_can_go_on(source: Path, output: Path) 
     assert (second.capped, second.done, len(names(output))) == (False, 20, 20)
 
 
+async def test_what_starts_together_is_not_paid_for_before_the_cap_is_looked_at(source: Path, output: Path) -> None:
+    async def stop(stats: BudgetStats) -> None:
+        return None
+
+    tally = await run(Sweep(source, RowReader(), ("a", "b"), in_flight=32), output, budget=Budget(0.05), on_cap=stop)
+
+    assert tally.capped
+    # A cent each: the cap, and what the two models had under way when it was reached.
+    assert tally.cost_usd <= 0.05 + 2 * 0.01 + 1e-9
+
+
+async def test_a_model_without_a_price_holds_nobody_up_for_long(source: Path, output: Path) -> None:
+    running = most = 0
+
+    async def unpriced(request: Request) -> Result:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return replace(answer(request), cost_usd=None)
+
+    tally = await run(Sweep(source, RowReader(), ("a",), in_flight=4), output, unpriced, budget=Budget(0.05))
+
+    assert (tally.done, tally.unpriced, most) == (20, 20, 4)
+
+
 async def test_a_raised_cap_lets_the_same_run_go_on(source: Path, output: Path) -> None:
     async def more(stats: BudgetStats) -> float:
         return stats.spent_usd + 0.05

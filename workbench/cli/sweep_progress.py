@@ -51,6 +51,8 @@ class SweepProgress:
                     self._draw_bar(tally, now - self._started)
             case ProgressStyle.LINES | ProgressStyle.JSONL:
                 share = tally.done / tally.total
+                if last and share == self._drawn_share > 0:
+                    return
                 if last or now - self._drawn_at >= _LINE_S or share - self._drawn_share >= _LINE_SHARE:
                     self._drawn_at, self._drawn_share = now, share
                     self._write_line(tally, now - self._started)

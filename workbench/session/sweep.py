@@ -172,6 +172,10 @@ class SweepRun:
         self._pending: dict[int, _Asked] = {}
         self._stopped = False
         self._mean_usd: dict[str, float] = {}
+        self._scouts: dict[str, asyncio.Lock] = {}
+        """By model, under a cap: until one answer has said what they cost, they are asked for one at a time."""
+        self._answered: set[str] = set()
+        """Models of which that much is known, be it that their price is not."""
         self._structurer = Structurer()
         self.tally = SweepTally(total)
 
@@ -231,6 +235,15 @@ class SweepRun:
         self.tally = self.tally.plus_spent(result)
 
     async def _ask_once(self, request: Request) -> Result:
+        model = request.model
+        if self._budget.statistics().limit_usd is not None and model not in self._answered:
+            # Thirty that start together, each expected to cost nothing, would be paid for before the cap is looked at.
+            async with self._scouts.setdefault(model, asyncio.Lock()):
+                if model not in self._answered:
+                    return await self._send(request)
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> Result:
         expected_usd = self._mean_usd.get(request.model, 0.0)
         while (reservation := self._budget.try_reserve(expected_usd)) is None:
             await self._wait_for_money()
@@ -243,6 +256,8 @@ class SweepRun:
             reservation.release()
             raise
         reservation.settle(0.0 if result.cached else result.cost_usd)
+        if not result.cached:
+            self._answered.add(request.model)
         if result.cost_usd is not None and not result.cached:
             # What the last ones cost says what the next ones will; it is only needed near the cap.
             self._mean_usd[request.model] = (
