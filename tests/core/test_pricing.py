@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from workbench.core.errors import ConfigError
-from workbench.core.pricing import ModelFacts, Price, PriceTable, Rates, cost_usd, prefix_saving_usd
+from workbench.core.pricing import ModelFacts, Price, PriceTable, Rates, cost_usd, find_litellm_table, prefix_saving_usd
 from workbench.core.settings import ProviderSettings, Settings
 from workbench.core.types import Route, Usage
 
@@ -85,12 +86,28 @@ def test_what_is_not_known_has_no_price(prices: PriceTable, unknown: Route) -> N
     assert prices.price_of(unknown) is None
 
 
-def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", '{"gpt-5": ', '{"gpt-5": 5}'], ids=["empty", "cut off", "of another shape"])
+def test_without_a_table_nothing_is_known(tmp_path: Path, text: str) -> None:
     broken = tmp_path / "table.json"
-    broken.write_text('{"gpt-5": ')
+    broken.write_text(text)
 
     assert PriceTable(table=broken).facts_of(GPT) == ModelFacts()
     assert PriceTable(table=None).facts_of(GPT) == ModelFacts()
+
+
+def test_of_a_large_table_little_is_kept() -> None:
+    table = find_litellm_table()
+    assert table is not None, "litellm is installed with this package"
+    prices = PriceTable(table=table)
+
+    tracemalloc.start()
+    try:
+        prices.warm()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < table.stat().st_size / 2
 
 
 def test_chat_models_are_listed_as_they_are_called_on_the_wire(prices: PriceTable) -> None:
