@@ -9,8 +9,10 @@ import pytest
 
 from workbench.cli.entry import COMMANDS
 from workbench.core.pricing import PriceTable
-from workbench.core.settings import load_settings
+from workbench.core.settings import Settings, load_settings
+from workbench.engine.router import Router
 from workbench.providers.configured import configured_rows
+from workbench.simulator.models import ModelIndex, Provider, all_models
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,6 +45,21 @@ def test_the_settings_that_it_shows_are_valid(tmp_path: Path) -> None:
 
     assert configured_rows(settings, {})
     assert PriceTable.load(settings, prices_file)
+
+
+def test_every_model_that_it_asks_can_be_asked_in_the_demo() -> None:
+    shown = "\n".join(blocks("sh") + blocks("python"))
+    names = set(re.findall(r"\b(?:(?:gemini|anthropic|local)/|gpt-)[\w.-]*\w", shown))
+    router, played = Router(Settings(), {}), ModelIndex(all_models())
+
+    unknown = [
+        name
+        for name in names
+        if (target := router.route(name)[0]) and not played.find(Provider(target.spec.name), target.route.wire_model)
+    ]
+
+    assert len(names) > 5
+    assert unknown == []
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"tui"}))

@@ -128,7 +128,7 @@ def test_a_failed_model_says_so_on_stderr(capsys: pytest.CaptureFixture[str]) ->
 
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith("gpt-nonesuch: no such model: ")
+    assert shown.err.startswith("gpt-nonesuch: OpenAI (gpt-nonesuch), no such model (404): ")
 
 
 def test_without_a_key_the_variable_and_the_demo_are_named(

@@ -138,7 +138,10 @@ def figures_of(result: Result) -> str:
 
 def error_line(answer: Answer) -> str:
     assert answer.error is not None
-    return strip_control(redact(f"{answer.model}: {answer.error.title}: {answer.error}"))
+    said = str(answer.error)
+    # What a provider refuses says by itself what kind of refusal it is.
+    kind = "" if answer.error.title in said else f"{answer.error.title}: "
+    return strip_control(redact(f"{answer.model}: {kind}{said}"))
 
 
 class Output:
