@@ -16,7 +16,7 @@ from workbench.core.types import Channel, FinishReason, KeyAlias, Message, Reque
 from workbench.engine.admission import Outcome
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.observation import Observation
-from workbench.engine.records import Population, RequestRecord, Underway
+from workbench.engine.records import MANY_LANES, Population, RequestRecord, Underway
 from workbench.engine.timeline import Span
 from workbench.providers.base import WireOpened
 
@@ -482,3 +482,46 @@ def test_the_newest_on_the_wire_and_those_backing_off_are_told() -> None:
     (model,) = hub.statistics(at(8)).lanes
 
     assert (model.backing_off, model.left, model.underway.newest_s) == (1, 2, 7.0)
+
+
+def crowd(count: int) -> tuple[MetricsHub, list[Observation]]:
+    """A hub with so many models, each with one answer on the wire."""
+    hub, underway = MetricsHub(), []
+    for n in range(count):
+        observation = Observation(hub, REQUEST, at(1))
+        observation.aim(replace(ROUTE, wire_model=f"model-{n}"))
+        observation.enqueue(at(1))
+        observation.admit(None, at(1), f"lane-{n}")
+        underway.append(observation)
+    return hub, underway
+
+
+def test_of_many_lanes_those_that_go_on_as_they_were_are_read_in_turns_and_none_is_old() -> None:
+    hub, _ = crowd(MANY_LANES + 50)
+    first = hub.statistics(at(10))
+    again = [sum(new is old for new, old in zip(hub.statistics(at(10 + s)).lanes, first.lanes, strict=True))
+             for s in (0.5, 1.25, 2.0, 2.75)]  # fmt: skip
+
+    assert again[0] == MANY_LANES + 50
+    assert again == sorted(again, reverse=True)
+    assert again[-1] == 0
+
+
+def test_of_many_lanes_what_has_changed_is_seen_at_once() -> None:
+    hub, underway = crowd(MANY_LANES + 50)
+    hub.statistics(at(10))
+
+    underway[7].end_attempt(Outcome.REFUSED, at(10.1), failed=True)
+    underway[7].back_off(at(10.1))
+    found = hub.statistics(at(10.2))
+
+    assert (found.lanes[7].in_flight, found.lanes[7].backing_off) == (0, 1)
+    assert found.by_lane["lane-7"].in_flight == 0
+
+
+def test_few_lanes_are_read_in_every_look() -> None:
+    hub, _ = crowd(3)
+    first = hub.statistics(at(10))
+
+    assert [lane.underway.longest_wait_s for lane in first.lanes] == [9.0] * 3
+    assert [lane.underway.longest_wait_s for lane in hub.statistics(at(10.25)).lanes] == [9.25] * 3

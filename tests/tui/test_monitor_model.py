@@ -15,6 +15,7 @@ from workbench.core.types import KeyAlias, Priority, Route, Timing
 from workbench.engine.admission import Outcome
 from workbench.engine.breaker import CircuitChange, CircuitState
 from workbench.engine.lane_values import GROWING, Change
+from workbench.engine.limiter_stats import LaneState
 from workbench.engine.notices import Notice
 from workbench.engine.records import AttemptRecord, LaneName, Population, RequestRecord
 from workbench.session.diagnosis import Cause
@@ -200,6 +201,44 @@ def test_notices_are_events() -> None:
     log.read(statistics, ())
 
     assert log.entries == (Entry(NOW, Kind.NOTICE, "cache", "The cache is read-only. Free some space."),)
+
+
+def looks() -> list[Any]:
+    """One lane after another begins, waits, is paused and rests, beside one of which nothing is new."""
+    quiet, carried = lane("openai#2 · gpt-5.4", in_flight=0), lane_traffic(ttft_s=times(0.4))
+    busy, more = lane(in_flight=1), lane(in_flight=8, state=LaneState.FULL)
+    paused = lane(paused_until_ns=NOW + 5 * NS_PER_S, state=LaneState.COOLING, why="rate limit")
+    slow = lane_traffic(ttft_s=times(9.0))
+    return [
+        world(quiet, busy, carried={NAME: carried}),
+        world(quiet, busy, carried={NAME: carried}),
+        world(quiet, busy, carried={NAME: slow}),
+        world(quiet, more, carried={NAME: slow}, queues=(queue(WaitReason.WINDOW),)),
+        world(quiet, more, carried={NAME: slow}, queues=(queue(WaitReason.REQUESTS, 3, 7.0),)),
+        world(quiet, paused, carried={NAME: slow}),
+        world(quiet, paused, carried={NAME: slow}),
+        world(quiet, busy, carried={NAME: carried}, circuits=(circuit(),)),
+        world(quiet, busy, carried={NAME: carried}),
+        world(quiet),
+        world(),
+    ]
+
+
+def test_rows_that_are_taken_over_say_what_new_ones_would() -> None:
+    before = None
+    for statistics in looks():
+        seen = overview(statistics, before)
+
+        assert [row.diagnosis for row in seen.lanes] == [row.diagnosis for row in overview(statistics).lanes]
+        assert (seen.diagnosis, seen.outlook) == (overview(statistics).diagnosis, overview(statistics).outlook)
+        before = seen
+
+
+def test_a_row_of_which_nothing_is_new_is_the_same_one() -> None:
+    resting, carried = lane(in_flight=0), lane_traffic()
+    first = overview(world(resting, carried={NAME: carried}))
+
+    assert overview(world(resting, carried={NAME: carried}), first).lanes[0] is first.lanes[0]
 
 
 # Details

@@ -9,7 +9,7 @@ from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
 from workbench.core.stats import Percentiles, RateWindow, SketchWindow
 from workbench.core.types import STALL_S
-from workbench.engine.records import LaneName, LaneTraffic, Population, RequestRecord, Underway
+from workbench.engine.records import IDLE, LaneName, LaneTraffic, Population, RequestRecord, Underway
 from workbench.engine.timeline import Timeline
 
 WINDOW_S = 60
@@ -173,9 +173,12 @@ class LaneCounts(Counts):
         """Second in which something falls out of one of them; 0 when that has not been looked up."""
         self._resting_until_s = 0.0
         """Second in which time alone may change it; infinity once every window is empty."""
+        self._latest: LaneTraffic | None = None
+        """The last snapshot, while nothing has begun, waited or ended since."""
+        self._latest_ns = 0
 
     def touch(self) -> None:
-        self._resting = None
+        self._resting = self._latest = None
 
     def ended(self, record: RequestRecord) -> None:
         super().ended(record)
@@ -199,6 +202,8 @@ class LaneCounts(Counts):
 
     def underway(self, now_ns: int) -> Underway:
         """O(in flight), which only a snapshot pays for."""
+        if not self.on_the_wire:
+            return IDLE
         unanswered, streaming, stalled = 0, 0, 0
         wait_ns = silence_ns = newest_ns = -1
         for request in self.on_the_wire:
@@ -220,14 +225,17 @@ class LaneCounts(Counts):
             newest_s=max(0, now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else None,
         )
 
-    def snapshot(self, now_ns: int, *, times: bool = True) -> LaneTraffic:
+    def snapshot(self, now_ns: int, *, times: bool = True, oldest_s: float = 0.0) -> LaneTraffic:
         """A lane at rest gives the same value again and again: a thousand of them cost next to nothing.
 
         Args:
             times: bring percentiles up to date; without, those of many values are of the last snapshot that did.
+            oldest_s: how old a snapshot may be of a lane in which nothing has begun, waited or ended since.
         """
         if self._resting is not None and now_ns // NS_PER_S < self._resting_until_s:
             return self._resting
+        if self._latest is not None and 0 <= now_ns - self._latest_ns < oldest_s * NS_PER_S:
+            return self._latest
         if self._resting is None or now_ns // NS_PER_S >= self._spreads_until_s:
             spreads = [window.percentiles(now_ns) if times else window.glance(now_ns) for window in self._windows]
             self._spreads_until_s = 0.0
@@ -240,6 +248,8 @@ class LaneCounts(Counts):
             if not self._spreads_until_s:
                 self._spreads_until_s = min(window.changes_at_s for window in self._windows)
             self._resting_until_s = self._changes_at_s(now_ns)
+        if times:
+            self._latest, self._latest_ns = traffic, now_ns
         return traffic
 
     def _changes_at_s(self, now_ns: int) -> float:

@@ -29,7 +29,7 @@ from workbench.engine.lane_file import LaneFile
 from workbench.engine.lane_group import Group
 from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_values import Change, History
-from workbench.engine.limiter_stats import LimiterStats, snapshot
+from workbench.engine.limiter_stats import LimiterStats, Snapshots
 from workbench.engine.limiter_waiter import LimiterWaiter
 from workbench.engine.lock_file import CannotLock
 from workbench.engine.slots import LocalSlots, SharedSlots
@@ -86,6 +86,7 @@ class Limiter:
             slots=self._slots_for,
             blocked=self._tell_soon,
         )
+        self._snapshots = Snapshots()
         self._files: list[LaneFile] = []
         self._slots: dict[str, SharedSlots | LocalSlots] = {}
         self._closed = False
@@ -129,7 +130,7 @@ class Limiter:
 
     def statistics(self) -> LimiterStats:
         """How everything stands. Changes nothing, and may be asked for from any thread."""
-        return snapshot(self._dispatcher, self._history.latest(), self._clock.monotonic_ns())
+        return self._snapshots.take(self._dispatcher, self._history.latest(), self._clock.monotonic_ns())
 
     def attend(self, present: bool) -> None:
         """Whether a person is at the screen: then bulk work leaves a tenth of every limit alone."""

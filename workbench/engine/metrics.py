@@ -7,13 +7,23 @@ apart and appear in no latency; so do failed, incomplete and cancelled requests.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.stats import Percentiles, SketchWindow
 from workbench.core.types import Route
 from workbench.engine.counts import Counts, Gauge, LaneCounts
-from workbench.engine.records import LaneName, LaneTraffic, Population, RequestRecord, Traffic, Underway
+from workbench.engine.records import (
+    IDLE,
+    MANY_LANES,
+    LaneName,
+    LaneTraffic,
+    Population,
+    RequestRecord,
+    Traffic,
+    Underway,
+    patience_s,
+)
 from workbench.engine.timeline import Series, Span
 
 RECORDS = 4_096
@@ -112,7 +122,7 @@ class MetricsHub:
         """
         every, count = self._all, self._all.by_population
         run_ns = now_ns - self._since_ns if self._under_way else self._run_ns
-        models = tuple(model.snapshot(now_ns, times=times) for model in self._models.values())
+        models = tuple(_snapshots(self._models.values(), now_ns, times=times))
 
         def spread(window: SketchWindow) -> Percentiles:
             return window.percentiles(now_ns) if times else window.glance(now_ns)
@@ -142,7 +152,7 @@ class MetricsHub:
             e2e_s=spread(every.e2e),
             tokens_per_s=every.tokens.per_second(now_ns),
             lanes=models,
-            by_lane={name: lane.snapshot(now_ns, times=times) for name, lane in self._lanes.items()},
+            by_lane=dict(zip(self._lanes, _snapshots(self._lanes.values(), now_ns, times=times), strict=True)),
             ttfa_s=spread(every.ttfa),
             perceived_s=spread(every.perceived),
             queue_s=spread(every.queue),
@@ -157,8 +167,17 @@ class MetricsHub:
         )
 
 
+def _snapshots(lanes: Collection[LaneCounts], now_ns: int, *, times: bool) -> Iterator[LaneTraffic]:
+    """Of all of them; where there are many, those that go on as they were are not read again in every look."""
+    many = len(lanes) > MANY_LANES
+    for lane, oldest_s in zip(lanes, patience_s(len(lanes)), strict=True):
+        yield lane.snapshot(now_ns, times=times, oldest_s=oldest_s if many else 0.0)
+
+
 def _together(models: Iterable[LaneTraffic]) -> Underway:
-    parts = [model.underway for model in models]
+    parts = [model.underway for model in models if model.underway is not IDLE]
+    if not parts:
+        return IDLE
     return Underway(
         unanswered=sum(part.unanswered for part in parts),
         streaming=sum(part.streaming for part in parts),

@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from workbench.core.events import WaitReason
 from workbench.core.stats import NOTHING, Percentiles
 from workbench.core.types import FinishReason, KeyAlias, Priority, Route, Timing, Usage
 from workbench.engine.admission import Outcome
+
+MANY_LANES = 200
+
+
+@lru_cache(maxsize=4)
+def patience_s(lanes: int) -> tuple[float, ...]:
+    """How old what is read of each of so many lanes may be, while nothing has happened there.
+
+    A second; among many a little more, and of each another span, so that not all of them are due in the same look.
+    """
+    return (1.0,) * lanes if lanes <= MANY_LANES else tuple(1.0 + number % 8 / 4 for number in range(lanes))
 
 
 class Population(StrEnum):

@@ -5,14 +5,16 @@ Pure: one snapshot of the engine in, one `Overview` out. Nothing unknown becomes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Protocol
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
 from workbench.core.stats import NOTHING, Percentiles
-from workbench.engine.breaker import CircuitStats
+from workbench.engine.breaker import CircuitState, CircuitStats
 from workbench.engine.limiter_stats import DimensionStats, KeyStats, LaneState, LaneStats, LimiterStats, QueueStats
 from workbench.engine.notices import Notice
 from workbench.engine.records import LaneName, LaneTraffic, Traffic
@@ -45,6 +47,12 @@ class MonitoredLane:
 
     view: LaneView
     diagnosis: Diagnosis
+    models: tuple[LaneName, ...]
+    """That are asked over it."""
+    urgency: int
+    """Coarse on purpose: a table that is sorted by figures jumps under the eyes of whoever reads it."""
+    settled: bool
+    """Nothing in it counts down: it says the same for as long as its lane and its traffic do."""
 
     @property
     def name(self) -> str:
@@ -120,15 +128,16 @@ class Overview:
         return self.traffic.queued + self.traffic.backing_off
 
 
-def overview(statistics: Statistics, *, capped: int = 0) -> Overview:
-    """Join one snapshot's parts. O(lanes).
+def overview(statistics: Statistics, before: Overview | None = None, *, capped: int = 0) -> Overview:
+    """Join one snapshot's parts. O(lanes), and cheap for those of which nothing is new.
 
     Args:
+        before: the last overview, of which rows are taken over that would come out the same.
         capped: requests that wait for money, and that the engine knows nothing of.
     """
     limits, traffic = statistics.limits, statistics.traffic
-    serving: dict[LaneName, list[LaneView]] = {}
-    lanes = () if limits is None else _lanes(limits, statistics, serving)
+    serving: dict[LaneName, list[LaneView]] = {model.name: [] for model in traffic.lanes if model.left}
+    lanes = () if limits is None else _lanes(limits, statistics, serving, before)
     return Overview(
         traffic=traffic,
         lanes=lanes,
@@ -146,47 +155,88 @@ def overview(statistics: Statistics, *, capped: int = 0) -> Overview:
 
 
 def _lanes(
-    limits: LimiterStats, statistics: Statistics, serving: dict[LaneName, list[LaneView]]
+    limits: LimiterStats,
+    statistics: Statistics,
+    serving: dict[LaneName, list[LaneView]],
+    before: Overview | None,
 ) -> tuple[MonitoredLane, ...]:
-    """Fills in `serving` with the lanes over which each model is asked."""
+    """Fills in `serving`, for the models in it, with the lanes over which each is asked."""
     traffic = statistics.traffic
-    queues = {(queue.provider, queue.family): queue for queue in limits.queues}
+    known = {} if before is None else {row.name: row for row in before.lanes}
     circuits = {(circuit.provider, circuit.base_url): circuit for circuit in statistics.circuits}
-    models = {model.name: model for model in traffic.lanes}
+    all_closed = all(map(_is_closed, statistics.circuits))
+    lined_up = {(queue.provider, queue.family) for queue in limits.queues if queue.reason is not None or queue.parked}
+    join = _Join(limits, traffic, circuits)
     rows: list[MonitoredLane] = []
     for lane in limits.lanes:
-        families = _families(lane)
-        served = [
-            models[name] for family in families if (name := LaneName(lane.provider, lane.base_url, family)) in models
-        ]
-        view = LaneView(
-            lane=lane,
-            now_ns=limits.at_ns,
-            traffic=traffic.by_lane.get(lane.name),
-            queue=_busiest(queues[key] for family in families if (key := (lane.provider, family)) in queues),
-            circuit=circuits.get((lane.provider, lane.base_url)),
-            setup_s=max((model.setup_s for model in served), key=lambda setup: setup.max or 0.0, default=NOTHING),
-        )
-        for model in served:
-            serving.setdefault(model.name, []).append(view)
-        rows.append(MonitoredLane(view, lane_diagnosis(view)))
-    rows.sort(key=_urgency)
+        row = known.get(lane.name)
+        same = row is not None and row.settled and row.lane is lane and row.traffic is traffic.by_lane.get(lane.name)
+        waits = lined_up and row is not None and any((one.provider, one.wire_model) in lined_up for one in row.models)
+        if row is None or not same or waits or not all_closed:
+            row = join.row(lane)
+        rows.append(row)
+        if serving:
+            for name in row.models:
+                if name in serving:
+                    serving[name].append(row.view)
+    rows.sort(key=attrgetter("urgency"))
     return tuple(rows)
 
 
-def _urgency(row: MonitoredLane) -> int:
-    """Coarse on purpose: a table that is sorted by figures jumps under the eyes of whoever reads it."""
-    if row.diagnosis.cause.is_trouble:
+class _Join:
+    """Makes a row of what several snapshots of one moment say about its lane."""
+
+    def __init__(
+        self, limits: LimiterStats, traffic: Traffic, circuits: Mapping[tuple[str, str], CircuitStats]
+    ) -> None:
+        self._limits = limits
+        self._traffic = traffic
+        self._circuits = circuits
+
+    @cached_property
+    def _queues(self) -> Mapping[tuple[str, str], QueueStats]:
+        return {(queue.provider, queue.family): queue for queue in self._limits.queues}
+
+    @cached_property
+    def _models(self) -> Mapping[LaneName, LaneTraffic]:
+        return {model.name: model for model in self._traffic.lanes}
+
+    def row(self, lane: LaneStats) -> MonitoredLane:
+        families = _families(lane.name, lane.family)
+        names = tuple(LaneName(lane.provider, lane.base_url, family) for family in families)
+        queues = [self._queues[key] for family in families if (key := (lane.provider, family)) in self._queues]
+        setups = [self._models[name].setup_s for name in names if name in self._models]
+        view = LaneView(
+            lane=lane,
+            now_ns=self._limits.at_ns,
+            traffic=self._traffic.by_lane.get(lane.name),
+            queue=max(queues, key=lambda queue: sum(queue.waiting.values()) + queue.parked, default=None),
+            circuit=self._circuits.get((lane.provider, lane.base_url)),
+            setup_s=max(setups, key=lambda setup: setup.max or 0.0, default=NOTHING),
+        )
+        found = lane_diagnosis(view)
+        return MonitoredLane(
+            view,
+            found,
+            models=names,
+            urgency=_urgency(view, found),
+            settled=lane.paused_until_ns is None and not view.waiting and _is_closed(view.circuit),
+        )
+
+
+def _is_closed(circuit: CircuitStats | None) -> bool:
+    return circuit is None or circuit.state is CircuitState.CLOSED
+
+
+def _urgency(view: LaneView, found: Diagnosis) -> int:
+    if found.cause.is_trouble:
         return 0
-    lately = row.traffic is not None and row.traffic.ttft_s.n > 0
-    return 1 if row.lane.in_flight or lately else 2
+    lately = view.traffic is not None and view.traffic.ttft_s.n > 0
+    return 1 if view.lane.in_flight or lately else 2
 
 
-def _families(lane: LaneStats) -> tuple[str, ...]:
-    """The models that share the lane: after a merge its name lists them."""
-    _, _, said = lane.name.partition(" · ")
-    return tuple(dict.fromkeys((lane.family, *said.split(", "))))
-
-
-def _busiest(queues: Iterable[QueueStats]) -> QueueStats | None:
-    return max(queues, key=lambda queue: sum(queue.waiting.values()) + queue.parked, default=None)
+@lru_cache(maxsize=4_096)
+def _families(name: str, family: str) -> tuple[str, ...]:
+    """The models that share a lane: after a merge its name lists them."""
+    _, _, said = name.partition(" · ")
+    return tuple(dict.fromkeys((family, *said.split(", "))))

@@ -38,9 +38,6 @@ from workbench.tui.widgets.limiter_table import LimiterTable
 from workbench.tui.widgets.line_list import LineList
 from workbench.tui.widgets.time_series import TimeSeries
 
-MANY_LANES: Final = 200
-"""From here on everything is looked at once a second: joining a thousand lanes takes 15 ms."""
-
 CHARTS: Final = ("in-flight", "tokens", "ttft", "refusals")
 PANELS: Final = ("lanes", *CHARTS, "events")
 
@@ -154,8 +151,7 @@ class MonitorScreen(AreaScreen):
     def _tick(self) -> None:
         self._ticks += 1
         whole = self._ticks % TIMES_EVERY == 0
-        many = self.seen is not None and len(self.seen.lanes) > MANY_LANES
-        if self.is_in_front and (whole or (self.is_current and not many)):
+        if self.is_in_front and (whole or self.is_current):
             self.look(whole=whole)
 
     def look(self, *, whole: bool = True) -> None:
@@ -169,7 +165,7 @@ class MonitorScreen(AreaScreen):
             self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
             return
         statistics = engine.statistics(times=whole)
-        seen = self.seen = overview(statistics, capped=self.app.spend_cap.spending.statistics().waiting)
+        seen = self.seen = overview(statistics, self.seen, capped=self.app.spend_cap.spending.statistics().waiting)
         width = self.run_bar.size.width
         self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
         self.why.show(reason(seen.diagnosis, self.desk.glyphs))
