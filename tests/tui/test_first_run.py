@@ -47,6 +47,29 @@ async def test_enter_watches_the_demo_and_it_is_marked_as_simulated() -> None:
         assert on.engine.requests[0].messages[-1].text == DEMO_PROMPT
 
 
+async def test_after_the_demo_the_four_ways_are_there_again_under_the_keys() -> None:
+    on = Stage(())
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        for _ in range(2):
+            await pilot.press("enter")
+            await until(pilot, lambda: on.states() == ["done"] * 5)
+            on.app.choices.leave_demo()
+            await until(pilot, lambda: not on.panes)
+            await until(pilot, lambda: on.compare.start_panel.has_focus)
+
+        assert not on.app.desk.engine.is_demo
+
+
+async def test_escape_goes_from_the_prompt_to_the_four_ways() -> None:
+    on = Stage(())
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        await pilot.press("h", "backspace", "escape")
+
+        await until(pilot, lambda: on.compare.start_panel.has_focus)
+
+
 async def test_typing_starts_a_prompt_and_sending_it_asks_the_demo() -> None:
     on = Stage(())
     async with on.app.run_test(size=(120, 35)) as pilot:

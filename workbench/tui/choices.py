@@ -109,7 +109,7 @@ class Choices:
                 str(error), title=f"Key not kept: {error.title}", severity="error", markup=False, timeout=10
             )
             return
-        self._app.notify(outcome, title=f"Key for {provider}", markup=False)
+        self._app.notify(outcome, title=f"Key for {provider}", markup=False, timeout=10)
         await self._app.learn()
         if not self._desk.comparison.lanes:
             self.use_what_was_found()

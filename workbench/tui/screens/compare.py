@@ -103,10 +103,13 @@ class CompareScreen(AreaScreen):
             self.deck.pane_layout = PaneLayout(layout)
         self.comparison.on_activity = self._activity
         await self.show_line_up()
-        if not self.comparison.lanes and self.editor.draft.is_empty:
-            self.start_panel.focus()
+        self._offer_beginnings()
         self.set_interval(BAR_PERIOD_S, self.refresh_bars, name="bars")
         self.app.mode_change_signal.subscribe(self, self._area_changed)
+
+    def _offer_beginnings(self) -> None:
+        if not self.comparison.lanes and self.editor.draft.is_empty:
+            self.start_panel.focus()
 
     def _fit_first_frame(self) -> None:
         """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump.
@@ -123,9 +126,12 @@ class CompareScreen(AreaScreen):
     async def show_line_up(self) -> None:
         """The comparison's lanes have changed: panes, strip and estimate follow."""
         lanes = self.comparison.lanes
+        had_models = not self.has_class("-no-models")
         self.set_class(not lanes, "-no-models")
         if not lanes and not self.start_panel.is_attached:
             await self.query_one("#answers").mount(self.start_panel)
+        if had_models:
+            self._offer_beginnings()
         await self.deck.show_lanes(lanes)
         for pane in self.deck.panes:
             pane.ready_text = self.desk.engine.describe(pane.lane.target.model, self.desk.glyphs.dot)
@@ -362,6 +368,8 @@ class CompareScreen(AreaScreen):
         if pane is None:
             if self.deck.panes:
                 self.deck.focus_pane(self.deck.current)
+            else:
+                self.start_panel.focus()
         elif self.deck.zoomed:
             self.deck.toggle_zoom()
         elif pane.lane.state.is_running:
