@@ -8,6 +8,7 @@ whatever the distribution, and two sketches add up to the sketch of both. Final 
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,6 +148,25 @@ class Sketch:
         return Percentiles(n, self.quantiles((0.5,))[0], None, None, self._max) if n else NOTHING
 
 
+class _PutAway:
+    """What a sketch has counted, in a sixth of its memory: nothing is added to it any more."""
+
+    __slots__ = ("_bins", "_count", "_zeros", "max")
+
+    def __init__(self, sketch: Sketch) -> None:
+        # All indexes, then all counts.
+        self._bins = array("i", [*sketch._bins, *sketch._bins.values()])
+        self._zeros, self._count, self.max = sketch._zeros, sketch._count, sketch._max
+
+    def sketch(self) -> Sketch:
+        """As it was."""
+        half = len(self._bins) // 2
+        sketch = Sketch()
+        sketch._bins = dict(zip(self._bins[:half], self._bins[half:], strict=True))
+        sketch._zeros, sketch._count, sketch._max = self._zeros, self._count, self.max
+        return sketch
+
+
 class SketchWindow:
     """The sketch of the last `seconds`: one sketch per second that had a value, and the sum of those that are over.
 
@@ -154,13 +174,15 @@ class SketchWindow:
     and nothing fell out, or within a second in which twenty values were there already, it says the same as before.
     """
 
-    __slots__ = ("_closed", "_latest", "_said", "_said_at", "_seconds", "_sketches", "_stale")
+    __slots__ = ("_closed", "_filling", "_latest", "_past", "_said", "_said_at", "_seconds", "_stale")
 
     def __init__(self, seconds: int = 60) -> None:
         self._seconds = seconds
-        self._sketches: dict[int, Sketch] = {}
-        """Oldest first, all of them within the window when it was last fed or read."""
         self._latest = -1
+        self._filling: Sketch | None = None
+        """The latest second's."""
+        self._past: dict[int, _PutAway] = {}
+        """Those of the seconds before it, oldest first, all within the window when it was last fed or read."""
         self._closed: Sketch | None = None
         """The sum of all but the latest second."""
         self._said = NOTHING
@@ -172,39 +194,43 @@ class SketchWindow:
         # A stamp that is a little older than its predecessor belongs to the second that is being filled.
         if second > self._latest:
             self._turn(second)
-        sketch = self._sketches.get(self._latest)
+        sketch = self._filling
         if sketch is None:
-            sketch = self._sketches[self._latest] = Sketch()
+            sketch = self._filling = Sketch()
         sketch.add(value)
         self._stale = True
 
     def _turn(self, second: int) -> None:
         """A new second begins: the one before it changes no more."""
         self._forget(second)
-        over = self._sketches.get(self._latest)
+        over = self._filling
         if over is not None:
             if self._closed is None:
                 self._closed = Sketch()
             self._closed.merge(over)
+            self._past[self._latest] = _PutAway(over)
+            self._filling = None
         self._latest = second
 
     def _forget(self, second: int) -> None:
-        sketches, oldest = self._sketches, second - self._seconds
-        if not sketches or next(iter(sketches)) > oldest:
+        oldest = second - self._seconds
+        if self._filling is not None and self._latest <= oldest:
+            self._filling = None
+            self._stale = True
+        past, closed = self._past, self._closed
+        if closed is None or not past or next(iter(past)) > oldest:
             return
         self._stale = True
-        for stamp in [stamp for stamp in sketches if stamp <= oldest]:
-            gone = sketches.pop(stamp)
-            if stamp != self._latest and self._closed is not None:
-                self._closed.subtract(gone)
-        if self._closed is not None:
-            kept = (sketch.max for stamp, sketch in sketches.items() if stamp != self._latest)
-            self._closed.lower(max(kept, default=0.0))
+        for stamp in [stamp for stamp in past if stamp <= oldest]:
+            closed.subtract(past.pop(stamp).sketch())
+        closed.lower(max((sketch.max for sketch in past.values()), default=0.0))
 
     @property
     def changes_at_s(self) -> float:
         """The second in which what is remembered last will have fallen out next; infinity when there is nothing."""
-        return next(iter(self._sketches)) + self._seconds if self._sketches else math.inf
+        if self._past:
+            return next(iter(self._past)) + self._seconds
+        return math.inf if self._filling is None else self._latest + self._seconds
 
     def percentiles(self, now_ns: int) -> Percentiles:
         second = now_ns // NS_PER_S
@@ -224,7 +250,7 @@ class SketchWindow:
         return self._said if self._said.n >= SETTLED else self.percentiles(now_ns)
 
     def _percentiles(self) -> Percentiles:
-        latest = self._sketches.get(self._latest)
+        latest = self._filling
         if self._closed is None or not len(self._closed):
             return NOTHING if latest is None else latest.percentiles()
         if latest is None:
