@@ -235,6 +235,9 @@ class ScriptedLanes:
     def resume(self, lane: str) -> None:
         self.done.append(("resume", lane, None))
 
+    def revive(self, alias: str) -> None:
+        self.done.append(("revive", alias, None))
+
 
 def required(kind: type[Any]) -> dict[str, Any]:
     """A zero for every field of a dataclass that has no default."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted_engine import ANSWER, End, Fail, Hold, Say, Think, Wait
+from scripted_engine import ANSWER, End, Fail, Hold, Say, ScriptedLanes, Think, Wait
 from textual.pilot import Pilot
 from tui_stage import Stage, ready, until
 
-from workbench.core.errors import MissingKey, RateLimited, UnsupportedParameter
-from workbench.core.types import FinishReason, Params
+from workbench.core.errors import KeyRejected, MissingKey, QuotaSpent, RateLimited, UnsupportedParameter
+from workbench.core.types import FinishReason, KeyAlias, Params
 from workbench.session.targets import LineUp, Target
 
 HELD = (Say("First half, "), Hold(), Say("second half."), End())
@@ -258,6 +258,26 @@ async def test_retrying_what_failed_leaves_good_answers_alone() -> None:
         await until(pilot, lambda: on.states() == ["done", "done"])
 
         assert [request.model for request in on.engine.requests] == ["alpha", "beta", "alpha"]
+
+
+@pytest.mark.parametrize("press", [("r",), ("R",), ("2",)], ids=["retry", "retry failed", "fix"])
+@pytest.mark.parametrize("kind", [KeyRejected, QuotaSpent])
+async def test_asking_again_tries_a_key_again_that_was_left_out(
+    press: tuple[str, ...], kind: type[KeyRejected | QuotaSpent]
+) -> None:
+    refused = kind("no", provider="openai", key_alias=KeyAlias("openai#1"))
+    on = Stage(("alpha",), {"alpha": (Fail(refused),)})
+    on.engine.limiter = ScriptedLanes()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        await send(pilot)
+        await until(pilot, lambda: on.states() == ["failed"])
+        on.engine.scripts = {}
+
+        await pilot.press("escape", *press)
+        await until(pilot, lambda: on.states() == ["done"])
+
+        assert on.engine.limiter.done == [("revive", "openai#1", None)]
 
 
 @pytest.mark.parametrize(

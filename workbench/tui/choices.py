@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import KeyRejected, QuotaSpent, WorkbenchError
 from workbench.session.draft import Draft
+from workbench.session.lane import Lane
 from workbench.session.targets import LineUp, Target
 
 if TYPE_CHECKING:
@@ -113,6 +115,13 @@ class Choices:
         await self._app.learn()
         if not self._desk.comparison.lanes:
             self.use_what_was_found()
+
+    def try_keys_again(self, lanes: Iterable[Lane]) -> None:
+        """Whoever asks again what a key's refusal ended may have topped up its account: it is no longer left out."""
+        for lane in lanes:
+            error = lane.turn.error if lane.turn is not None else None
+            if isinstance(error, KeyRejected | QuotaSpent) and error.key_alias is not None:
+                self._desk.engine.use_key_again(error.key_alias)
 
     def add_simulated_key(self) -> None:
         self._app.later(self._add_simulated_key)

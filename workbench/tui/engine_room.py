@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -132,6 +132,14 @@ class EngineRoom:
         await asyncio.to_thread(store_key, file, provider, secret)
         outcome = "It works, and is kept." if error is None else f"It is kept, but could not be tried: {error}"
         return f"{outcome} The demo does without it: leave the demo to use it." if self.is_demo else outcome
+
+    def use_key_again(self, alias: str) -> None:
+        """A key that was refused and therefore left out may be asked with once more."""
+        engine = self.host.present
+        if engine is not None and engine.limiter is not None:
+            # It may be gone, as after the demo.
+            with suppress(KeyError):
+                engine.limiter.revive(alias)
 
     async def add_simulated_key(self) -> int:
         """One more account at every provider of the demo; how many there are now, 0 where no demo is open."""

@@ -39,6 +39,9 @@ class LaneControl(Protocol):
 
     def resume(self, lane: str) -> None: ...
 
+    def revive(self, alias: str) -> None:
+        """Use a retired key again. Raises KeyError for one that nobody has."""
+
 
 class HostedEngine(Streams, Protocol):
     """What the app needs of an engine beyond its streams."""

@@ -6,6 +6,7 @@ belongs to the comparison; what is drawn belongs to the panes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -219,7 +220,7 @@ class CompareScreen(AreaScreen):
             self.status.flash("Still answering. F8 stops, then send again.")
         elif not draft.is_empty:
             self._send(draft)
-        elif not self.comparison.repeat():
+        elif not self._ask_again(self.comparison.lanes):
             self.status.flash("Write a prompt first.")
 
     def _ask_the_demo(self, draft: Draft) -> None:
@@ -251,6 +252,7 @@ class CompareScreen(AreaScreen):
 
     def action_retry_failed(self) -> None:
         self._follow_latest()
+        self.app.choices.try_keys_again(self.comparison.lanes)
         self.comparison.retry_failed()
 
     def action_start_over(self) -> None:
@@ -313,8 +315,12 @@ class CompareScreen(AreaScreen):
         self._follow_latest()
         if lane.state.is_running:
             self.status.flash(f"{lane.target.name} is still answering: x stops it.")
-        elif not self.comparison.repeat([lane]):
+        elif not self._ask_again([lane]):
             self.status.flash("Nothing has been asked yet.")
+
+    def _ask_again(self, lanes: Sequence[Lane]) -> list[Lane]:
+        self.app.choices.try_keys_again(lanes)
+        return self.comparison.repeat(lanes)
 
     # Moving about
 
