@@ -2,7 +2,7 @@
 
 A JSONL row is `{"prompt": …}` or `{"messages": […]}` with optional `id`, `system` and `params`; a bare string is a
 prompt. With a template, every row gives the values of its `{{variables}}`. A row that cannot be used is a value that
-says why, with its line, and does not stop the others; nothing here holds more than one row.
+says why, with its line, and does not stop the others; nothing here holds more than one row, and a mark of each id.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from workbench.core.errors import UsageError
 from workbench.core.messages import messages_from
 from workbench.core.params import params_from
 from workbench.core.types import Json, Message, Params
+from workbench.jobs.seen_ids import SeenIds
 from workbench.jobs.template import fill
 
 _OWN_KEYS = ("id", "prompt", "messages", "system", "params")
@@ -87,14 +88,11 @@ class RowReader:
 
     def rows(self, lines: Iterable[str], format_: RowFormat) -> Iterator[Row | BadRow]:
         """Rows of lines that are already at hand. Ids that come twice are refused the second time."""
-        seen: set[str] = set()
+        seen = SeenIds()
         for line, values in _values(lines, format_):
             row = values if isinstance(values, BadRow) else self._row(line, values)
-            if isinstance(row, Row):
-                if row.id in seen:
-                    row = BadRow(line, f"id {row.id!r} has been used before.")
-                else:
-                    seen.add(row.id)
+            if isinstance(row, Row) and not seen.add(row.id):
+                row = BadRow(line, f"id {row.id!r} has been used before.")
             yield row
 
     def _closing(self, stream: TextIO, format_: RowFormat) -> Generator[Row | BadRow, None, None]:
