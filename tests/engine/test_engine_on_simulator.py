@@ -340,6 +340,19 @@ async def test_an_answer_in_one_piece_is_the_same_answer(stage: Stage) -> None:
     assert whole.timing.ttft_s is None
 
 
+@one_per_wire
+async def test_a_ttft_says_how_late_its_own_stamp_may_be(stage: Stage, model: str) -> None:
+    async with stage.engine() as engine:
+        result = await engine.complete(ask(model))
+
+        errors = engine.statistics().traffic.ttft_error_s
+
+    timing = result.timing
+    assert timing.first_token_ns is not None
+    assert 0 < timing.ttft_error_ns < timing.first_token_ns - timing.submitted_ns
+    assert errors.n == 1
+
+
 async def test_warming_connects_ahead_and_ignores_what_it_cannot_know(stage: Stage) -> None:
     async with stage.engine() as engine:
         ready = await engine.warm(["gpt-4.1-mini", "no such model", "anthropic/claude-sonnet-4-6"], requests=2)

@@ -525,3 +525,29 @@ def test_few_lanes_are_read_in_every_look() -> None:
 
     assert [lane.underway.longest_wait_s for lane in first.lanes] == [9.0] * 3
     assert [lane.underway.longest_wait_s for lane in hub.statistics(at(10.25)).lanes] == [9.25] * 3
+
+
+def test_a_ttft_has_the_error_of_its_own_stamp() -> None:
+    late = {at(1.5): 3_000_000, at(3.7): 0}
+    hub = MetricsHub(late_ns=late.__getitem__)
+
+    first, second = answered(hub, start_s=1, ttft_s=0.5), answered(hub, start_s=3, ttft_s=0.7)
+
+    assert (first.timing.ttft_error_ns, second.timing.ttft_error_ns) == (3_000_000, 0)
+    assert hub.statistics(at(5)).ttft_error_s.max == pytest.approx(0.003)
+    assert hub.statistics(at(5)).ttft_error_s.n == 2
+
+
+def test_the_error_of_an_attempt_that_failed_is_not_the_next_ones() -> None:
+    hub = MetricsHub(late_ns=lambda at_ns: 7_000_000)
+    observation = Observation(hub, REQUEST, 0)
+    observation.aim(ROUTE)
+    for start_s in (0, 2):
+        observation.enqueue(at(start_s))
+        observation.admit(None, at(start_s))
+        observation.open(WireOpened(at(start_s + 0.1), at(start_s), (), None, ""))
+        if not start_s:
+            observation.output(Delta(at(1), Channel.TEXT, "four"))
+            observation.end_attempt(Outcome.NEUTRAL, at(1), failed=True)
+
+    assert observation.timing(at(3)).ttft_error_ns == 0

@@ -41,7 +41,7 @@ def sample(
         first_answer_ns=first,
         last_token_ns=last,
         done_ns=last,
-        stamp_error_ns=1_000_000,
+        ttft_error_ns=1_000_000,
     )
     admitted = sent - ns(connect_s or 0.0)
     attempt = AttemptRecord(

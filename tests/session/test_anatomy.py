@@ -77,7 +77,7 @@ def test_answers_that_lack_a_stamp(timing: Timing, parts: dict[Part, float]) -> 
 def test_a_recorded_answer_says_the_same_as_a_live_one() -> None:
     names = ("admitted", "sent", "headers", "first_event", "first_token", "first_answer", "last_token", "done")
     stamps = {name: getattr(FULL, f"{name}_ns") - FULL.submitted_ns for name in names}
-    stamps |= {"retry_wait": FULL.retry_wait_ns, "stamp_error": 5, "stalled": FULL.stalled_ns}
+    stamps |= {"retry_wait": FULL.retry_wait_ns, "stamp_error": 5, "ttft_error": 3, "stalled": FULL.stalled_ns}
 
     assert anatomy_of(recorded_timing(stamps)) == anatomy_of(FULL)
 

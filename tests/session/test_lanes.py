@@ -193,7 +193,7 @@ def streamed(pieces: int = 11, *, usage: Usage | None = None, every_s: float = 0
         lane.apply(turn, Delta(at_ns, Channel.TEXT, "abcd"))
     if usage is not None:
         timing = Timing(
-            0, ns(0.1), ns(0.2), ns(0.6), ns(0.7), ns(0.7), ns(0.7), at_ns, at_ns + 1, stamp_error_ns=6_000_000
+            0, ns(0.1), ns(0.2), ns(0.6), ns(0.7), ns(0.7), ns(0.7), at_ns, at_ns + 1, ttft_error_ns=6_000_000
         )
         lane.apply(turn, Finished(at_ns + 1, result("abcd" * pieces, usage=usage, timing=timing)))
     return lane, at_ns
@@ -217,7 +217,7 @@ def test_the_providers_count_replaces_the_estimate() -> None:
 
     assert (numbers.output_tokens, numbers.tokens_estimated) == (21, False)
     assert numbers.rate_tps == pytest.approx(20.0)
-    assert numbers.stamp_error_s == pytest.approx(0.006)
+    assert numbers.ttft_error_s == pytest.approx(0.006)
 
 
 def test_an_answer_without_usage_stays_an_estimate() -> None:

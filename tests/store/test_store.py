@@ -86,7 +86,7 @@ async def test_an_answer_comes_back_with_its_figures(database: Database):
     assert (answer.ttft_s, answer.tpot_s, answer.queue_s, answer.e2e_s) == (1.0, 0.1, 1.0, 4.0)
     assert (answer.input_tokens, answer.cached_tokens, answer.output_tokens, answer.cost_usd) == (100, 40, 21, 0.01)
     stamps = {"admitted": S, "sent": S, "first_token": 2 * S, "last_token": 4 * S, "done": 4 * S}
-    assert answer.timing == stamps | {"retry_wait": 0, "stamp_error": 0, "stalled": 0}
+    assert answer.timing == stamps | {"retry_wait": 0, "stamp_error": 0, "ttft_error": 0, "stalled": 0}
     assert (answer.notes, answer.params, answer.key_alias) == (("temperature dropped",), {"seed": 7}, "openai#2")
 
 

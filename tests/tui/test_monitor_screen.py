@@ -233,3 +233,39 @@ async def test_help_explains_the_numbers_of_what_has_the_focus() -> None:
 
         for said in ("**TPOT**", "**429**", "why slow", "p99 needs 100", "**loop late**"):
             assert said in text, said
+
+
+async def test_its_own_looks_are_counted_among_the_frames_and_so_are_those_left_out() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+        frames = on.app.desk.frames.statistics()
+
+        screen.look()
+        looked = on.app.desk.frames.statistics()
+        await until(pilot, lambda: screen._ticked_ns == on.clock.monotonic_ns())
+        waiting = on.app.desk.frames.statistics()
+        on.clock.advance(1.0)
+        screen._tick()
+        late = on.app.desk.frames.statistics()
+
+        assert looked.frames == frames.frames + 1
+        assert looked.dropped == frames.dropped
+        assert late.dropped == waiting.dropped + 3
+        assert late.p95_ms > 0
+
+
+async def test_a_rest_behind_another_area_is_no_frame_left_out() -> None:
+    on = stage()
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        screen = await monitored(pilot, on)
+        await pilot.press("ctrl+t", "1")
+        await until(pilot, lambda: on.app.screen is on.compare and screen._ticked_ns is None)
+        on.clock.advance(3600.0)
+        dropped = on.app.desk.frames.statistics().dropped
+
+        await pilot.press("ctrl+t", "3")
+        await until(pilot, lambda: screen._ticked_ns is not None)
+
+        # An hour of it would be four a second; the few that there may be are of a busy machine.
+        assert on.app.desk.frames.statistics().dropped - dropped < 3600

@@ -85,15 +85,15 @@ def remarks(report: LoadReport) -> list[str]:
         said.append(f"New connections: {len(fresh)}, in {_figure(_ms(median))} ms (p50), which is no part of TTFT.")
     if refused := sum(one.refusals for one in report.summaries):
         said.append(f"The provider refused {refused} requests for its limits; they were sent again.")
-    if any(one.stamp_error.n for one in report.summaries):
+    if any(one.ttft_error.n for one in report.summaries):
         said.append(_client_line(report))
     return said
 
 
 def _client_line(report: LoadReport) -> str:
     """How much of the figures may be this client's own."""
-    middle = max((one.stamp_error.p50 or 0.0 for one in report.summaries), default=0.0)
-    said = f"Stamps are good to ±{middle * _MS:.1f} ms, the median of the worst level"
+    middle = max((one.ttft_error.p50 or 0.0 for one in report.summaries), default=0.0)
+    said = f"First tokens are stamped {middle * _MS:.1f} ms late at the most, the median of the worst level"
     return f"{said}: this client is a bottleneck itself." if middle > BUSY_S else f"{said}."
 
 

@@ -106,7 +106,8 @@ class LevelSummary:
     connect: Distribution
     gap: Distribution
     """Longest gap of each answer."""
-    stamp_error: Distribution
+    ttft_error: Distribution
+    """How late the stamps of the first tokens may be: by so much a TTFT may read too long."""
     tokens_estimated: bool
     """At least one answer came without usage."""
     tokens_per_chunk: float | None
@@ -131,7 +132,7 @@ class LevelSummary:
         return self.measured - self.answered
 
     def as_dict(self) -> dict[str, object]:
-        spans = ("ttft", "ttfa", "tpot", "e2e", "queue", "connect", "gap", "stamp_error")
+        spans = ("ttft", "ttfa", "tpot", "e2e", "queue", "connect", "gap", "ttft_error")
         return {
             "model": self.model,
             "concurrency": self.load.concurrency,
@@ -183,7 +184,7 @@ def summarize(level: Level, goal: Goal, warm_up: int | None = None) -> LevelSumm
             if attempt.connect_ns is not None
         ),
         gap=Distribution.of(s.record.longest_gap_ns / NS_PER_S for s in answers if s.record.chunks > 1),
-        stamp_error=Distribution.of(record.timing.stamp_error_ns / NS_PER_S for record in records),
+        ttft_error=Distribution.of(one.record.timing.ttft_error_ns / NS_PER_S for one in answers),
         tokens_estimated=any(output_tokens(sample.record)[1] for sample in answers),
         tokens_per_chunk=quantile_linear(sorted(per_chunk), 0.5),
         cost_usd=math.fsum(cost for cost in costs if cost is not None) if None not in costs else None,

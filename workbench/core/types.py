@@ -221,6 +221,9 @@ class Timing:
     """Back-offs and failed attempts: part of e2e, never of TTFT or service time."""
     stamp_error_ns: int = 0
     """Bound on how late any stamp can be: the longest time the loop went without polling its sockets."""
+    ttft_error_ns: int = 0
+    """Bound on how much too long TTFT reads: what the first token may have lain in its socket before it was stamped.
+    `sent` adds nothing, since whoever writes the request stamps that himself."""
     stalled_ns: int = 0
     """Pauses of a second or more between two pieces of the output, added up."""
 

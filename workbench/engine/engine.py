@@ -108,10 +108,10 @@ class Engine:
         self._router = Router(settings, self._environ)
         self._notices = NoticeBoard(self._clock, on_notice)
         self._on_record = on_record
-        self._hub = MetricsHub(self._record)
+        self._watch = PollWatch(self._clock.monotonic_ns)
+        self._hub = MetricsHub(self._record, self._watch.late_ns)
         self._gate = Gate(self._clock)
         self._intake = Intake(self._router, self._hub, self._clock)
-        self._watch = PollWatch(self._clock.monotonic_ns)
         self._stamp_error_s = NOTHING
         self._telemetry = Telemetry(settings.telemetry, self.statistics, self._notices.tell)
         self._memory = ParameterMemory()

@@ -31,14 +31,24 @@ RECORDS = 4_096
 
 
 class MetricsHub:
-    """All counters of one engine. `on_record` is called, at once, with every request that ends."""
+    """All counters of one engine."""
 
-    def __init__(self, on_record: Callable[[RequestRecord], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_record: Callable[[RequestRecord], None] | None = None,
+        late_ns: Callable[[int], int] = lambda at_ns: 0,
+    ) -> None:
+        """Args:
+        on_record: called, at once, with every request that ends.
+        late_ns: how late what was just stamped may be, by its stamp.
+        """
         self._all = Counts()
         self._models: dict[LaneName, LaneCounts] = {}
         self._lanes: dict[str, LaneCounts] = {}
         self._records: deque[RequestRecord] = deque(maxlen=RECORDS)
         self._on_record = on_record
+        self._late_ns = late_ns
+        self._ttft_error = SketchWindow()
         self._begun = 0
         self._under_way = 0
         self._since_ns = 0
@@ -93,6 +103,12 @@ class MetricsHub:
             for each in counts:
                 timeline = each.timeline
                 timeline.stand(each.standing[Gauge.IN_FLIGHT], now_ns, (timeline.limit or 0) + change)
+
+    def note_first_token(self, at_ns: int) -> int:
+        """One has just been stamped; returns how late it may be."""
+        late_ns = self._late_ns(at_ns)
+        self._ttft_error.add(late_ns / NS_PER_S, at_ns)
+        return late_ns
 
     def keep(self, record: RequestRecord, counts: Iterable[Counts]) -> None:
         for each in counts:
@@ -149,6 +165,7 @@ class MetricsHub:
             unpriced=every.unpriced,
             saved_usd=every.saved_usd,
             ttft_s=spread(every.ttft),
+            ttft_error_s=spread(self._ttft_error),
             e2e_s=spread(every.e2e),
             tokens_per_s=every.tokens.per_second(now_ns),
             lanes=models,

@@ -47,6 +47,7 @@ class Observation:
         "_sent_ns",
         "_stalled_ns",
         "_submitted_ns",
+        "_ttft_error_ns",
         "_uncounted",
         "_wait",
         "_wait_ns",
@@ -88,6 +89,7 @@ class Observation:
         self.key_alias: KeyAlias | None = None
         self._chunks = self._characters = self._uncounted = self._longest_gap_ns = self._stalled_ns = 0
         self._count_at_ns = 0
+        self._ttft_error_ns = 0
 
     # -- on the way to the wire ----------------------------------------------------------------------------------------
 
@@ -191,6 +193,7 @@ class Observation:
         self.alive(at_ns)
         self._first_token_ns = at_ns
         if self._sent_ns is not None:
+            self._ttft_error_ns = self._hub.note_first_token(at_ns)
             for counts in self._counts:
                 counts.first_token((at_ns - self._sent_ns) / NS_PER_S, at_ns)
                 counts.perceived.add((at_ns - self._submitted_ns) / NS_PER_S, at_ns)
@@ -258,6 +261,7 @@ class Observation:
             done_ns=done_ns,
             retry_wait_ns=self._retry_wait_ns,
             stamp_error_ns=stamp_error_ns,
+            ttft_error_ns=self._ttft_error_ns,
             stalled_ns=self._stalled_ns,
         )
 

@@ -1,13 +1,14 @@
-"""How late a stamp can be: the longest time that the event loop went without looking at its sockets.
+"""How late a stamp can be: how long the event loop had not looked at its sockets when it was taken.
 
-Bytes that arrive while a callback runs are seen when it ends. So the time between two polls bounds the error of every
-stamp taken after it, whatever held the loop up: a frame, an import, a big answer being parsed. Measured on the loop's
-own selector, exactly and for half a microsecond per turn; a heartbeat would miss what happens between its beats.
+Bytes that arrive while a callback runs are seen when it ends. So the time since the poll before bounds the error of
+every stamp, whatever held the loop up: a frame, an import, a big answer being parsed. Measured on the loop's own
+selector, exactly and for less than a microsecond per turn; a heartbeat would miss what happens between its beats.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,11 +21,17 @@ SLOTS = 2_600
 
 WINDOW_S = 60
 
+TURNS = 32
+"""Of the loop that are remembered one by one. From the socket to whoever asks a stamp goes through two or three."""
+
+RESTED_NS = 50_000
+"""A poll that took so long has waited: whatever made it return came at that moment."""
+
 
 class PollWatch:
     """Watches one loop, from `install` to `remove`. Reports 0 on loops without a selector of Python's own."""
 
-    __slots__ = ("_before", "_now_ns", "_polled_ns", "_select", "_selector", "_slots", "_stamps")
+    __slots__ = ("_before", "_now_ns", "_polled_ns", "_select", "_selector", "_slots", "_stamps", "_turns")
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
@@ -34,6 +41,8 @@ class PollWatch:
         self._before: Callable[[float | None], Any] | None = None
         self._slots = [0] * SLOTS
         self._stamps = [-1] * SLOTS
+        self._turns: deque[tuple[int, int]] = deque(maxlen=TURNS)
+        """When each began, and since when its bytes may have lain there."""
 
     def install(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Begin to watch; False where that is not possible."""
@@ -43,18 +52,24 @@ class PollWatch:
         if selector is None or not hasattr(selector, "__dict__") or self._selector is not None:
             return False
         poll = selector.select
-        now_ns, busy = self._now_ns, self._busy
+        now_ns, busy, remember = self._now_ns, self._busy, self._turns.append
         polled_ns, slot_ends_ns, worst_ns = now_ns(), 0, 0
+        since_ns = polled_ns
 
         def select(timeout: float | None = None) -> Any:
             # Runs at every turn of the loop, so only what is new goes further than two comparisons.
-            nonlocal polled_ns, slot_ends_ns, worst_ns
+            nonlocal polled_ns, since_ns, slot_ends_ns, worst_ns
             at_ns = now_ns()
             busy_ns = at_ns - polled_ns
             if at_ns >= slot_ends_ns or busy_ns > worst_ns:
                 slot_ends_ns, worst_ns = busy(at_ns, busy_ns)
             ready = poll(timeout)
-            polled_ns = now_ns()
+            before_ns, polled_ns = polled_ns, now_ns()
+            if timeout != 0 and polled_ns - at_ns > RESTED_NS:
+                before_ns = since_ns = polled_ns
+            # A reader that is woken by the bytes' own callback stamps them one turn after that: hence two turns back.
+            remember((polled_ns, since_ns))
+            since_ns = before_ns
             return ready
 
         self._polled_ns = lambda: polled_ns
@@ -94,6 +109,17 @@ class PollWatch:
             if self._stamps[slot] == number and self._slots[slot] > worst_ns:
                 worst_ns = self._slots[slot]
         return worst_ns
+
+    def late_ns(self, at_ns: int) -> int:
+        """How long what was stamped at this moment, a few turns ago at the most, may have lain in its socket."""
+        if self._selector is None:
+            return 0
+        for began_ns, since_ns in reversed(self._turns):
+            if began_ns <= at_ns:
+                return at_ns - since_ns
+        # Too long ago to be told apart: as late as the latest of its quarter of a second.
+        slot = at_ns // SLOT_NS
+        return self._slots[slot % SLOTS] if self._stamps[slot % SLOTS] == slot else 0
 
     def percentiles(self, now_ns: int) -> Percentiles:
         """Seconds without a poll, the worst of each quarter of a second, over the last minute."""

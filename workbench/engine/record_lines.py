@@ -61,6 +61,7 @@ def record_line(record: RequestRecord) -> dict[str, Json]:
         "stalled_s": _seconds(timing.stalled_ns),
         "service_s": _rounded(timing.service_s),
         "e2e_s": _rounded(timing.e2e_s),
+        "ttft_error_s": _seconds(timing.ttft_error_ns if timing.ttft_s is not None else None),
         "stamp_error_s": _seconds(timing.stamp_error_ns),
         "input_tokens": usage.input if usage else None,
         "cached_input_tokens": usage.cached_input if usage else None,

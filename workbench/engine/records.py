@@ -242,5 +242,7 @@ class Traffic:
     unreported: int = 0
     under_way: int = 0
     """Requests that have not ended, wherever they stand."""
+    ttft_error_s: Percentiles = NOTHING
+    """By how much too long the TTFTs of the last minute may read, each for itself."""
     run_s: float | None = None
     """How long there has been something under way, or was the last time; None before the first request."""

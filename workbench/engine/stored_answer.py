@@ -132,5 +132,6 @@ def _from_submission(timing: Timing) -> Timing:
         done_ns=since(timing.done_ns),
         retry_wait_ns=timing.retry_wait_ns,
         stamp_error_ns=timing.stamp_error_ns,
+        ttft_error_ns=timing.ttft_error_ns,
         stalled_ns=timing.stalled_ns,
     )

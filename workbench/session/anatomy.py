@@ -20,7 +20,7 @@ _WIDE = 72
 """Columns below which a bar is half as long."""
 
 _STAMPS = ("admitted", "sent", "headers", "first_event", "first_token", "first_answer", "last_token", "done")
-_SPANS = ("retry_wait", "stamp_error", "stalled")
+_SPANS = ("retry_wait", "stamp_error", "ttft_error", "stalled")
 
 
 class Part(StrEnum):

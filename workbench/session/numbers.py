@@ -44,8 +44,8 @@ class Numbers:
     """Of the question that a cached answer was given to; None for the very same request."""
     elapsed_s: float = 0.0
     """Since the request was submitted: waiting and retries included."""
-    stamp_error_s: float = 0.0
-    """How late any stamp may be, by the time that the event loop went without looking at its sockets."""
+    ttft_error_s: float = 0.0
+    """By how much too long TTFT may read, since the event loop looked at its sockets that much earlier."""
 
 
 class TokenHabits:
@@ -162,7 +162,7 @@ class Meter:
             saved_usd=self._result.saved_usd if self._result is not None else None,
             similarity=self._result.similarity if self._result is not None else None,
             elapsed_s=max(0, end_ns - self.submitted_ns) / NS_PER_S,
-            stamp_error_s=timing.stamp_error_ns / NS_PER_S if timing is not None else 0.0,
+            ttft_error_s=timing.ttft_error_ns / NS_PER_S if timing is not None and measured else 0.0,
         )
 
     def _ttft_s(self, final: float | None, stamp_ns: int | None) -> float | None:

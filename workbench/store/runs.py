@@ -381,6 +381,7 @@ def _stamps(timing: Timing) -> dict[str, int]:
     return {name: stamp - timing.submitted_ns for name, stamp in stamps.items() if stamp is not None} | {
         "retry_wait": timing.retry_wait_ns,
         "stamp_error": timing.stamp_error_ns,
+        "ttft_error": timing.ttft_error_ns,
         "stalled": timing.stalled_ns,
     }
 

@@ -57,7 +57,7 @@ class FrameView(Protocol):
 @dataclass(frozen=True, slots=True)
 class FrameStats:
     frames: int
-    """Ticks in which something was drawn."""
+    """Ticks in which something was drawn, looks of the monitor included."""
     dropped: int
     """Ticks left out because the thread was busy or the tick came late."""
     hz: float
@@ -143,6 +143,12 @@ class FrameClock:
             self._timer = self._app.set_interval(self._period_s, self._tick, name="frame clock")
         else:
             self._timer.resume()
+
+    def count(self, cost_s: float, *, left_out: int = 0) -> None:
+        """A screen that draws at a pace of its own has drawn for so long, after it left out so many of its turns."""
+        self._frames += 1
+        self._dropped += left_out
+        self._costs_s.append(cost_s)
 
     def statistics(self) -> FrameStats:
         costs = sorted(self._costs_s)

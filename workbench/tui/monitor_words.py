@@ -7,7 +7,7 @@ from typing import Final
 
 from textual.content import Content
 
-from workbench.core.stats import Percentiles
+from workbench.core.stats import NOTHING
 from workbench.session import figures
 from workbench.session.diagnosis import Diagnosis
 from workbench.session.job_words import span
@@ -115,10 +115,13 @@ def reason(found: Diagnosis, glyphs: Glyphs) -> Content:
     )
 
 
-def health(frames: FrameStats, stamp_error_s: Percentiles | None, width: int) -> tuple[Content, Content]:
-    """Whether this program keeps up: how late its loop looks at its sockets, and what drawing costs."""
-    spread = stamp_error_s or Percentiles()
+def health(frames: FrameStats, seen: Overview | None, glyphs: Glyphs, width: int) -> tuple[Content, Content]:
+    """Whether this program keeps up: how good its TTFTs are, how late its loop is, and what drawing costs."""
+    spread = seen.stamp_error_s if seen is not None else NOTHING
+    errors = seen.traffic.ttft_error_s if seen is not None else NOTHING
+    sign = "+-" if glyphs.ascii_only else "±"
     parts = [
+        Content.assemble(f"TTFT {sign}", _late(errors.p95 if errors.p95 is not None else errors.max)),
         Content.assemble("loop late ", _late(spread.p50), " p95 ", _late(spread.p95), " max ", _late(spread.max)),
         _fact("frames", f"{frames.frames:,}"),
         _fact("dropped", f"{frames.dropped:,}"),

@@ -5,6 +5,7 @@ Counters are read four times a second, times and charts once; nothing at all whi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar, Final
@@ -67,8 +68,9 @@ class MonitorScreen(AreaScreen):
       because it is estimated by characters until providers count.
     - **429**: refusals in the last minute, and since the start. **answered**, **failed**, **cut off**, **cached** are
       counted apart and never mixed into a time.
-    - **loop late**, at the bottom: how long this program went without looking at its sockets; every time on the screen
-      may be that late. **frames** that were left out, and what drawing one costs.
+    - **TTFT ±**, at the bottom: how late first tokens were stamped in the last minute at the most (p95), because this
+      program was busy when they came. **loop late**: how long it went without looking at its sockets, the worst of each
+      quarter of a second. **frames**: how many were drawn, how many left out, and what drawing one costs.
 
     `—` is unknown, never zero. p95 is shown from 20 samples on, p99 from 100.
 
@@ -110,6 +112,10 @@ class MonitorScreen(AreaScreen):
         self._log = MonitorLog()
         self._table_rows: int | None = None
         self._ticks = 0
+        self._ticked_ns: int | None = None
+        """When the last tick came; None when the timer was at rest before."""
+        self._left_out = 0
+        """Ticks that did not come, since the last look."""
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -145,19 +151,31 @@ class MonitorScreen(AreaScreen):
                 self.look()
             else:
                 self._timer.pause()
+                self._ticked_ns = None
 
     # Looking
 
     def _tick(self) -> None:
         self._ticks += 1
+        now_ns = self.desk.clock.monotonic_ns()
+        if self._ticked_ns is not None:
+            # Turns that the timer left out because the loop was busy.
+            self._left_out += max(0, round((now_ns - self._ticked_ns) / NS_PER_S / BAR_PERIOD_S) - 1)
+        self._ticked_ns = now_ns
         whole = self._ticks % TIMES_EVERY == 0
         if self.is_in_front and (whole or self.is_current):
             self.look(whole=whole)
 
     def look(self, *, whole: bool = True) -> None:
-        """Show how things stand; `whole` for times and charts as well."""
+        """Show how things stand; `whole` for times and charts as well. Counted as a frame of the app's."""
         if not self.is_in_front or not self.table.is_attached:
             return
+        began_s = time.perf_counter()
+        self._look(whole=whole)
+        left_out, self._left_out = self._left_out, 0
+        self.desk.frames.count(time.perf_counter() - began_s, left_out=left_out)
+
+    def _look(self, *, whole: bool) -> None:
         self.refresh_app_bar()
         self._show_health()
         engine = self.desk.engine.host.present
@@ -189,8 +207,8 @@ class MonitorScreen(AreaScreen):
             self.table.styles.max_height = rows
 
     def _show_health(self) -> None:
-        stamp_error_s = self.seen.stamp_error_s if self.seen is not None else None
-        self.status.show_figures(*health(self.desk.frames.statistics(), stamp_error_s, self.status.size.width))
+        frames = self.desk.frames.statistics()
+        self.status.show_figures(*health(frames, self.seen, self.desk.glyphs, self.status.size.width))
 
     def _show_headings(self) -> None:
         number = "bold $text-accent"

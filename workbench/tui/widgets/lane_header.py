@@ -39,6 +39,9 @@ STATE_STYLES: dict[LaneState, str] = {
 }
 
 SPARK_WIDTH = 14
+
+_VISIBLE_S = 0.005
+"""Of an error: TTFT is shown in hundredths of a second, which less does not change."""
 GAP = "  "
 
 
@@ -78,6 +81,9 @@ def header_figures(
         parts.append((0, Content(f"{alike}{saved}")))
     elif numbers.ttft_s is not None:
         parts.append((0, Content.assemble(("TTFT ", _CALM), figures.seconds(numbers.ttft_s))))
+        if numbers.ttft_error_s >= _VISIBLE_S:
+            sign = "+-" if glyphs.ascii_only else "±"
+            parts.append((4, Content.styled(f"{sign}{numbers.ttft_error_s * 1e3:.0f}ms", _CALM)))
         if numbers.reasoning_s is not None and numbers.ttfa_s is not None:
             parts.append((3, Content.assemble(("answer ", _CALM), figures.seconds(numbers.ttfa_s))))
     elif state.is_running:
