@@ -6,22 +6,27 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from otlp_collector import Collector, attributes
 
-from workbench.core.errors import ConfigError
+from workbench.core.errors import ConfigError, WorkbenchError
 from workbench.core.settings import Settings, TelemetrySettings, load_settings
 from workbench.core.types import CacheMode, Message, Request
 from workbench.demo import demo_world
@@ -283,6 +288,104 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
     except ConnectionError:
         pass
     return received
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    with Collector() as running:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=blue")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=tests")
+        yield running
+
+
+async def test_a_collector_has_every_span_and_figure_when_the_engine_is_closed(
+    opened: OpenEngine, collector: Collector
+) -> None:
+    async with opened(TelemetrySettings(otel=True)) as engine:
+        results = [await engine.complete(request(cache=CacheMode.OFF)) for _ in range(2)]
+        await engine.complete(request("gemini/gemini-2.5-flash"))
+
+    spans = [span for span in collector.spans if attributes(span)["gen_ai.request.model"] == "gpt-4.1-mini"]
+    assert [span.name for span in spans] == ["chat gpt-4.1-mini"] * 2
+    assert len(collector.spans) == 3
+    for span, result in zip(spans, results, strict=True):
+        e2e_s, usage, about = result.timing.e2e_s, result.usage, attributes(span)
+        assert e2e_s is not None
+        assert usage is not None
+        # Lengths are those of the stamps, to the nanosecond; where they lie is the wall clock's.
+        assert (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9 == pytest.approx(e2e_s, abs=1e-6)
+        assert abs(time.time() - span.end_time_unix_nano / 1e9) < 600
+        assert about["gen_ai.provider.name"] == "openai"
+        assert about["gen_ai.usage.output_tokens"] == usage.output
+        assert about["gen_ai.response.time_to_first_chunk"] == pytest.approx(result.timing.ttft_s)
+        assert about["llm_workbench.ttft_error_s"] == pytest.approx(result.timing.ttft_error_ns / 1e9)
+
+    metrics = collector.last_metrics
+    points = metrics["gen_ai.client.operation.duration"].histogram.data_points
+    assert {attributes(point)["gen_ai.provider.name"]: point.count for point in points} == {
+        "openai": 2,
+        "gcp.gemini": 1,
+    }
+    billed = metrics["gen_ai.client.token.usage"].histogram.data_points
+    output = next(
+        p
+        for p in billed
+        if attributes(p).items() >= {"gen_ai.provider.name": "openai", "gen_ai.token.type": "output"}.items()
+    )
+    assert output.sum == sum(result.usage.output for result in results if result.usage is not None)
+
+
+async def test_a_collector_is_told_who_sends_and_never_what_was_said(opened: OpenEngine, collector: Collector) -> None:
+    async with opened(TelemetrySettings(otel=True)) as engine:
+        answer = await engine.complete(request())
+
+    resources = collector.resources()
+    assert len(resources) >= 2
+    for about in resources:
+        assert about["service.name"] == "llm-workbench"
+        assert about["deployment.environment.name"] == "tests"
+    assert all(headers["x-team"] == "blue" for headers in collector.headers)
+    sent = b"".join(collector.bodies)
+    for secret in (SECRET_WORDS, answer.text, "sim-key"):
+        assert secret.encode() not in sent
+
+
+async def test_a_failed_request_is_a_span_with_its_error(opened: OpenEngine, collector: Collector) -> None:
+    async with opened(TelemetrySettings(otel=True)) as engine:
+        with pytest.raises(WorkbenchError):
+            await engine.complete(request("gpt-no-such-model-was-ever-made"))
+
+    (span,) = collector.spans
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert span.status.message == attributes(span)["error.type"]
+
+
+def test_closing_waits_for_a_collector_that_does_not_answer_no_longer_than_it_says() -> None:
+    gate = threading.Event()
+    stuck: Any = SimpleNamespace(shutdown=lambda: gate.wait(60), get_tracer=lambda _: None)
+    meters: Any = SimpleNamespace(shutdown=lambda: gate.wait(60), get_meter=MeterProvider().get_meter)
+
+    OpenTelemetry(meters, stuck, lambda: 0).close(patience_s=0.01)
+
+    # Both are still waiting: it is over without them.
+    assert not gate.is_set()
+    gate.set()
+
+
+async def test_a_collector_that_is_gone_neither_delays_answers_nor_fails_them(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+
+    async with opened(TelemetrySettings(otel=True)) as engine:
+        answer = await engine.complete(request())
+
+    assert answer.text
 
 
 async def test_without_the_extra_the_complaint_says_how_to_get_it(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from workbench.core.clock import NS_PER_S
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SCOPE = "llm-workbench"
 
+CLOSING_S = 3.0
+
 # The conventions' own advice for each histogram.
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS = tuple(4**power for power in range(14))
@@ -32,7 +35,7 @@ Attributes = dict[str, str | int | float | bool | tuple[str, ...]]
 
 
 class OpenTelemetry:
-    """Sends what `observe` is given; `close` sends the rest, waiting a few seconds at most."""
+    """Sends what `observe` is given; `close` sends the rest, waiting for `CLOSING_S` at most."""
 
     def __init__(self, meters: MeterProvider, tracers: TracerProvider, epoch_offset_ns: Callable[[], int]) -> None:
         """`epoch_offset_ns`: what to add to a monotonic stamp to get nanoseconds since the epoch."""
@@ -72,9 +75,10 @@ class OpenTelemetry:
                 hint='Install it with: pip install "llm-workbench[otel]"',
             ) from exc
         resource = Resource.create({"service.name": SCOPE, "service.version": version})
-        tracers = TracerProvider(resource=resource)
+        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
         tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+        meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         # A clock step moves spans, never spans' lengths.
         return cls(meters, tracers, lambda: time.time_ns() - time.monotonic_ns())
 
@@ -123,10 +127,16 @@ class OpenTelemetry:
                 child.end(attempt.ended_ns + offset_ns)
         span.end((timing.done_ns or timing.submitted_ns) + offset_ns)
 
-    def close(self) -> None:
+    def close(self, patience_s: float = CLOSING_S) -> None:
         """Blocks while it sends: not for the event loop."""
-        self._tracers.shutdown()
-        self._meters.shutdown(timeout_millis=5_000)
+        # An exporter whose collector is gone tries again for ten seconds, which nobody who quits should wait for. What
+        # still tries then ends by itself, or with the process.
+        deadline_s = time.monotonic() + patience_s
+        closing = [Thread(target=part.shutdown, daemon=True) for part in (self._tracers, self._meters)]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
 
 
 def _about(record: RequestRecord) -> Attributes:
@@ -160,6 +170,7 @@ def _details(record: RequestRecord) -> Attributes:
         "gen_ai.response.time_to_first_chunk": timing.ttft_s,
         "llm_workbench.queue_s": timing.queue_s,
         "llm_workbench.retry_wait_s": timing.retry_wait_ns / NS_PER_S,
+        "llm_workbench.ttft_error_s": timing.ttft_error_ns / NS_PER_S if timing.ttft_s is not None else None,
         "llm_workbench.stamp_error_s": timing.stamp_error_ns / NS_PER_S,
         "llm_workbench.cost_usd": record.cost_usd,
     }
