@@ -272,13 +272,7 @@ class Comparison:
 
     def _failure(self, lane: Lane, turn: Turn, error: Exception) -> Failed:
         now_ns = self._clock.monotonic_ns()
-        known = (
-            error
-            if isinstance(error, WorkbenchError)
-            else Unexpected(
-                f"{type(error).__name__}: {error}", hint="This is a fault of the workbench; please report it."
-            )
-        )
+        known = error if isinstance(error, WorkbenchError) else Unexpected.wrap(error)
         return Failed(now_ns, known, self._partial(lane, turn, FinishReason.INCOMPLETE))
 
     def _partial(self, lane: Lane, turn: Turn, finish_reason: FinishReason) -> Result:

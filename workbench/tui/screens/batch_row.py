@@ -20,7 +20,7 @@ from textual.widgets import Static
 from workbench.core.errors import WorkbenchError
 from workbench.core.text import strip_control
 from workbench.jobs.job import Job, JobRow
-from workbench.session import export, job_words
+from workbench.session import job_words
 from workbench.session.comparison import Comparison
 from workbench.session.job_lanes import fill, line_up_of, question
 from workbench.session.lane import Lane
@@ -28,20 +28,20 @@ from workbench.session.remedies import Action
 from workbench.session.targets import LineUp
 from workbench.tui.aside import aside
 from workbench.tui.desk import Desk
-from workbench.tui.screens.area import BAR_PERIOD_S, AreaScreen
+from workbench.tui.screens.answers import AnswersScreen
+from workbench.tui.screens.area import BAR_PERIOD_S
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.line_up_strip import LineUpStrip
 from workbench.tui.widgets.pane_deck import PaneDeck
 
 if TYPE_CHECKING:
     from workbench.tui.widgets.lane_pane import LanePane
-    from workbench.tui.widgets.stream_view import StreamView
 
 _QUESTION = 2_000
 """Characters of the prompt that stand above the answers."""
 
 
-class BatchRowScreen(AreaScreen):
+class BatchRowScreen(AnswersScreen):
     HELP = """
     # One row, every model
 
@@ -162,62 +162,32 @@ class BatchRowScreen(AreaScreen):
 
     # Panes
 
-    def action_focus_lane(self, index: int) -> None:
-        if index < len(self.deck.panes):
-            self.deck.focus_pane(index)
-
-    def action_step_pane(self, step: int) -> None:
-        self.deck.focus_pane(self.deck.current + step)
-
-    def action_next_layout(self) -> None:
-        self.deck.set_layout(self.deck.pane_layout.next)
-        self.status.flash(f"Layout: {self.deck.pane_layout}")
-
-    def action_zoom(self) -> None:
-        self.deck.toggle_zoom()
-
-    def action_pager(self) -> None:
-        pane = self.deck.current_pane
-        if pane is not None and pane.turn is not None:
-            self.app.errands.show_in_pager(pane.turn.text())
-
     def action_walk_out(self) -> None:
         if self.deck.zoomed:
             self.deck.toggle_zoom()
         else:
             self.dismiss()
 
-    def on_lane_pane_asked(self, event: LanePane.Asked) -> None:
-        lane = event.pane.lane
-        match event.what:
-            case "stop":
-                self.comparison.stop(lane)
-            case "retry":
-                self._repeat(lane)
-            case "edit":
-                self.status.flash("A row's parameters are the job's. C takes it to Compare, where they can be changed.")
-            case "copy":
-                turn = event.pane.turn
-                self.app.errands.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
-            case "copy-conversation":
-                self.app.errands.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
-
     def on_lane_pane_fix_chosen(self, event: LanePane.FixChosen) -> None:
         lane, remedy = event.pane.lane, event.remedy
         if remedy.params is not None:
             self.comparison.set_line_up(self.comparison.line_up.update(lane.target.slot, params=remedy.params))
         if remedy.asks_again:
-            self._repeat(lane)
+            self.repeat_lane(lane)
         elif remedy.action is Action.ADD_KEY:
             self.app.choices.paste_key(lane.target.model)
         else:
             self.status.flash("C takes this row to Compare: other models can be asked there.")
 
-    def on_stream_view_copy_requested(self, event: StreamView.CopyRequested) -> None:
-        self.app.errands.copy_text(event.text, event.what)
+    def stop_lane(self, lane: Lane) -> None:
+        self.comparison.stop(lane)
 
-    def _repeat(self, lane: Lane) -> None:
+    def edit_lane(self, lane: Lane) -> None:
+        self.status.flash("A row's parameters are the job's. C takes it to Compare, where they can be changed.")
+
+    def repeat_lane(self, lane: Lane) -> None:
         """Live, with what the row asked; a lane that is still answering, or was never answered, is left alone."""
+        self.app.choices.try_keys_again([lane])
         if not self.comparison.repeat([lane]):
             self.status.flash(
                 "It is still at the provider." if not lane.turns else "It is still answering: x stops it."

@@ -22,7 +22,8 @@ from workbench.session.lane import Lane
 from workbench.session.remedies import Action
 from workbench.tui.arrangement import PaneLayout
 from workbench.tui.desk import Desk
-from workbench.tui.screens.area import BAR_PERIOD_S, AreaScreen
+from workbench.tui.screens.answers import AnswersScreen
+from workbench.tui.screens.area import BAR_PERIOD_S
 from workbench.tui.widgets.find_bar import FindBar
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.line_up_strip import LineUpStrip
@@ -33,14 +34,13 @@ from workbench.tui.widgets.start_panel import Beginning, StartPanel
 
 if TYPE_CHECKING:
     from workbench.tui.widgets.lane_pane import LanePane
-    from workbench.tui.widgets.stream_view import StreamView
 
 DEMO_PROMPT = "Write a Python function that merges overlapping intervals."
 
 STOP_ARMED_S = 2.0
 
 
-class CompareScreen(AreaScreen):
+class CompareScreen(AnswersScreen):
     AUTO_FOCUS = "#prompt"
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -267,28 +267,8 @@ class CompareScreen(AreaScreen):
             self.status.flash("There is no earlier conversation to go back to.")
         self._touch_panes()
 
-    # What panes say is handled by name, since the first paint does without their module.
-
-    def on_lane_pane_asked(self, event: LanePane.Asked) -> None:
-        lane = event.pane.lane
-        match event.what:
-            case "stop":
-                self._stop(lane)
-            case "retry":
-                self._repeat(lane)
-            case "edit":
-                self.app.choices.edit_target(lane.target)
-            case "copy":
-                turn = event.pane.turn
-                self.app.errands.copy_text(turn.text() if turn is not None else "", f"answer of {lane.target.name}")
-            case "copy-conversation":
-                self.app.errands.copy_text(export.conversation(lane) if lane.turns else "", "conversation")
-
     def action_copy_comparison(self) -> None:
         self.app.errands.copy_text(export.comparison(self.comparison.lanes), "comparison")
-
-    def on_stream_view_copy_requested(self, event: StreamView.CopyRequested) -> None:
-        self.app.errands.copy_text(event.text, event.what)
 
     def on_lane_pane_fix_chosen(self, event: LanePane.FixChosen) -> None:
         lane, remedy = event.pane.lane, event.remedy
@@ -296,7 +276,7 @@ class CompareScreen(AreaScreen):
             self.app.choices.change_line_up(self.comparison.line_up.update(lane.target.slot, params=remedy.params))
         match remedy.action:
             case Action.RETRY | Action.RAISE_MAX_TOKENS | Action.DROP_PARAMETER:
-                self._repeat(lane)
+                self.repeat_lane(lane)
             case Action.CHOOSE_MODEL:
                 self.action_models()
             case Action.ADD_KEY:
@@ -306,12 +286,15 @@ class CompareScreen(AreaScreen):
             case Action.DEMO:
                 self.app.choices.start_demo()
 
-    def _stop(self, lane: Lane) -> None:
+    def stop_lane(self, lane: Lane) -> None:
         if not self.comparison.stop(lane):
             self.status.flash(f"{lane.target.name} is not answering.")
         self.refresh_bars()
 
-    def _repeat(self, lane: Lane) -> None:
+    def edit_lane(self, lane: Lane) -> None:
+        self.app.choices.edit_target(lane.target)
+
+    def repeat_lane(self, lane: Lane) -> None:
         self._follow_latest()
         if lane.state.is_running:
             self.status.flash(f"{lane.target.name} is still answering: x stops it.")
@@ -332,20 +315,9 @@ class CompareScreen(AreaScreen):
         self.editor.system_area.add_class("-in-use")
         self.editor.system_area.focus()
 
-    def action_focus_lane(self, index: int) -> None:
-        if index < len(self.deck.panes):
-            self.deck.focus_pane(index)
-
-    def action_step_pane(self, step: int) -> None:
-        self.deck.focus_pane(self.deck.current + step)
-
     def action_next_layout(self) -> None:
-        self.deck.set_layout(self.deck.pane_layout.next)
-        self.status.flash(f"Layout: {self.deck.pane_layout}")
+        super().action_next_layout()
         self.desk.memory.remember_looks(layout=self.deck.pane_layout)
-
-    def action_zoom(self) -> None:
-        self.deck.toggle_zoom()
 
     def action_step_turn(self, step: int) -> None:
         turns = self.comparison.turn_number
@@ -382,7 +354,7 @@ class CompareScreen(AreaScreen):
             now_ns = self.desk.clock.monotonic_ns()
             if now_ns < self._stop_armed_ns:
                 self._stop_armed_ns = 0
-                self._stop(pane.lane)
+                self.stop_lane(pane.lane)
             else:
                 self._stop_armed_ns = now_ns + int(STOP_ARMED_S * 1e9)
                 self.status.flash(f"Esc again stops {pane.lane.target.name}.")
@@ -435,11 +407,6 @@ class CompareScreen(AreaScreen):
 
     def action_edit_prompt(self) -> None:
         self.app.errands.edit_prompt(self.editor)
-
-    def action_pager(self) -> None:
-        pane = self.deck.current_pane
-        if pane is not None and pane.turn is not None:
-            self.app.errands.show_in_pager(pane.turn.text())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing now are not offered."""
