@@ -72,6 +72,17 @@ def test_ratios_are_taken_within_a_round():
     ]
 
 
+def test_the_whole_engine_is_held_to_the_memory_of_its_peers() -> None:
+    rounds = [{("engine", "resident"): 70.0, ("openai", "resident"): 100.0, ("litellm", "resident"): 250.0}]
+
+    figures = list(wire.compare(rounds))
+
+    assert [(figure.client, figure.peer, figure.ratio, figure.met) for figure in figures] == [
+        ("engine", "openai", 0.7, True),
+        ("engine", "litellm", 0.28, False),
+    ]
+
+
 async def test_the_relay_adds_a_round_trip_to_connecting_and_to_asking():
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(100):
