@@ -244,6 +244,20 @@ def test_when_every_key_is_dead_all_who_wait_get_one_clear_error(error):
     in_virtual_time(scenario)
 
 
+def test_of_an_only_key_it_is_said_once_what_the_provider_said():
+    async def scenario(clock):
+        limiter = make_limiter(clock)
+        lease = await lease_now(limiter.enqueue(ticket()))
+        lease.settle(Outcome.KEY_DEAD, clock.monotonic_ns(), error=KeyRejected("Acme, key rejected (401): no."))
+
+        with pytest.raises(KeyRejected) as caught:
+            await limiter.enqueue(ticket()).next()
+
+        assert caught.value.message == "acme#1 is left out now. Acme, key rejected (401): no."
+
+    in_virtual_time(scenario)
+
+
 def test_a_revived_key_is_used_again():
     async def scenario(clock):
         limiter = make_limiter(clock)

@@ -44,7 +44,7 @@ class LaneBoard:
         """The lanes over which a request for this family may go. Raises MissingKey if there is no key for them."""
         keys = self._keys(spec)
         if not keys and spec.needs_key:
-            raise MissingKey(spec.name, spec.key_variables)
+            raise MissingKey(spec.title or spec.name, spec.key_variables)
         accounts: dict[str, list[KeyState]] = {}
         for key in keys or (None,):
             account = "" if key is None else f"shared:{key.account}" if key.account else key.fingerprint
@@ -143,13 +143,17 @@ def nothing_usable(spec: ProviderSpec, lanes: Sequence[Lane]) -> WorkbenchError:
     """The error for requests that no key is left for. It names every key, and is of the class of the last one's end."""
     states = list({id(state): state for lane in lanes for state in lane.keys}.values())
     if not states:
-        return MissingKey(spec.name, spec.key_variables)
+        return MissingKey(spec.title or spec.name, spec.key_variables)
     last = states[-1]
     kind = QuotaSpent if isinstance(last.error, QuotaSpent) else KeyRejected
-    named = ", ".join(f"{state.label} ({state.retired})" for state in states)
     said = last.error if isinstance(last.error, ProviderError) else None
+    if len(states) == 1 and said is not None:
+        message = f"{last.label} is left out now. {said.message}"
+    else:
+        named = ", ".join(f"{state.label} ({state.retired})" for state in states)
+        message = f"No usable key is left for {spec.title or spec.name}: {named}.{f' {said.message}' if said else ''}"
     return kind(
-        f"No usable key is left for {spec.name}: {named}.{f' {said.message}' if said else ''}",
+        message,
         hint="Replace the key or top up its account, then try again.",
         provider=spec.name,
         key_alias=last.key.alias if last.key is not None else None,
