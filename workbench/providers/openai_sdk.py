@@ -32,6 +32,7 @@ class OpenAISDK:
         self._connections = connections
         self._clock = clock
         self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
+        self._placeholder: httpx.Request | None = None
 
     async def post(self, call: Call, path: str, body: Mapping[str, Json], witness: Witness) -> httpx.Response:
         """The response with its body unread. Raises the `ProviderError` that an error status stands for."""
@@ -54,7 +55,17 @@ class OpenAISDK:
                 stream=True,
                 stream_cls=openai.AsyncStream[object],
             )
-            return cast("httpx.Response", response)
+        # What was sent may be a hundred kilobytes, and is not kept for as long as its answer is read.
+        response.request = self._sent_long_ago()
+        return cast("httpx.Response", response)
+
+    def _sent_long_ago(self) -> httpx.Request:
+        """One request for all responses, which want to have one."""
+        import httpx
+
+        if self._placeholder is None:
+            self._placeholder = httpx.Request("POST", "http://sent.invalid")
+        return self._placeholder
 
     @contextmanager
     def translated(self, witness: Witness) -> Iterator[None]:
