@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monitor_world import NOW, circuit, dimension, lane, lane_traffic, queue, times
+from monitor_world import NOW, circuit, dimension, lane, lane_traffic, queue, times, world
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import LimitKind
@@ -17,6 +17,9 @@ from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.limiter_stats import LaneState, LaneStats
 from workbench.engine.records import Underway
 from workbench.session.diagnosis import Cause, Diagnosis, LaneView, diagnosis, lane_diagnosis
+from workbench.session.monitor import overview
+from workbench.tui.glyphs import Glyphs
+from workbench.tui.monitor_words import reason
 
 
 def view(of: LaneStats | None = None, **parts: Any) -> LaneView:
@@ -214,3 +217,66 @@ def test_whatever_the_figures_are_there_is_one_cause_and_a_sentence(
     assert found.sentence
     assert "None" not in found.sentence
     assert (found.cause is Cause.IDLE) <= (in_flight == 0)
+
+
+# When it is over
+
+QUIET = lane(in_flight=0)
+
+
+@pytest.mark.parametrize(
+    ("carried", "cause", "sentence"),
+    [
+        (
+            lane_traffic(connect_s=times(1.56, 3), ttft_s=times(0.26, 4)),
+            Cause.SLOW_CONNECTION,
+            "takes 1.56s (p50 of 3)",
+        ),
+        (lane_traffic(ttft_s=times(5.0)), Cause.SLOW_MODEL, "its first token takes 5.00s"),
+        (lane_traffic(retries_window=2, ttft_s=times(0.5, 1)), Cause.RETRIES, "2 of 3 attempts in the last minute"),
+        (lane_traffic(gap_s=times(7.0, 1), ttft_s=times(0.5)), Cause.STALL, "was silent in mid-sentence for 7.00s"),
+    ],
+    ids=["slow connection", "slow model", "retries", "stall"],
+)
+def test_what_was_slow_is_still_told_when_nothing_is_asked(carried: Any, cause: Cause, sentence: str) -> None:
+    seen = overview(world(QUIET, carried={QUIET.name: carried}))
+
+    assert seen.diagnosis.cause is Cause.IDLE
+    assert seen.lately is not None
+    assert seen.lately.cause is cause
+    assert sentence in seen.lately.sentence
+    assert seen.lately.sentence.startswith(f"{QUIET.name}: ")
+
+
+def test_a_wait_that_is_over_is_told_by_what_was_waited_for() -> None:
+    waited = ((WaitReason.REQUESTS, 42.0), (WaitReason.WINDOW, 5.0), (WaitReason.SINGLE_FLIGHT, 90.0))
+    seen = overview(world(QUIET, waited_s=waited))
+
+    assert seen.lately == Diagnosis(Cause.RATE_LIMIT, "requests waited 42.0s in all (requests per minute)")
+
+
+def test_a_program_that_was_busy_itself_says_so_afterwards() -> None:
+    seen = overview(world(QUIET, stamp_error_s=times(0.05, p95=0.3)))
+
+    assert seen.lately is not None
+    assert seen.lately.cause is Cause.OWN_SCREEN
+
+
+def test_a_minute_in_which_all_went_well_has_nothing_to_tell() -> None:
+    carried = lane_traffic(ttft_s=times(0.4), connect_s=times(0.05))
+
+    assert overview(world(QUIET, carried={QUIET.name: carried}, waited_s=((WaitReason.WINDOW, 0.2),))).lately is None
+
+
+def test_what_was_is_not_told_while_something_is() -> None:
+    busy = lane(in_flight=1)
+
+    assert overview(world(busy, carried={busy.name: lane_traffic(ttft_s=times(5.0))})).lately is None
+
+
+def test_the_second_line_tells_both() -> None:
+    seen = overview(world(QUIET, carried={QUIET.name: lane_traffic(ttft_s=times(5.0))}))
+
+    said = reason(seen, Glyphs()).plain
+
+    assert said.startswith(" Why slow? nothing is asked now; lately: slow model · ")

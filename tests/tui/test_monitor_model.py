@@ -143,7 +143,7 @@ def test_the_log_has_the_newest_first_from_wherever_it_comes() -> None:
 
     assert [(entry.kind, entry.text) for entry in found] == [
         (Kind.BREAKER, "open: 5 failures in a row"),
-        (Kind.LIMIT, "window 16 → 8: refused with 16 in flight"),
+        (Kind.LIMIT, "in-flight limit 16 → 8: refused with 16 in flight"),
         (Kind.REFUSED, "rate limit (429), attempt 1"),
     ]
 
@@ -168,7 +168,7 @@ def test_how_requests_ended_badly(made: RequestRecord, kind: Kind, text: str) ->
     [
         (Change(1, NAME, "pause", None, 20.0, "rate limit"), Kind.PAUSE, "nothing is sent for 20 s: rate limit"),
         (Change(1, NAME, "pause", None, None, "stopped by hand"), Kind.PAUSE, "stopped by hand"),
-        (Change(1, NAME, "window", 8, 12, GROWING), Kind.LIMIT, "window 8 → 12: it holds, so more is tried"),
+        (Change(1, NAME, "window", 8, 12, GROWING), Kind.LIMIT, "in-flight limit 8 → 12: it holds, so more is tried"),
         (Change(1, NAME, "tokens per minute", None, 2e6, "stated"), Kind.LIMIT, "tokens per minute — → 2M: stated"),
         (Change(1, NAME, "key", None, None, "openai#1 retired: bad key"), Kind.KEY, "openai#1 retired: bad key"),
     ],
@@ -265,7 +265,7 @@ def test_a_lanes_details_leave_nothing_out() -> None:
     ]
     assert f"{'TTFT':16}   0.41s   0.88s       —   0.88s     40" in sections["Times of the last minute"]
     assert "tokens in 0 (cached 0) · out ~1,234 · $0.500" in sections["This run"]
-    assert sections["What changed"] == ["10.0s ago  window 8 → 12  set by hand"]
+    assert sections["What changed"] == ["10.0s ago  in-flight limit 8 → 12  set by hand"]
     assert sections["Last headers about limits, 3.00s ago"] == ["x-ratelimit-remaining-requests: 17"]
     assert sections["Last error, 65.0s ago"] == ["OpenAI refuses for now."]
 

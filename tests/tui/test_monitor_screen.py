@@ -100,7 +100,7 @@ async def test_enter_tells_all_about_a_lane_and_its_charts_and_escape_goes_back(
             pilot, lambda: screen.detail.display and "What changed" in str(screen.query_one("#detail-text").content)
         )
         await until(pilot, lambda: "limit 8" in screen.charts[0].plain)
-        assert "window 16 → 8  refused with 16 in flight" in str(screen.query_one("#detail-text").content)
+        assert "in-flight limit 16 → 8  refused with 16 in flight" in str(screen.query_one("#detail-text").content)
 
         await pilot.press("escape")
         await until(pilot, lambda: not screen.detail.display and screen.log_view.region.height)

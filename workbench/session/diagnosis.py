@@ -109,7 +109,7 @@ class LaneView:
 
 def lane_diagnosis(view: LaneView) -> Diagnosis:
     """The one cause that binds this lane."""
-    for judge in (*_HELD_BACK, *(_ON_THE_WIRE if view.is_busy else ())):
+    for judge in (*_HELD_BACK, *(ON_THE_WIRE if view.is_busy else ())):
         if (found := judge(view)) is not None:
             return found
     if view.lane.in_flight:
@@ -131,7 +131,7 @@ def diagnosis(
         capped: how many wait for money, which is asked for before a lane is chosen.
         busy: whether anything is queued or in flight.
     """
-    late = _late(late_s) if busy else None
+    late = lateness(late_s) if busy else None
     if late is not None and _worst_s(late_s) >= VERY_LATE_S:
         return late
     if capped:
@@ -147,7 +147,8 @@ def diagnosis(
     return Diagnosis(worst.cause, f"{lane.name}: {worst.sentence}{also}", worst.affected)
 
 
-def _late(late_s: Percentiles) -> Diagnosis | None:
+def lateness(late_s: Percentiles) -> Diagnosis | None:
+    """Whether this program is itself what holds things up; None while it keeps up."""
     worst_s = _worst_s(late_s)
     if worst_s < LATE_S:
         return None
@@ -340,7 +341,7 @@ _Judge = Callable[[LaneView], Diagnosis | None]
 _HELD_BACK: tuple[_Judge, ...] = (_no_key, _held, _circuit, _stalled, _cooling, _queued)
 """Asked in this order. A stalled stream comes before the queue behind it, which it may well be the cause of."""
 
-_ON_THE_WIRE: tuple[_Judge, ...] = (_retries, _cold, _connection, _slow_model)
+ON_THE_WIRE: tuple[_Judge, ...] = (_retries, _cold, _connection, _slow_model)
 
 
 def _requests(count: int) -> str:

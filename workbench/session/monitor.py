@@ -19,6 +19,7 @@ from workbench.engine.limiter_stats import DimensionStats, KeyStats, LaneState, 
 from workbench.engine.notices import Notice
 from workbench.engine.records import LaneName, LaneTraffic, Traffic
 from workbench.session.diagnosis import Diagnosis, LaneView, diagnosis, lane_diagnosis
+from workbench.session.monitor_hindsight import hindsight
 from workbench.session.monitor_outlook import Outlook, outlook
 
 
@@ -98,6 +99,9 @@ class MonitoredLane:
         return max(missing, default=None)
 
 
+_RECENT = 50
+"""Lanes that are looked at when everything is over."""
+
 _PACING = frozenset({WaitReason.REQUESTS, WaitReason.TOKENS})
 
 
@@ -116,6 +120,8 @@ class Overview:
     diagnosis: Diagnosis
     stamp_error_s: Percentiles
     outlook: Outlook
+    lately: Diagnosis | None = None
+    """What held things up in the last minute, while nothing is asked."""
     capped: int = 0
     """Requests that wait for a person to raise the spend cap; the engine has not seen them yet."""
 
@@ -138,6 +144,7 @@ def overview(statistics: Statistics, before: Overview | None = None, *, capped: 
     limits, traffic = statistics.limits, statistics.traffic
     serving: dict[LaneName, list[LaneView]] = {model.name: [] for model in traffic.lanes if model.left}
     lanes = () if limits is None else _lanes(limits, statistics, serving, before)
+    busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
     return Overview(
         traffic=traffic,
         lanes=lanes,
@@ -146,10 +153,12 @@ def overview(statistics: Statistics, before: Overview | None = None, *, capped: 
             ((lane.lane, lane.diagnosis) for lane in lanes),
             late_s=statistics.stamp_error_s,
             capped=capped,
-            busy=traffic.in_flight + traffic.queued + traffic.backing_off > 0,
+            busy=busy,
         ),
         stamp_error_s=statistics.stamp_error_s,
         outlook=outlook(traffic, serving, capped=capped),
+        # Those that were busy lately come first.
+        lately=None if busy else hindsight(traffic, [row.view for row in lanes[:_RECENT]], statistics.stamp_error_s),
         capped=capped,
     )
 

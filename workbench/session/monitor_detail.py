@@ -12,7 +12,7 @@ from workbench.engine.records import LaneTraffic
 from workbench.session import figures
 from workbench.session.diagnosis import amount, window_cause
 from workbench.session.monitor import MonitoredLane
-from workbench.session.monitor_log import change_amounts
+from workbench.session.monitor_log import change_amounts, change_name
 
 Section = tuple[str, list[str]]
 """A title and its lines."""
@@ -127,7 +127,7 @@ def _key(key: KeyStats, now_ns: int) -> str:
 
 def _change(change: Change, now_ns: int) -> str:
     amounts = "" if change.old is None and change.new is None else f" {change_amounts(change)}"
-    return f"{_ago(round(change.at_s * NS_PER_S), now_ns)}  {change.what}{amounts}  {change.why}"
+    return f"{_ago(round(change.at_s * NS_PER_S), now_ns)}  {change_name(change)}{amounts}  {change.why}"
 
 
 def _ago(at_ns: int | None, now_ns: int) -> str:

@@ -71,6 +71,8 @@ class MonitorLog:
             *(_moved(circuit, change) for circuit in statistics.circuits for change in circuit.history),
             *(Entry(notice.at_ns, Kind.NOTICE, notice.topic, str(notice)) for notice in statistics.notices),
         ]
+        # Of what happened at one moment, the last comes first as well.
+        entries.reverse()
         entries.sort(key=lambda entry: entry.at_ns, reverse=True)
         self.entries = tuple(entries[:LENGTH])
         return True
@@ -130,7 +132,11 @@ def _changed(change: Change) -> Entry:
             return Entry(at_ns, Kind.KEY, change.lane, change.why)
         case _:
             why = "it holds, so more is tried" if change.why == GROWING else change.why
-            return Entry(at_ns, Kind.LIMIT, change.lane, f"{change.what} {change_amounts(change)}: {why}")
+            return Entry(at_ns, Kind.LIMIT, change.lane, f"{change_name(change)} {change_amounts(change)}: {why}")
+
+
+def change_name(change: Change) -> str:
+    return "in-flight limit" if change.what == "window" else change.what
 
 
 def change_amounts(change: Change) -> str:

@@ -63,11 +63,11 @@ class MonitorLine:
         return Content.assemble("lag ", late(worst_s))
 
 
-def late(seconds: float) -> Content:
-    """So many milliseconds, in the colour of how bad that is."""
+def late(seconds: float, *, tenths: bool = False) -> Content:
+    """So many milliseconds, in the colour of how bad that is; `tenths` of few."""
     lag_ms = seconds * 1e3
     step = next((n for n, limit in enumerate((2.0, LAG_WORTH_SAYING_MS, 10.0, 25.0), 1) if lag_ms < limit), 5)
-    return Content.styled(f"{lag_ms:.0f} ms", f"$gauge-{step}")
+    return Content.styled(f"{lag_ms:.{1 if tenths and lag_ms < 9.95 else 0}f} ms", f"$gauge-{step}")
 
 
 def _fact(name: str, value: str, style: str) -> Content:

@@ -54,7 +54,7 @@ def run_strip(seen: Overview, glyphs: Glyphs, width: int) -> tuple[Content, Cont
         _count(12, "failed", traffic.failed, "$text-error"),
         _count(13, "cut off", traffic.incomplete, "$text-error"),
         _count(15, "cached", traffic.cached + traffic.shared),
-        _Part(3, _money(seen, glyphs, " " if width >= _ROOMY else "")),
+        _Part(3, _money(seen, glyphs, "" if width < _ROOMY and seen.outlook.left_usd is not None else " ")),
     ]
     gap = Content("  ") if width < _ROOMY else Content.styled(f" {glyphs.dot} ", "dim")
     for part in sorted((*now, *totals), key=lambda part: -part.rank):
@@ -104,15 +104,19 @@ def _width(gap: Content, *groups: list[_Part]) -> int:
     return sum(part.content.cell_length for part in parts) + gap.cell_length * (len(parts) - 1) + 1
 
 
-def reason(found: Diagnosis, glyphs: Glyphs) -> Content:
-    """The second line: why it is slow."""
-    if not found.cause.is_trouble:
-        return Content.assemble((" Why slow? ", "bold"), (found.sentence, cause_style(found.cause)))
-    return Content.assemble(
-        (" Why slow? ", "bold"),
-        (found.cause.value, f"bold {cause_style(found.cause)}"),
-        f" {glyphs.dot} {found.sentence}",
-    )
+def reason(seen: Overview, glyphs: Glyphs) -> Content:
+    """The second line: why it is slow, and at rest why it was."""
+    found = seen.diagnosis
+    if found.cause.is_trouble:
+        return Content.assemble((" Why slow? ", "bold"), _named(found, glyphs))
+    said = Content.assemble((" Why slow? ", "bold"), (found.sentence, cause_style(found.cause)))
+    if seen.lately is None:
+        return said
+    return Content.assemble(said, (" now; lately: ", "$foreground-muted"), _named(seen.lately, glyphs))
+
+
+def _named(found: Diagnosis, glyphs: Glyphs) -> Content:
+    return Content.assemble((found.cause.value, f"bold {cause_style(found.cause)}"), f" {glyphs.dot} {found.sentence}")
 
 
 def health(frames: FrameStats, seen: Overview | None, glyphs: Glyphs, width: int) -> tuple[Content, Content]:
@@ -121,7 +125,7 @@ def health(frames: FrameStats, seen: Overview | None, glyphs: Glyphs, width: int
     errors = seen.traffic.ttft_error_s if seen is not None else NOTHING
     sign = "+-" if glyphs.ascii_only else "±"
     parts = [
-        Content.assemble(f"TTFT {sign}", _late(errors.p95 if errors.p95 is not None else errors.max)),
+        Content.assemble(f"TTFT {sign}", _late(errors.p95 if errors.p95 is not None else errors.max, tenths=True)),
         Content.assemble("loop late ", _late(spread.p50), " p95 ", _late(spread.p95), " max ", _late(spread.max)),
         _fact("frames", f"{frames.frames:,}"),
         _fact("dropped", f"{frames.dropped:,}"),
@@ -133,8 +137,8 @@ def health(frames: FrameStats, seen: Overview | None, glyphs: Glyphs, width: int
     return gap.join(parts), Content()
 
 
-def _late(seconds: float | None) -> Content:
-    return Content.styled(figures.UNKNOWN, FAINT) if seconds is None else late(seconds)
+def _late(seconds: float | None, *, tenths: bool = False) -> Content:
+    return Content.styled(figures.UNKNOWN, FAINT) if seconds is None else late(seconds, tenths=tenths)
 
 
 def _fact(name: str, value: str, style: str = "") -> Content:

@@ -59,7 +59,8 @@ class MonitorScreen(AreaScreen):
 
     Everything that this program asks of providers, now. The second line names the one cause that holds things up most,
     in a sentence: a rate limit, an in-flight cap, a stalled stream, retries, a cold start, a slow connection, a slow
-    model, or this program's own screen. Each lane has its own cause in its row.
+    model, or this program's own screen. Each lane has its own cause in its row. When nothing is asked any more, it
+    names what held things up in the last minute.
 
     - **running**, **ETA**: how long something has been under way, and how long until all of it has ended, by what each
       model's last answers took and by its limits. **$** is what was spent, and what it will then have come to.
@@ -186,7 +187,7 @@ class MonitorScreen(AreaScreen):
         seen = self.seen = overview(statistics, self.seen, capped=self.app.spend_cap.spending.statistics().waiting)
         width = self.run_bar.size.width
         self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
-        self.why.show(reason(seen.diagnosis, self.desk.glyphs))
+        self.why.show(reason(seen, self.desk.glyphs))
         self.table.show_lanes(seen.lanes, with_times=whole)
         if not whole:
             return
