@@ -84,14 +84,19 @@ class World:
     environ: Mapping[str, str]
 
 
-def demo_world(simulator: RunningSimulator, settings: Settings, root: Path) -> World:
-    """A world in which every provider is `simulator` and every file lies below `root`."""
+def demo_world(simulator: RunningSimulator, settings: Settings, root: Path, *, keys: int = 1) -> World:
+    """A world in which every provider is `simulator` and every file lies below `root`.
+
+    Args:
+        keys: how many there are for each provider, every one an account with limits of its own.
+    """
+    secrets = simulator.api_key if keys == 1 else tuple(_key(number) for number in range(1, keys + 1))
     rows = {}
     for row in BUILT_IN:
         # One address stands for all that goes through litellm.
         played = "litellm" if row.family is WireFamily.LITELLM else row.name
         if (url := simulator.base_urls.get(played)) is not None:
-            rows[row.name] = ProviderSettings(base_url=url, keys=simulator.api_key)
+            rows[row.name] = ProviderSettings(base_url=url, keys=secrets)
     paths = Paths.under(root)
     return World(
         settings=msgspec.structs.replace(
@@ -120,11 +125,16 @@ def next_key(settings: Settings) -> tuple[str, int]:
     To the simulator it is another account, with limits of its own at every provider.
     """
     count = max((len(row.secrets) for row in settings.providers.values()), default=0) + 1
-    return f"sim-key-{count}", count
+    return _key(count), count
+
+
+def _key(number: int) -> str:
+    """As the simulator knows them: every number is an account."""
+    return f"sim-key-{number}"
 
 
 @asynccontextmanager
-async def demo(settings: Settings, day: str | None = None) -> AsyncIterator[World]:
+async def demo(settings: Settings, day: str | None = None, *, keys: int = 1) -> AsyncIterator[World]:
     """Start a simulator in a process of its own, and stop it at the end. Raises DemoFailed if it does not start."""
     # Imported here since only the demo needs it.
     from workbench.simulator.process import SimulatorFailed, simulator_process
@@ -139,4 +149,4 @@ async def demo(settings: Settings, day: str | None = None) -> AsyncIterator[Worl
             )
         except SimulatorFailed as exc:
             raise DemoFailed(f"The demo could not start: {exc}.") from exc
-        yield demo_world(simulator, settings, Path(root))
+        yield demo_world(simulator, settings, Path(root), keys=keys)

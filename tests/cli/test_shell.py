@@ -53,6 +53,8 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
         (["run", "-m", "gpt-5.4", "-p", "temperature", "hi"], "expected key=value, got 'temperature'"),
         (["run", "-m", "gpt-5.4", "-p", "temperature=hot", "hi"], "Parameter temperature: expected a number"),
         (["run", "hi"], "No model was named."),
+        (["run", "-m", "gpt-5.4", "--keys", "2", "hi"], "--keys goes with --demo."),
+        (["run", "-m", "gpt-5.4", "--profile", "saturated", "hi"], "--profile goes with --demo."),
         (["tui", "hi"], "The workbench needs a terminal."),
         (["--config", "/nonexistent/config.toml", "keys"], "Cannot read /nonexistent/config.toml"),
     ],

@@ -10,7 +10,7 @@ from scripted import ask
 
 from workbench.core.events import Finished, Queued, StreamEvent
 from workbench.core.settings import ProviderSettings, Settings
-from workbench.demo import next_key
+from workbench.demo import demo_world, next_key
 from workbench.engine.engine import Engine
 from workbench.simulator.accounts import authenticate
 from workbench.simulator.quota import QuotaSpec
@@ -54,3 +54,11 @@ def test_the_demo_s_next_key_is_an_account_of_its_own() -> None:
 
     assert count == 3
     assert authenticate(secret).organisation not in {authenticate(f"sim-key-{n}").organisation for n in (1, 2)}
+
+
+def test_a_demo_with_several_keys_has_an_account_for_each(tmp_path: Path) -> None:
+    with SimulatorThread("fast") as simulator:
+        world = demo_world(simulator, Settings(), tmp_path, keys=3)
+
+    secrets = world.settings.provider("openai").secrets
+    assert len({authenticate(secret).organisation for secret in secrets}) == len(secrets) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,6 +78,47 @@ def day_option(command: CommandT) -> CommandT:
         metavar="NAME",
         help=f"With --demo: a day on which answers are slow, for one reason ({', '.join(SLOW_DAYS)}).",
     )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoChoice:
+    """Which demo is asked, in place of the providers."""
+
+    day: str | None
+    keys: int
+
+
+def simulated_options(command: CommandT) -> CommandT:
+    """`--profile` and `--keys` of a demo that a program runs; `demo_choice` reads them."""
+    from workbench.cli.simulate import PROFILES
+
+    for option in (
+        click.option(
+            "--keys",
+            type=click.IntRange(1, 99),
+            default=1,
+            show_default=True,
+            help="With --demo: keys of separate accounts, whose limits add up.",
+        ),
+        click.option(
+            "--profile",
+            "day",
+            type=click.Choice(PROFILES),
+            metavar="NAME",
+            help="With --demo: what day the providers have, as `simulate --profile`; saturated has tight limits.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def demo_choice(ctx: click.Context, demo: bool, day: str | None, keys: int) -> DemoChoice | None:
+    """None without --demo. Raises UsageError for what means nothing then."""
+    if demo:
+        return DemoChoice(day, keys)
+    if day is not None or keys > 1:
+        raise click.UsageError(f"{'--profile' if day is not None else '--keys'} goes with --demo.", ctx)
+    return None
 
 
 def models_option(command: CommandT) -> CommandT:

@@ -14,12 +14,15 @@ from click.core import ParameterSource
 
 from workbench.cli.invocation import Invocation
 from workbench.cli.options import (
+    DemoChoice,
     config_option,
+    demo_choice,
     demo_option,
     invocation,
     metrics_option,
     models_option,
     parse_params,
+    simulated_options,
 )
 from workbench.cli.prompt_input import whole_prompt
 from workbench.cli.schema_option import read_schema, refuse_second_format, schema_option
@@ -82,6 +85,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--plain", is_flag=True, help="Text only; what happens without --json.")
 @file_options
 @demo_option
+@simulated_options
 @metrics_option
 @config_option
 @click.pass_context
@@ -98,6 +102,8 @@ def command(
     as_json: bool,
     plain: bool,
     demo: bool,
+    day: str | None,
+    keys: int,
     **file: Any,
 ) -> None:
     """Ask one or many models and print what they answer.
@@ -112,10 +118,11 @@ def command(
     """
     if as_json and plain:
         raise click.UsageError("--json and --plain exclude each other.", ctx)
+    simulated = demo_choice(ctx, demo, day, keys)
     values = parse_params(params)
     held_to = None if schema is None else read_schema(schema)
     if file["input_"] is not None:
-        ctx.exit(_run_file(ctx, file, prompt, models, system, values, held_to, cached=not no_cache, demo=demo))
+        ctx.exit(_run_file(ctx, file, prompt, models, system, values, held_to, cached=not no_cache, demo=simulated))
     _refuse_file_options(ctx)
     invoked = invocation(ctx)
     # What is wrong with the settings is said before anybody has to type or pipe a prompt.
@@ -128,7 +135,7 @@ def command(
     output = Output()
 
     async def ask() -> bool:
-        async with _world(settings, invoked, demo=demo) as world:
+        async with _world(settings, invoked, simulated) as world:
             from workbench.core.types import CacheMode
 
             cache = CacheMode.OFF if no_cache else CacheMode.USE
@@ -161,7 +168,7 @@ def _run_file(
     schema: OutputSchema | None,
     *,
     cached: bool,
-    demo: bool,
+    demo: DemoChoice | None,
 ) -> int:
     """The exit code of a run over a file."""
     if file["output"] is None:
@@ -174,7 +181,7 @@ def _run_file(
     settings = invoked.settings()
 
     async def ask() -> bool:
-        async with _world(settings, invoked, demo=demo) as world:
+        async with _world(settings, invoked, demo) as world:
             choices = world.settings
             params = params_from({**choices.defaults.params, **values})
             if schema is not None:
@@ -210,12 +217,12 @@ def _refuse_file_options(ctx: click.Context) -> None:
 
 
 @asynccontextmanager
-async def _world(settings: Settings, invoked: Invocation, *, demo: bool) -> AsyncIterator[World]:
+async def _world(settings: Settings, invoked: Invocation, demo: DemoChoice | None) -> AsyncIterator[World]:
     from workbench.demo import World
     from workbench.demo import demo as demo_world
 
-    if demo:
-        async with demo_world(settings) as world:
+    if demo is not None:
+        async with demo_world(settings, demo.day, keys=demo.keys) as world:
             yield world
     else:
         yield World(settings, invoked.environ)
