@@ -166,19 +166,20 @@ class LaneCounts(Counts):
         self.tokens_per_chunk: float | None = None
         self.service_s: float | None = None
         self.usd_per_answer: float | None = None
-        self._resting: LaneTraffic | None = None
+        self.resting: LaneTraffic | None = None
+        """The last snapshot, for as long as nothing happens and until `resting_until_s`."""
         self._spreads: list[Percentiles] = []
         """Of the windows, while it rests."""
         self._spreads_until_s = 0.0
         """Second in which something falls out of one of them; 0 when that has not been looked up."""
-        self._resting_until_s = 0.0
+        self.resting_until_s = 0.0
         """Second in which time alone may change it; infinity once every window is empty."""
         self._latest: LaneTraffic | None = None
         """The last snapshot, while nothing has begun, waited or ended since."""
         self._latest_ns = 0
 
     def touch(self) -> None:
-        self._resting = self._latest = None
+        self.resting = self._latest = None
 
     def ended(self, record: RequestRecord) -> None:
         super().ended(record)
@@ -232,11 +233,11 @@ class LaneCounts(Counts):
             times: bring percentiles up to date; without, those of many values are of the last snapshot that did.
             oldest_s: how old a snapshot may be of a lane in which nothing has begun, waited or ended since.
         """
-        if self._resting is not None and now_ns // NS_PER_S < self._resting_until_s:
-            return self._resting
+        if self.resting is not None and now_ns // NS_PER_S < self.resting_until_s:
+            return self.resting
         if self._latest is not None and 0 <= now_ns - self._latest_ns < oldest_s * NS_PER_S:
             return self._latest
-        if self._resting is None or now_ns // NS_PER_S >= self._spreads_until_s:
+        if self.resting is None or now_ns // NS_PER_S >= self._spreads_until_s:
             spreads = [window.percentiles(now_ns) if times else window.glance(now_ns) for window in self._windows]
             self._spreads_until_s = 0.0
         else:
@@ -244,10 +245,10 @@ class LaneCounts(Counts):
             spreads = self._spreads
         traffic = self._snapshot(now_ns, spreads)
         if times and not any(self.standing.values()):
-            self._resting, self._spreads = traffic, spreads
+            self.resting, self._spreads = traffic, spreads
             if not self._spreads_until_s:
                 self._spreads_until_s = min(window.changes_at_s for window in self._windows)
-            self._resting_until_s = self._changes_at_s(now_ns)
+            self.resting_until_s = self._changes_at_s(now_ns)
         if times:
             self._latest, self._latest_ns = traffic, now_ns
         return traffic

@@ -169,19 +169,8 @@ class Snapshots:
         )
 
     def _lane(self, name: tuple[str, str, str, str], lane: Lane, now_s: float, drift_s: float) -> LaneStats:
-        # Whatever is done to a lane moves its clock, but for what the rest of this says.
-        mark = (
-            lane.now_s,
-            lane.name,
-            len(lane.flights),
-            len(lane.keys),
-            lane.usable,
-            lane.held,
-            lane.pause_until_s,
-            lane.window.allowed,
-            lane.window.pinned,
-            lane.counters.headers_s,
-        )
+        # Whatever is done to a lane moves its clock, but for merging it with others, its keys and what headers said.
+        mark = (lane.now_s, lane.name, len(lane.flights), len(lane.keys), lane.usable, lane.counters.headers_s)
         kept = self._lanes.get(lane)
         if kept is not None and kept.mark == mark and kept.taken_s <= now_s < kept.until_s:
             return kept.stats
