@@ -30,7 +30,7 @@ def reconcile(ahead: float, *, looks: int = 60, jitter: float = 0.0, estimate_er
         admitted = running * (200 + 400) + ended * (200 + 100)
         charged = running * (200 + estimate_error + ahead * 400) + ended * (200 + 100)
         remaining = 50_000 + at_s * PER_S - charged + chance.uniform(-jitter, jitter)
-        found.compare(Books(at_s, admitted, running * 400.0, running * 400.0), remaining, LIMIT, PER_S, steps=False)
+        found.compare(Books(at_s, admitted, running * 400.0, running * 400.0), remaining, LIMIT, PER_S)
     return found
 
 
@@ -55,19 +55,10 @@ def test_what_our_own_requests_explain_is_not_put_down_to_others():
     assert abs(found.unexplained) <= 0.05 * found.compared
 
 
-def test_nothing_is_read_into_the_refills_of_a_server_that_refills_in_steps():
-    found = reconcile(0.0)
-    found.forget()
-    for at_s in range(30):
-        found.compare(Books(float(at_s), 0.0, 0.0, 400.0 * (at_s % 5)), 5_000.0, LIMIT, PER_S, steps=True)
-
-    assert found.ahead == 1.0
-
-
 def test_answers_out_of_order_are_left_out():
     found = Reconciliation()
     for at_s in (10.0, 4.0, 3.0):
-        found.compare(Books(at_s, 600.0, 400.0, 400.0), 100.0, LIMIT, PER_S, steps=False)
+        found.compare(Books(at_s, 600.0, 400.0, 400.0), 100.0, LIMIT, PER_S)
 
     assert (found.compared, found.unexplained) == (0.0, 0.0)
 

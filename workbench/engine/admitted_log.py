@@ -70,6 +70,16 @@ class AdmittedLog(Stateful):
         then = self._cells[cell_s % self.CELLS] if cell_s <= self.second else self.totals()
         return self.totals()[index] - then[index], now_s - max(float(cell_s), self.started_s)
 
+    def at(self, at_s: float, index: int) -> float | None:
+        """What the total of dimension `index` was at that time; None for what is too long ago to be known."""
+        second = int(at_s)
+        if self.started_s is None or second <= self.second - self.CELLS:
+            return None
+        if second >= self.second:
+            return self.totals()[index]
+        before, after = self._cells[second % self.CELLS][index], self._cells[(second + 1) % self.CELLS][index]
+        return before + (at_s - second) * (after - before)
+
     def _roll(self, second: int) -> None:
         """Each cell holds the totals at the beginning of its second; cells that were skipped hold the same."""
         totals = self.totals()

@@ -18,6 +18,7 @@ from workbench.engine.admitted_log import KINDS, AdmittedLog
 from workbench.engine.charging import Books, Reconciliation
 from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
+from workbench.engine.server_window import Holdings, WindowClock
 
 OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
 BURST_S: Final = 2.0
@@ -61,6 +62,7 @@ class Mark:
 
 class Bucket(Stateful):
     __slots__ = (
+        "_clock",
         "_log",
         "_set_aside",
         "at_s",
@@ -76,6 +78,7 @@ class Bucket(Stateful):
         "floor_rate",
         "grown_s",
         "held_s",
+        "holdings",
         "index",
         "kind",
         "largest",
@@ -140,6 +143,8 @@ class Bucket(Stateful):
         self.server = ServerType.UNKNOWN
         self.largest = 1.0
         self.reconciliation = Reconciliation()
+        self.holdings = Holdings()
+        self._clock = WindowClock()
         self._log = log
         self.votes = 0
         self.day_votes = 0
@@ -341,11 +346,29 @@ class Bucket(Stateful):
         self.level = min(self.depth, self.level + step)
         self.corrections += step
 
-    def compare(self, books: Books, remaining: float) -> None:
-        """Take note of what remained after a request, beside the books as they stood when it was sent."""
-        if self.limit is not None:
-            steps = self.server == ServerType.WINDOW
-            self.reconciliation.compare(books, remaining, self.limit, self.limit / self.period_s, steps=steps)
+    def compare(self, books: Books, remaining: float, reset_s: float | None) -> None:
+        """Take note of what remained after a request that was let in, beside the books as they stood when it was
+        sent."""
+        if self.limit is None:
+            return
+        holdings, used = self.holdings, self.limit - remaining
+        if holdings.since_s is None:
+            lately = books.admitted - (self._log.at(books.sent_s - self.period_s, self.index) or 0.0)
+            holdings.begin(books.sent_s, used - lately)
+        if self.server != ServerType.WINDOW:
+            self.reconciliation.compare(books, remaining, self.limit, self.limit / self.period_s)
+            return
+        self.reconciliation.restart()  # what is given back in steps looks like calls that were not charged
+        if reset_s is None:
+            return
+        from_s = self._clock.counts_from(books.sent_s, reset_s, self.period_s)
+        if from_s is not None and (before := self._log.at(from_s, self.index)) is not None:
+            holdings.look(from_s, used, books.admitted - before, books.promised)
+
+    def part_ways(self) -> None:
+        """The books of this lane were joined with another's, or taken apart: compare nothing across that."""
+        self.reconciliation.restart()
+        self.holdings = Holdings()
 
     def _take_limit(self, now_s: float, reading: Reading, admitted_since: float) -> None:
         assert reading.limit is not None

@@ -57,9 +57,9 @@ class Reconciliation:
         self._cross = self._square = 0.0
         self._looks = 0
 
-    def compare(self, books: Books, remaining: float, limit: float, per_s: float, *, steps: bool) -> None:
-        """`remaining` is what the answer to that request said. Answers that come out of order, and a limit that
-        may have been whole in between, tell nothing. `steps` = nothing is refilled between them, except all at once."""
+    def compare(self, books: Books, remaining: float, limit: float, per_s: float) -> None:
+        """`remaining` is what the answer to that request said, of a limit that is refilled evenly. Answers that come
+        out of order, and a limit that may have been whole in between, tell nothing."""
         if self._before is None:
             self._before = books, remaining
             return
@@ -67,14 +67,14 @@ class Reconciliation:
         if books.sent_s <= then.sent_s:
             return
         self._before = books, remaining
-        refilled = 0.0 if steps else (books.sent_s - then.sent_s) * per_s
-        if max(remaining, then_remaining + refilled) >= limit - 1 or (steps and remaining > then_remaining):
+        refilled = (books.sent_s - then.sent_s) * per_s
+        if max(remaining, then_remaining + refilled) >= limit - 1:
             return
         spent = books.admitted - then.admitted
         paid_at_end = spent - (books.promised - then.promised)
         more_asked = books.asked - then.asked
         surplus = remaining - then_remaining - refilled + paid_at_end
-        if more_asked and not steps:
+        if more_asked:
             self._learn(-surplus, more_asked)
         self.compared += spent
         self.unexplained += surplus + self.ahead * more_asked

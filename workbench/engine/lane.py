@@ -330,7 +330,7 @@ class Lane(Stateful):
                 admitted_since=totals[index] - flight.totals[index] + uncharged,
             )
             if reading.remaining is not None and not refused and not flight.moved:
-                bucket.compare(flight.books(index), reading.remaining)
+                bucket.compare(flight.books(index), reading.remaining, reading.reset_s)
             changed = changed or bucket.limit != limit or bucket.rate != rate or bucket.ahead != ahead
             if bucket.limit != limit:
                 self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
