@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -70,19 +70,23 @@ class Sketch:
         index = math.ceil(math.log(value) * _PER_LOG)
         self._bins[index] = self._bins.get(index, 0) + 1
 
-    def merge(self, other: Sketch) -> None:
+    def items(self) -> Iterable[tuple[int, int]]:
+        """Bins and how many values each has."""
+        return self._bins.items()
+
+    def merge(self, other: Sketch | PutAway) -> None:
         """Add everything that the other one has counted."""
         bins = self._bins
-        for index, count in other._bins.items():
+        for index, count in other.items():
             bins[index] = bins.get(index, 0) + count
         self._zeros += other._zeros
         self._count += other._count
         self._max = max(self._max, other._max)
 
-    def subtract(self, other: Sketch) -> None:
+    def subtract(self, other: Sketch | PutAway) -> None:
         """Take away what `merge` has added; the maximum stays what it was, for `lower` to say."""
         bins = self._bins
-        for index, count in other._bins.items():
+        for index, count in other.items():
             left = bins[index] - count
             if left:
                 bins[index] = left
@@ -148,23 +152,23 @@ class Sketch:
         return Percentiles(n, self.quantiles((0.5,))[0], None, None, self._max) if n else NOTHING
 
 
-class _PutAway:
+class PutAway:
     """What a sketch has counted, in a sixth of its memory: nothing is added to it any more."""
 
-    __slots__ = ("_bins", "_count", "_zeros", "max")
+    __slots__ = ("_bins", "_count", "_max", "_zeros")
 
     def __init__(self, sketch: Sketch) -> None:
         # All indexes, then all counts.
         self._bins = array("i", [*sketch._bins, *sketch._bins.values()])
-        self._zeros, self._count, self.max = sketch._zeros, sketch._count, sketch._max
+        self._zeros, self._count, self._max = sketch._zeros, sketch._count, sketch._max
 
-    def sketch(self) -> Sketch:
-        """As it was."""
+    @property
+    def max(self) -> float:
+        return self._max
+
+    def items(self) -> Iterable[tuple[int, int]]:
         half = len(self._bins) // 2
-        sketch = Sketch()
-        sketch._bins = dict(zip(self._bins[:half], self._bins[half:], strict=True))
-        sketch._zeros, sketch._count, sketch._max = self._zeros, self._count, self.max
-        return sketch
+        return zip(self._bins[:half], self._bins[half:], strict=True)
 
 
 class SketchWindow:
@@ -181,7 +185,7 @@ class SketchWindow:
         self._latest = -1
         self._filling: Sketch | None = None
         """The latest second's."""
-        self._past: dict[int, _PutAway] = {}
+        self._past: dict[int, PutAway] = {}
         """Those of the seconds before it, oldest first, all within the window when it was last fed or read."""
         self._closed: Sketch | None = None
         """The sum of all but the latest second."""
@@ -208,7 +212,7 @@ class SketchWindow:
             if self._closed is None:
                 self._closed = Sketch()
             self._closed.merge(over)
-            self._past[self._latest] = _PutAway(over)
+            self._past[self._latest] = PutAway(over)
             self._filling = None
         self._latest = second
 
@@ -222,7 +226,7 @@ class SketchWindow:
             return
         self._stale = True
         for stamp in [stamp for stamp in past if stamp <= oldest]:
-            closed.subtract(past.pop(stamp).sketch())
+            closed.subtract(past.pop(stamp))
         closed.lower(max((sketch.max for sketch in past.values()), default=0.0))
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.stats import Percentiles, Sketch
+from workbench.core.stats import Percentiles, PutAway, Sketch
 
 RECENT_S = 300
 RUN_MOMENTS = 240
@@ -71,7 +71,12 @@ class Moment:
         self.limit = limit
         self.tokens = 0.0
         self.refusals = 0
-        self.ttft: Sketch | None = None
+        self.ttft: Sketch | PutAway | None = None
+
+    def put_away(self) -> None:
+        """Nothing more happens in it but to be looked at."""
+        if isinstance(self.ttft, Sketch):
+            self.ttft = PutAway(self.ttft)
 
     def absorb(self, later: Moment) -> None:
         """Become the stretch that ends with `later`."""
@@ -80,9 +85,15 @@ class Moment:
         self.tokens += later.tokens
         self.refusals += later.refusals
         if later.ttft is not None:
-            if self.ttft is None:
-                self.ttft = Sketch()
-            self.ttft.merge(later.ttft)
+            self.spread().merge(later.ttft)
+
+    def spread(self) -> Sketch:
+        """Of its TTFTs, to be added to."""
+        if not isinstance(self.ttft, Sketch):
+            before, self.ttft = self.ttft, Sketch()
+            if before is not None:
+                self.ttft.merge(before)
+        return self.ttft
 
 
 class Timeline:
@@ -121,10 +132,7 @@ class Timeline:
         self._at(now_ns).refusals += 1
 
     def first_token(self, ttft_s: float, now_ns: int) -> None:
-        moment = self._at(now_ns)
-        if moment.ttft is None:
-            moment.ttft = Sketch()
-        moment.ttft.add(ttft_s)
+        self._at(now_ns).spread().add(ttft_s)
 
     def _at(self, now_ns: int) -> Moment:
         second = now_ns // NS_PER_S
@@ -138,6 +146,7 @@ class Timeline:
             self._start = second
         else:
             self._keep(self._second, self._current)
+            self._current.put_away()
         self._second = second
         self._current = self._recent[second] = Moment(self._current.level, self._current.limit)
         # The newest of those that are too old stays: it has the level at which the window begins.
@@ -152,6 +161,10 @@ class Timeline:
             self._run, narrow = {}, self._run
             for number, kept in narrow.items():
                 _fold(self._run, number // 2, kept)
+            for wide in self._run.values():
+                wide.put_away()
+        if index not in self._run and self._run:
+            next(reversed(self._run.values())).put_away()
         _fold(self._run, index, moment)
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -166,7 +179,9 @@ class Timeline:
             return self._whole_run(now_s, points)
         step = -(-seconds // max(1, points))
         first = max(self._start, now_s - seconds) // step
-        moments = _steps(((at, moment) for at, moment in self._recent.items() if at < now_s), step)
+        # Of those before the window the newest alone counts: it has the level at which the window begins.
+        since = max((at for at in self._recent if at < first * step), default=first * step)
+        moments = _steps(((at, moment) for at, moment in self._recent.items() if since <= at < now_s), step)
         return self._columns(moments, range(first, -(-now_s // step)), step, 0, now_s)
 
     def _whole_run(self, now_s: int, points: int) -> Series:
@@ -190,7 +205,7 @@ class Timeline:
         ends = [min(origin + (number + 1) * step, now_s) for number in steps]
         spans = [end - max(origin + number * step, self._start) for number, end in zip(steps, ends, strict=True)]
         if step >= TREND_S:
-            trends = [Percentiles() if m.ttft is None else m.ttft.percentiles() for m in shown]
+            trends = [Percentiles() if m.ttft is None else m.spread().percentiles() for m in shown]
         else:
             trends = [self._trend(end) for end in ends]
         return Series(
