@@ -8,19 +8,17 @@ from pathlib import Path
 
 from scripted import ask
 
-from workbench.core.events import Finished, Queued, StreamEvent
+from workbench.core.events import Finished, Queued
 from workbench.core.settings import ProviderSettings, Settings
+from workbench.core.types import Result
 from workbench.demo import demo_world, next_key
 from workbench.engine.engine import Engine
 from workbench.simulator.accounts import authenticate
-from workbench.simulator.quota import QuotaSpec
 from workbench.simulator.server import SimulatorThread
 
 
-async def test_what_waits_for_one_key_s_limit_goes_over_the_key_that_is_added(tmp_path: Path) -> None:
+async def test_what_waits_for_one_key_goes_over_the_key_that_is_added(tmp_path: Path) -> None:
     with SimulatorThread("fast") as simulator:
-        # One request a minute for each key.
-        simulator.call(lambda simulation: simulation.accounts.set_spec("openai", "*", "*", QuotaSpec(rpm=1), now_s=0.0))
         settings = Settings(
             providers={"openai": ProviderSettings(base_url=simulator.base_urls["openai"], keys="sim-key-1")}
         )
@@ -28,23 +26,24 @@ async def test_what_waits_for_one_key_s_limit_goes_over_the_key_that_is_added(tm
         async with Engine(settings, environ=environ) as engine:
             waits = asyncio.Event()
 
-            async def asked(text: str) -> StreamEvent:
+            async def asked(text: str) -> Result:
                 async with aclosing(engine.stream(ask("gpt-4.1-mini", text))) as events:
                     async for event in events:
-                        if isinstance(event, Queued) and event.until_ns is not None:
+                        if isinstance(event, Queued):
                             waits.set()
-                last: StreamEvent = event
-                return last
+                        if isinstance(event, Finished):
+                            return event.result
+                raise AssertionError("it was not answered")
 
             first = await asked("one")
+            assert engine.limiter is not None
+            engine.limiter.pause(engine.limiter.statistics().lanes[0].name)
+            waits.clear()
             second = asyncio.create_task(asked("two"))
             await waits.wait()
             await engine.add_key("openai", "sim-key-2")
-            ended = await second
 
-    assert isinstance(first, Finished)
-    assert isinstance(ended, Finished)
-    assert (first.result.key_alias, ended.result.key_alias) == ("openai#1", "openai#2")
+            assert (first.key_alias, (await second).key_alias) == ("openai#1", "openai#2")
 
 
 def test_the_demo_s_next_key_is_an_account_of_its_own() -> None:
