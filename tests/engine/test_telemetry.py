@@ -79,6 +79,7 @@ async def test_a_scrape_has_counters_histograms_and_gauges(opened: OpenEngine) -
     assert f'llm_workbench_requests_total{{{model},outcome="cached"}} 1\n' in page
     assert f'llm_workbench_time_to_first_token_seconds_bucket{{{model},le="+Inf"}} 2\n' in page
     assert f"llm_workbench_time_to_first_token_seconds_count{{{model}}} 2\n" in page
+    assert 'llm_workbench_time_to_first_token_error_seconds{quantile="1"} ' in page
     assert 'llm_workbench_in_flight{provider="openai",lane="openai#1 · gpt-4.1-mini"} 0\n' in page
     assert SECRET_WORDS not in page
 

@@ -43,7 +43,8 @@ _HELP = {
     "lane_up": "1 while the lane may send, 0 while it cools, is held or has no key.",
     "queued": "Requests that wait for admission.",
     "backing_off": "Requests that wait to be sent again.",
-    "loop_lag_seconds": "How long the event loop did not look at its sockets, over a minute: how late stamps are.",
+    "loop_lag_seconds": "How long the event loop did not look at its sockets, over a minute.",
+    "time_to_first_token_error_seconds": "By how much too long a time to first token may read, over a minute.",
 }
 
 
@@ -143,9 +144,14 @@ def _gauges(
         "queued": {(): traffic.queued},
         "backing_off": {(): traffic.backing_off},
     }
-    if loop_lag_s.p50 is not None:
-        quantiles = (("0.5", loop_lag_s.p50), ("0.95", loop_lag_s.p95), ("1", loop_lag_s.max))
-        gauges["loop_lag_seconds"] = {(("quantile", q),): value for q, value in quantiles if value is not None}
+    for name, spread in (
+        ("loop_lag_seconds", loop_lag_s),
+        ("time_to_first_token_error_seconds", traffic.ttft_error_s),
+    ):
+        quantiles = (("0.5", spread.p50), ("0.95", spread.p95), ("1", spread.max))
+        for quantile, value in quantiles:
+            if value is not None:
+                gauges.setdefault(name, {})[(("quantile", quantile),)] = value
     for lane in limits.lanes if limits is not None else ():
         labels = (("provider", lane.provider), ("lane", lane.name))
         gauges.setdefault("in_flight", {})[labels] = lane.in_flight
