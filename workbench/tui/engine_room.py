@@ -51,6 +51,8 @@ class EngineRoom:
         """The engine could not be opened."""
         self.on_notice: Callable[[str, str], None] | None = None
         """Something that a person should be told once: what is the matter, and what to do about it."""
+        self.trouble = ""
+        """Why no engine could be opened; empty while one is, or is being opened."""
         self.jobs_trouble = ""
         """Why there are no batch jobs, where the store cannot be opened."""
         self.servers: tuple[FoundServer, ...] = ()
@@ -260,9 +262,11 @@ class EngineRoom:
     def _opened(self, opened: OpenEngine | WorkbenchError) -> None:
         if isinstance(opened, WorkbenchError):
             self._open_engine = None
+            self.trouble = str(opened)
             if self.on_trouble is not None:
                 self.on_trouble(opened)
         else:
             self._open_engine = opened
+            self.trouble = ""
             if self.on_ready is not None:
                 self.on_ready()

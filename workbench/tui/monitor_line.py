@@ -27,10 +27,15 @@ class MonitorLine:
         self._glyphs = glyphs
         self._rates: deque[float] = deque(maxlen=SPARK_SAMPLES)
 
-    def figures(self, snapshot: Snapshot | None, *, width: int) -> tuple[Content, Content]:
-        """Left and right part of the line; says less when there is less room."""
+    def figures(self, snapshot: Snapshot | None, *, width: int, trouble: str = "") -> tuple[Content, Content]:
+        """Left and right part of the line; says less when there is less room.
+
+        Args:
+            trouble: why there is no engine, where none could be started.
+        """
         if snapshot is None:
-            return Content.styled("starting the engine", "dim"), Content()
+            said = ("no engine: " + trouble, "$text-error") if trouble else ("starting the engine", "dim")
+            return Content.assemble(said), Content()
         traffic = snapshot.traffic
         busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
         if busy or any(self._rates):

@@ -47,7 +47,9 @@ class AreaScreen(Screen[None]):
         self.refresh_app_bar(question=question, turn=turn, turns=turns)
         snapshot = self.desk.engine.statistics(times=self._looks % TIMES_EVERY == 0)
         self._looks += 1
-        self.status.show_figures(*self._monitor_line.figures(snapshot, width=self.status.size.width))
+        self.status.show_figures(
+            *self._monitor_line.figures(snapshot, width=self.status.size.width, trouble=self.desk.engine.trouble)
+        )
 
     def refresh_app_bar(self, *, question: str = "", turn: int = 0, turns: int = 0) -> None:
         desk = self.desk
