@@ -11,9 +11,10 @@ from textual.pilot import Pilot
 from tui_stage import Stage, ready, until
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.settings import Settings, UISettings
+from workbench.core.settings import LimitSettings, Settings, UISettings
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.timeline import Timeline
+from workbench.session.draft import Draft
 from workbench.tui.areas import COMPARE, MONITOR
 from workbench.tui.commands import commands
 
@@ -269,3 +270,15 @@ async def test_a_rest_behind_another_area_is_no_frame_left_out() -> None:
 
         # An hour of it would be four a second; the few that there may be are of a busy machine.
         assert on.app.desk.frames.statistics().dropped - dropped < 3600
+
+
+async def test_who_waits_for_money_is_told_so_though_no_lane_knows_of_it() -> None:
+    on = stage(world(lane(in_flight=0)), settings=Settings(limits=LimitSettings(max_cost_usd=0)))
+    async with on.app.run_test(size=(80, 24)) as pilot:
+        screen = await monitored(pilot, on)
+
+        on.app.desk.comparison.send(Draft("Hello"))
+
+        await until(pilot, lambda: "Why slow? spend cap · 1 request waits" in screen.why.plain)
+        assert "paused" in screen.run_bar.plain
+        on.app.desk.comparison.stop_all()
