@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from scripted import ask, failure, kinds, listen
 
+from workbench.core.clock import NS_PER_S
 from workbench.core.errors import (
     ConnectionFailed,
     IncompleteStream,
@@ -32,6 +34,7 @@ from workbench.core.events import Delta, Retrying, check_stream
 from workbench.core.settings import CacheSettings, ProviderSettings, RetrySettings, Settings, TimeoutSettings
 from workbench.core.types import FinishReason, Params
 from workbench.engine.engine import Engine
+from workbench.engine.timeline import Span
 from workbench.simulator.faults import Fault, FaultKind, FaultRule
 from workbench.simulator.journal import Ending
 from workbench.simulator.server import SimulatorThread
@@ -351,6 +354,18 @@ async def test_a_ttft_says_how_late_its_own_stamp_may_be(stage: Stage, model: st
     assert timing.first_token_ns is not None
     assert 0 < timing.ttft_error_ns < timing.first_token_ns - timing.submitted_ns
     assert errors.n == 1
+
+
+async def test_a_window_that_a_person_sets_is_the_charts_limit_at_once(stage: Stage) -> None:
+    async with stage.engine() as engine:
+        await engine.complete(ask("gpt-4.1-mini"))
+        assert engine.limiter is not None
+        engine.limiter.pin_window(engine.limiter.statistics().lanes[0].name, 3)
+
+        later_ns = time.monotonic_ns() + 2 * NS_PER_S
+        series = engine._hub.series(Span.MINUTE, later_ns)
+
+    assert series.limit[-1] == 3
 
 
 async def test_warming_connects_ahead_and_ignores_what_it_cannot_know(stage: Stage) -> None:

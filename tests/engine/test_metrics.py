@@ -263,6 +263,17 @@ def test_the_limit_of_everything_is_the_sum_of_what_its_lanes_may() -> None:
     assert len(hub.series(Span.MINUTE, at(3), "nobody's")) == 0
 
 
+def test_a_limit_set_by_hand_shows_though_nothing_is_sent() -> None:
+    hub = MetricsHub()
+    admitted(hub, 0, limit=8).end_attempt(Outcome.SUCCESS, at(1), limit=8)
+
+    hub.note_window(LANE, 3, at(2))
+    hub.note_window("a lane that has carried nothing", 5, at(2))
+
+    assert hub.series(Span.MINUTE, at(4), LANE).limit == (8, 8, 3, 3)
+    assert hub.series(Span.MINUTE, at(4)).limit == (8, 8, 3, 3)
+
+
 def test_what_is_on_the_wire_now_tells_the_slow_from_the_stalled() -> None:
     hub = MetricsHub()
     admitted(hub, 1)

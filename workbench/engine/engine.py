@@ -202,7 +202,7 @@ class Engine:
                 lanes=limits.lanes,
                 global_concurrency=limits.global_concurrency,
                 state_dir=self._paths.state,
-                on_change=self._tell_of_keys,
+                on_change=self._limit_changed,
             ),
         )
 
@@ -216,8 +216,10 @@ class Engine:
         if self._limiter is not None and target.spec.name not in self._keyrings:
             await asyncio.to_thread(self.keyring, target.spec)
 
-    def _tell_of_keys(self, change: Change) -> None:
-        """A retired key and accounts that turn out to be one concern everything that follows."""
+    def _limit_changed(self, change: Change) -> None:
+        """A retired key and accounts that turn out to be one concern everything that follows; charts show windows."""
+        if change.what == "window" and change.new is not None:
+            self._hub.note_window(change.lane, int(change.new), self._clock.monotonic_ns())
         if change.what in ("key", "lane"):
             self._notices.tell(f"{change.what} {change.lane} {change.why}", f"{change.why}.")
 

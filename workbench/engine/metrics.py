@@ -104,6 +104,12 @@ class MetricsHub:
                 timeline = each.timeline
                 timeline.stand(each.standing[Gauge.IN_FLIGHT], now_ns, (timeline.limit or 0) + change)
 
+    def note_window(self, lane: str, limit: int, now_ns: int) -> None:
+        """Like `note_limit`, of a lane by its name: a person has set it, while nothing was sent there."""
+        admitted = self._lanes.get(lane)
+        if admitted is not None:
+            self.note_limit((self._all, self._models[admitted.name], admitted), limit, now_ns)
+
     def note_first_token(self, at_ns: int) -> int:
         """One has just been stamped; returns how late it may be."""
         late_ns = self._late_ns(at_ns)
