@@ -97,7 +97,7 @@ CASES = {
     "a slow connection": (
         view(traffic=lane_traffic(answered=3, ttft_s=times(0.6), connect_s=times(0.9, 4))),
         Cause.SLOW_CONNECTION,
-        "opening a connection takes 0.90s (p50 of 4); the model is not to blame",
+        "opening a connection takes 0.90s (p50 of 4); it is not the model",
     ),
     "a slow first token": (
         view(traffic=lane_traffic(answered=40, ttft_s=times(6.1))),
@@ -279,4 +279,4 @@ def test_the_second_line_tells_both() -> None:
 
     said = reason(seen, Glyphs()).plain
 
-    assert said.startswith(" Why slow? nothing is asked now; lately: slow model · ")
+    assert said.startswith(" Why slow? nothing is asked; lately: slow model · ")

@@ -155,8 +155,8 @@ def lateness(late_s: Percentiles) -> Diagnosis | None:
     which = "p95" if late_s.p95 is not None else "at worst"
     return Diagnosis(
         Cause.OWN_SCREEN,
-        f"this program was busy for {_ms(worst_s)} at a time ({which}): drawing, or another process, holds it up,"
-        f" and every time here may be that late",
+        f"this program was busy for {_ms(worst_s)} at a time ({which}), drawing or held up by others:"
+        f" every time here may be so late",
     )
 
 
@@ -313,7 +313,7 @@ def _connection(view: LaneView) -> Diagnosis | None:
     assert connect.p50 is not None
     if traffic.ttft_s.p50 is not None and traffic.ttft_s.p50 > max(SLOW_TTFT_S, connect.p50):
         return None
-    said = f"opening a connection takes {figures.seconds(connect.p50)} (p50 of {connect.n}); the model is not to blame"
+    said = f"opening a connection takes {figures.seconds(connect.p50)} (p50 of {connect.n}); it is not the model"
     return Diagnosis(Cause.SLOW_CONNECTION, said, max(1, traffic.in_flight))
 
 

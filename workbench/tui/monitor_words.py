@@ -112,7 +112,7 @@ def reason(seen: Overview, glyphs: Glyphs) -> Content:
     said = Content.assemble((" Why slow? ", "bold"), (found.sentence, cause_style(found.cause)))
     if seen.lately is None:
         return said
-    return Content.assemble(said, (" now; lately: ", "$foreground-muted"), _named(seen.lately, glyphs))
+    return Content.assemble(said, ("; lately: ", "$foreground-muted"), _named(seen.lately, glyphs))
 
 
 def _named(found: Diagnosis, glyphs: Glyphs) -> Content:
