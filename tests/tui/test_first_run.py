@@ -61,6 +61,16 @@ async def test_after_the_demo_the_four_ways_are_there_again_under_the_keys() -> 
         assert not on.app.desk.engine.is_demo
 
 
+async def test_the_prompt_says_how_to_get_to_the_answers_once_there_are_panes() -> None:
+    on = Stage(())
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        assert "esc answers" not in str(on.compare.editor.border_subtitle)
+
+        await pilot.press("enter")
+        await until(pilot, lambda: "esc answers" in str(on.compare.editor.border_subtitle))
+
+
 async def test_escape_goes_from_the_prompt_to_the_four_ways() -> None:
     on = Stage(())
     async with on.app.run_test(size=(120, 35)) as pilot:

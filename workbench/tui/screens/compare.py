@@ -129,6 +129,7 @@ class CompareScreen(AnswersScreen):
         lanes = self.comparison.lanes
         had_models = not self.has_class("-no-models")
         self.set_class(not lanes, "-no-models")
+        self.editor.show_answers(bool(lanes))
         if not lanes and not self.start_panel.is_attached:
             await self.query_one("#answers").mount(self.start_panel)
         if had_models:

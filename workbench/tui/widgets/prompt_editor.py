@@ -188,6 +188,7 @@ class PromptEditor(Vertical):
         self.table = Static(id="figures", markup=False)
         self._glyphs = glyphs
         self._estimate = ""
+        self._has_answers = False
         self._rows = Content()
         self._unchanged: str | None = None
 
@@ -226,6 +227,11 @@ class PromptEditor(Vertical):
             self._estimate = summary
             self._draw_hints()
 
+    def show_answers(self, has_answers: bool) -> None:
+        """Whether there are panes to go to from here."""
+        self._has_answers = has_answers
+        self._draw_hints()
+
     def insert_typed(self, text: str) -> None:
         """Text that was typed or pasted elsewhere and belongs here."""
         self.prompt_area.focus()
@@ -245,14 +251,18 @@ class PromptEditor(Vertical):
         """The border's bottom line: which key sends now, and what it would cost."""
         sends = self.prompt_area.enter_sends
         keys = ("enter send", "^j newline") if sends else ("^j send", "enter newline")
-        parts = [*keys, "F4 editor", *([self._estimate] if self._estimate else [])]
+        cost = [self._estimate] if self._estimate else []
+        away = ["esc answers"] if self._has_answers else []
         dot = f" {self._glyphs.dot} "
         room = self.size.width - 4
-        for kept in (parts, [keys[0], keys[1], *parts[3:]], [keys[0], *parts[3:]], [keys[0]]):
-            if len(dot.join(kept)) <= room:
-                parts = list(kept)
-                break
-        hints = Content(dot.join(parts))
+        ways = (
+            [*keys, "F4 editor", *away, *cost],
+            [*keys, *away, *cost],
+            [*keys, *cost],
+            [keys[0], *cost],
+            [keys[0]],
+        )
+        hints = Content(next((said for parts in ways if len(said := dot.join(parts)) <= room), ""))
         if hints.plain != self._unchanged:
             self._unchanged = hints.plain
             self.border_subtitle = hints
