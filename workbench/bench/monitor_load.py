@@ -152,5 +152,8 @@ class LoadedEngine:
     async def warm(self, models: Sequence[str]) -> None:
         """There is nothing to import."""
 
+    async def add_key(self, provider: str, secret: str) -> None:
+        """There is nobody to send it to."""
+
     def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         raise NotImplementedError("nobody asks this engine anything")
