@@ -1,7 +1,8 @@
 """How many calls of one lane may be in flight: for the caps that no provider documents.
 
 Slow start until the first refusal; from then on a remembered ceiling that is approached by a tenth per round and probed
-once a minute. Growth needs evidence: a round in which the window itself was what held requests back.
+once a minute: less often while that keeps failing, where calls are so few that a refused one counts. Growth needs
+evidence: a round in which the window itself was what held requests back.
 """
 
 from __future__ import annotations
@@ -13,29 +14,36 @@ from workbench.engine.lane_state import Stateful
 PROBE_EVERY_S: Final = 60.0
 PROBE_AGAIN_S: Final = 2.0
 """After a probe that nobody refused."""
-LARGEST_PROBE: Final = 32
-WIDEST_PROBE: Final = 0.25
-"""Part of the window: all that goes beyond the cap is refused at once."""
+LONGEST_PROBE_WAIT_S: Final = 600.0
+FIRST_PATIENCE: Final = 25
+"""Answers to wait for before the next probe, doubled with each one in a row that fails."""
+PATIENCE: Final = 1600
+"""The most of them, times the ceiling: a cap of 16 or more is still probed every minute if calls take 8 s, one of 8
+every 200 s. With a probe every minute, 1.6 % were refused at a cap of 8, and 10 % at a cap of 1."""
+LARGEST_PROBE: Final = 2
 SATURATED: Final = 0.8
 """A round counts as evidence for growth if the window was filled to this part of it."""
 
 
 class Window(Stateful):
     FLOATS = ("size", "before_guessing", "probe_at_s", "probe_wait_s")
-    COUNTS = ("ceiling", "epoch", "unanswered", "round", "peak", "probe_step")
+    COUNTS = ("ceiling", "epoch", "unanswered", "round", "peak", "probe_step", "answers", "probed_from", "in_vain")
     FLAGS = ("slow_start", "blocked")
     __slots__ = (
         "allowed",
+        "answers",
         "before_guessing",
         "blocked",
         "ceiling",
         "epoch",
+        "in_vain",
         "largest",
         "peak",
         "pinned",
         "probe_at_s",
         "probe_step",
         "probe_wait_s",
+        "probed_from",
         "round",
         "size",
         "slow_start",
@@ -63,6 +71,12 @@ class Window(Stateful):
         self.probe_at_s = 0.0
         self.probe_step = 1
         self.probe_wait_s = PROBE_EVERY_S
+        self.answers = 0
+        """Since the last probe, or refusal."""
+        self.probed_from: int | None = None
+        """The ceiling before the last probe, until that fails."""
+        self.in_vain = 0
+        """Probes in a row that found the ceiling where it was."""
 
     def resize(self, size: float) -> None:
         """Never evicts: calls above a smaller window simply are not replaced."""
@@ -93,6 +107,7 @@ class Window(Stateful):
                 self.blocked = False
             return
         self.round += 1
+        self.answers += 1
         if self.round < max(4, self.allowed):
             return
         saturated = self.blocked and self.peak >= SATURATED * self.size
@@ -107,6 +122,9 @@ class Window(Stateful):
         """Too many in flight. `stale` = sent before the last cut: it can only confirm a lower ceiling."""
         works = max(1, in_flight_at_send - 1)
         self.slow_start = False
+        if not stale:
+            self.in_vain = self.in_vain + 1 if works == self.probed_from else 0
+            self.probed_from = None
         if stale:
             self.ceiling = works if self.ceiling is None else min(self.ceiling, works)
         elif self.unanswered == 0:
@@ -118,7 +136,7 @@ class Window(Stateful):
             self.unanswered += 1
         if self.ceiling is not None:
             self.resize(min(self.size, self.ceiling))
-        self.probe_at_s, self.probe_step, self.probe_wait_s = now_s, 1, PROBE_EVERY_S
+        self._rest(now_s)
         self.epoch += 1
         self._new_round(0)
 
@@ -141,7 +159,8 @@ class Window(Stateful):
     def start_warm(self, now_s: float, part: float) -> None:
         """Begin again with part of a window that was found some time ago; the ceiling is remembered whole."""
         self.unanswered = 0
-        self.probe_at_s, self.probe_step, self.probe_wait_s = now_s, 1, PROBE_EVERY_S
+        self.in_vain, self.probed_from = 0, None
+        self._rest(now_s)
         self._new_round(0)
         if not self.pinned:
             self._set(part * self.size)
@@ -152,11 +171,33 @@ class Window(Stateful):
             self._set(self.size + step)
         elif self.size < self.ceiling:
             self._set(min(self.size + step, self.ceiling))
-        elif now_s - self.probe_at_s >= self.probe_wait_s:
-            self._set(self.size + min(self.probe_step, max(1.0, WIDEST_PROBE * self.size)))
-            self.ceiling, self.probe_at_s = self.allowed, now_s
-            self.probe_step = min(self.probe_step * 2, LARGEST_PROBE)
-            self.probe_wait_s = PROBE_AGAIN_S
+        elif self._may_probe(now_s - self.probe_at_s, self.ceiling):
+            self._probe(now_s)
+
+    def _probe(self, now_s: float) -> None:
+        if self.probed_from is not None:
+            self.in_vain = 0  # the last one was let in
+        if self.probe_step > LARGEST_PROBE:
+            # Nobody minded: the ceiling is not where it was, and what goes a call at a time overruns the next by one.
+            self.slow_start, self.ceiling, self.probed_from = True, None, None
+            return
+        self.probed_from = self.ceiling
+        self._set(self.size + self.probe_step)
+        self.ceiling, self.probe_at_s, self.answers = self.allowed, now_s, 0
+        self.probe_step *= 2
+        self.probe_wait_s = PROBE_AGAIN_S
+
+    def _may_probe(self, rested_s: float, ceiling: int) -> bool:
+        if rested_s < self.probe_wait_s:
+            return False
+        if self.probed_from is not None or not self.in_vain:
+            return True
+        wanted = min(FIRST_PATIENCE * 2**self.in_vain, PATIENCE / ceiling)
+        return self.answers >= wanted or rested_s >= LONGEST_PROBE_WAIT_S
+
+    def _rest(self, now_s: float) -> None:
+        """No probe for a while."""
+        self.probe_at_s, self.probe_step, self.probe_wait_s, self.answers = now_s, 1, PROBE_EVERY_S, 0
 
     def _new_round(self, in_flight: int) -> None:
         self.round, self.peak, self.blocked = 0, in_flight, False

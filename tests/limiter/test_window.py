@@ -1,0 +1,103 @@
+"""How a cap on calls in flight is found again after it has changed, and what looking for it costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from workbench.engine.window import LONGEST_PROBE_WAIT_S, Window
+
+
+class Server:
+    """Lets in `cap` calls, each of which takes `call_s`; the client sends as many as its window allows."""
+
+    def __init__(self, cap: int, *, call_s: float = 8.0) -> None:
+        self.cap = cap
+        self.call_s = call_s
+        self.now_s = 0.0
+        self.window = Window(8, 512)
+        self.refused_s: list[float] = []
+        self.answered = 0
+        self._ends: list[tuple[float, int]] = []
+        """When each call in flight ends, and in which epoch it was sent; staggered, so in order."""
+
+    def run(self, until_s: float) -> None:
+        while self.now_s < until_s:
+            self._fill()
+            ends_s, epoch = self._ends.pop(0)
+            self.now_s = ends_s
+            self.answered += 1
+            self.window.unanswered = 0
+            self.window.succeeded(self.now_s, len(self._ends), epoch)
+
+    def _fill(self) -> None:
+        while len(self._ends) < self.window.allowed:
+            in_flight = len(self._ends) + 1
+            self.window.note_sent(in_flight)
+            if in_flight > self.cap:
+                self.refused_s.append(self.now_s)
+                self.window.refused(self.now_s, in_flight, stale=False)
+            else:
+                last_s = self._ends[-1][0] if self._ends else self.now_s
+                ends_s = max(self.now_s + self.call_s, last_s + self.call_s / self.cap)
+                self._ends.append((ends_s, self.window.epoch))
+        self.window.note_blocked()
+
+
+@pytest.mark.parametrize(("cap", "most_refused"), [(1, 0.015), (2, 0.011), (4, 0.006), (8, 0.006), (16, 0.01)])
+def test_the_fewer_calls_a_cap_lets_in_the_less_often_it_is_probed_in_vain(cap, most_refused):
+    server = Server(cap)
+    server.run(300)
+    server.refused_s.clear()
+    server.answered = 0
+
+    server.run(300 + 7200)
+
+    assert len(server.refused_s) <= most_refused * server.answered
+    assert max(b - a for a, b in zip(server.refused_s, server.refused_s[1:], strict=False)) <= (
+        LONGEST_PROBE_WAIT_S + 2 * server.call_s
+    )
+
+
+def test_a_cap_of_some_size_is_probed_every_minute_however_often_that_failed():
+    server = Server(16)
+    server.run(1800)
+
+    gaps_s = [b - a for a, b in zip(server.refused_s[-10:], server.refused_s[-9:], strict=False)]
+    assert max(gaps_s) <= 60 + 2 * server.call_s
+
+
+def test_a_refusal_that_no_probe_explains_makes_the_next_probe_due_in_a_minute():
+    server = Server(4)
+    server.run(3600)
+    assert server.window.in_vain > 2
+
+    server.cap = 3
+    server.run(server.now_s + 30)
+    fell_s = server.refused_s[-1]
+    server.run(fell_s + 60 + 4 * server.call_s)
+
+    assert fell_s + 60 <= server.refused_s[-1] <= fell_s + 60 + 4 * server.call_s
+
+
+@pytest.mark.parametrize("phase_s", [0, 15, 30, 45])
+def test_a_cap_that_rises_is_used_within_a_minute_and_a_half(phase_s):
+    server = Server(16)
+    server.run(900 + phase_s)
+    rose_s = server.now_s
+
+    server.cap = 48
+    server.run(rose_s + 90)
+
+    assert server.window.allowed >= 0.9 * 48
+
+
+def test_going_up_to_a_cap_that_rose_overruns_it_by_one_call():
+    server = Server(16)
+    server.run(900)
+    server.cap = 48
+    server.refused_s.clear()
+
+    server.run(server.now_s + 100)
+
+    assert server.window.allowed in (48, 49)
+    assert len(server.refused_s) <= 3
