@@ -19,7 +19,6 @@ from workbench.core.errors import (
     MissingKey,
     ProviderError,
     RateLimited,
-    RequestTooLarge,
     WorkbenchError,
 )
 from workbench.core.events import WaitReason
@@ -28,7 +27,7 @@ from workbench.engine.admission import Outcome, Ticket
 from workbench.engine.admitted_log import Costs
 from workbench.engine.lane import OWN_BOOKS, Lane
 from workbench.engine.lane_board import LaneBoard, nothing_usable
-from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots, Standing
+from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots
 from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_twins import TwinWatch
 from workbench.engine.lane_values import Flight
@@ -41,7 +40,6 @@ ATTENTION_S: Final = 120.0
 """An interactive request means that somebody will be there for this long."""
 PARK_S: Final = 30.0
 PARK_EVERY: Final = 4
-GIVE_UP_AFTER: Final = 12
 SHORTEST_WAIT_S: Final = 0.001
 TIMER_ERROR_S: Final = 0.0001
 """A timer that goes off this much too early is on time; else it would be set again for nothing, over and over."""
@@ -87,7 +85,7 @@ class Dispatcher:
         claim.group, claim.since_s = group, now_s
         if claim.tier is Priority.INTERACTIVE:
             self._attended_until_s = now_s + ATTENTION_S
-        if (hopeless := self._hopeless(group, claim)) is not None:
+        if (hopeless := group.hopeless(claim)) is not None:
             self._fail(claim, hopeless)
             return
         refusals = group.suspects.refusals(claim.ticket)
@@ -234,7 +232,7 @@ class Dispatcher:
             return False
         lane, costs = best
         if wait_s > 0:
-            if (hopeless := self._hopeless(group, claim)) is not None:
+            if (hopeless := group.hopeless(claim)) is not None:
                 group.queue.withdrawn(claim)
                 self._fail(claim, hopeless)
                 return True
@@ -357,24 +355,6 @@ class Dispatcher:
     def _reserve(self, now_s: float) -> float:
         return INTERACTIVE_SHARE if self.person_present or now_s < self._attended_until_s else 0.0
 
-    def standing(self, claim: PendingClaim, now_s: float) -> Standing:
-        """Why this request waits, how many are before it, and when it should go at the present speed."""
-        group = claim.group
-        assert group is not None
-        if claim.parked:
-            until_s = next((until for until, _, parked in group.parked if parked is claim), None)
-            return Standing(WaitReason.BACKOFF, until_s, 0, "refused repeatedly while smaller requests passed")
-        ahead = group.queue.ahead_of(claim)
-        blocked = group.blocked or Blocked(WaitReason.WINDOW)
-        until_s = blocked.until_s
-        if ahead and group.interval_s is not None:
-            until_s = max(until_s or now_s, group.sent_s) + ahead * group.interval_s
-        elif ahead:
-            until_s = None
-        if group.queue.outranked(claim):
-            return Standing(WaitReason.PRIORITY, until_s, ahead, blocked.detail)
-        return Standing(blocked.reason, until_s, ahead, blocked.detail)
-
     def reload_keys(self, now_s: float) -> None:
         """Ask for the keys again: new ones get lanes, those that are gone send no more."""
         for group in self.groups.values():
@@ -385,32 +365,7 @@ class Dispatcher:
             self._serve(group, lanes)
             self.pump(group, now_s)
 
-    # -- what cannot be sent --------------------------------------------------------------------------------------
-
-    def _hopeless(self, group: Group, claim: PendingClaim) -> WorkbenchError | None:
-        """Why this request can never go, by name; None if it can."""
-        if group.suspects.refusals(claim.ticket) >= GIVE_UP_AFTER:
-            return RequestTooLarge(
-                f"{group.spec.name} refused this request {claim.ticket.attempt - 1} times while smaller ones passed: "
-                "it is larger than this key's per-minute limit.",
-                hint="Shorten the prompt or lower max_tokens.",
-                provider=group.spec.name,
-            )
-        lane = bucket = None
-        for lane in group.lanes:
-            if not lane.paced:
-                return None
-            if lane.usable and (bucket := lane.too_large(lane.price(claim.ticket.cost, claim.ticket.job))) is None:
-                return None
-        if lane is None or bucket is None:
-            return None
-        assert bucket.limit is not None
-        cost = lane.price(claim.ticket.cost, claim.ticket.job)[bucket.index]
-        return RequestTooLarge(
-            f"The request needs {cost:,.0f} {bucket.kind}, but {lane.name} allows {bucket.limit:,.0f} per minute.",
-            hint="Shorten the prompt or lower max_tokens.",
-            provider=group.spec.name,
-        )
+    # -- the end --------------------------------------------------------------------------------------------------
 
     def _fail(self, claim: PendingClaim, error: WorkbenchError) -> None:
         claim.state = ClaimState.GONE

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import RequestTooLarge, WorkbenchError
 from workbench.core.events import WaitReason
 from workbench.engine.admission import Ticket
 from workbench.engine.lane import Lane
@@ -15,6 +15,8 @@ from workbench.engine.lane_suspects import Suspects
 from workbench.engine.lane_values import Flight
 from workbench.providers.base import ProviderSpec
 
+GIVE_UP_AFTER: Final = 12
+"""Refusals of one request while smaller ones pass."""
 WORTH_TELLING_S: Final = 0.25
 """An estimate that has moved by more than this is news."""
 
@@ -108,3 +110,44 @@ class Group:
     sent_s: float = 0.0
     interval_s: float | None = None
     """Seconds from one send to the next, while requests wait; a mean that follows."""
+
+    def hopeless(self, claim: PendingClaim) -> WorkbenchError | None:
+        """Why this request can never go, by name; None if it can."""
+        if self.suspects.refusals(claim.ticket) >= GIVE_UP_AFTER:
+            return RequestTooLarge(
+                f"{self.spec.name} refused this request {claim.ticket.attempt - 1} times while smaller ones passed: "
+                "it is larger than this key's per-minute limit.",
+                hint="Shorten the prompt or lower max_tokens.",
+                provider=self.spec.name,
+            )
+        lane = bucket = None
+        for lane in self.lanes:
+            if not lane.paced:
+                return None
+            if lane.usable and (bucket := lane.too_large(lane.price(claim.ticket.cost, claim.ticket.job))) is None:
+                return None
+        if lane is None or bucket is None:
+            return None
+        assert bucket.limit is not None
+        cost = lane.price(claim.ticket.cost, claim.ticket.job)[bucket.index]
+        return RequestTooLarge(
+            f"The request needs {cost:,.0f} {bucket.kind}, but {lane.name} allows {bucket.limit:,.0f} per minute.",
+            hint="Shorten the prompt or lower max_tokens.",
+            provider=self.spec.name,
+        )
+
+    def standing(self, claim: PendingClaim, now_s: float) -> Standing:
+        """Why this request waits, how many are before it, and when it should go at the present speed."""
+        if claim.parked:
+            until_s = next((until for until, _, parked in self.parked if parked is claim), None)
+            return Standing(WaitReason.BACKOFF, until_s, 0, "refused repeatedly while smaller requests passed")
+        ahead = self.queue.ahead_of(claim)
+        blocked = self.blocked or Blocked(WaitReason.WINDOW)
+        until_s = blocked.until_s
+        if ahead and self.interval_s is not None:
+            until_s = max(until_s or now_s, self.sent_s) + ahead * self.interval_s
+        elif ahead:
+            until_s = None
+        if self.queue.outranked(claim):
+            return Standing(WaitReason.PRIORITY, until_s, ahead, blocked.detail)
+        return Standing(blocked.reason, until_s, ahead, blocked.detail)

@@ -212,7 +212,8 @@ class Limiter:
     def queued(self, waiter: LimiterWaiter) -> Queued:
         """Why this one is waiting, as far as it is known."""
         now_ns = self._clock.monotonic_ns()
-        standing = self._dispatcher.standing(waiter, now_ns / NS_PER_S)
+        assert waiter.group is not None
+        standing = waiter.group.standing(waiter, now_ns / NS_PER_S)
         until_ns = None if standing.until_s is None else max(now_ns, round(standing.until_s * NS_PER_S))
         return Queued(now_ns, standing.reason, until_ns, standing.ahead, standing.detail)
 
