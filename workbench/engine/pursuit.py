@@ -12,8 +12,8 @@ from typing import assert_never
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import BreakerOpen, EngineClosed, ProviderError, TimedOut, TimeoutKind, WorkbenchError
 from workbench.core.events import Admitted, CacheHit, Delta, Failed, Finished, Queued, Retrying, WaitReason
-from workbench.core.types import Channel, FinishReason, Priority, Result, Route
-from workbench.engine.admission import Lease, Outcome, Ticket, TokenCost
+from workbench.core.types import Channel, FinishReason, Priority, Result
+from workbench.engine.admission import Lease, Outcome, Ticket
 from workbench.engine.attempt import Attempt
 from workbench.engine.breaker import Circuit, Passage, Refusal
 from workbench.engine.cache import ResponseCache
@@ -25,14 +25,9 @@ from workbench.engine.retry import BackOff, Requeue, RetryBudget, RetryPolicy, R
 from workbench.engine.router import Target
 from workbench.engine.semantic import Question, SemanticCache
 from workbench.engine.services import Order, Services
+from workbench.engine.size import estimate
 from workbench.engine.stored_answer import StoredAnswer, may_store, reads, writes
 from workbench.providers.base import Adapter, Call, Deadlines
-
-BYTES_PER_TOKEN = 4
-"""Of a prompt in UTF-8: right for English, and closer than characters for other scripts."""
-
-USUAL_OUTPUT = 1_024
-"""Tokens to reserve for an answer that nobody limited, until this model has shown how long its answers are."""
 
 
 class Pursuit:
@@ -275,7 +270,7 @@ class Pursuit:
             Ticket(
                 route=target.route,
                 spec=target.spec,
-                cost=self._token_cost(target.route),
+                cost=estimate(self._request, self._on.hub.typical_output(target.route)),
                 priority=self._request.priority,
                 deadline_ns=until_ns,
                 attempt=tries,
@@ -294,15 +289,6 @@ class Pursuit:
     def _queued(self, event: Queued) -> None:
         self._observation.wait(event)
         self._flight.emit(event)
-
-    def _token_cost(self, route: Route) -> TokenCost:
-        size = sum(len(message.text.encode("utf-8", "replace")) for message in self._request.messages)
-        limit = self._request.params.max_tokens
-        usual = self._on.hub.typical_output(route)
-        return TokenCost(
-            input=size // BYTES_PER_TOKEN + 4 * len(self._request.messages),
-            max_output=limit if limit is not None else USUAL_OUTPUT if usual is None else round(2 * usual),
-        )
 
     # -- the wire ------------------------------------------------------------------------------------------------------
 
