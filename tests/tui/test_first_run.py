@@ -140,6 +140,18 @@ async def enter_key(on: Stage, pilot: Any, secret: str) -> None:
     await pilot.press("enter")
 
 
+async def test_the_providers_to_choose_from_are_seen_together() -> None:
+    on = Stage(())
+    async with on.app.run_test(size=(120, 35)) as pilot:
+        await ready(pilot)
+        on.app.choices.paste_key()
+        await until(pilot, lambda: type(on.app.screen).__name__ == "KeyEntry" and on.app.screen.query("#secret"))
+        await pilot.press("tab", "enter")
+
+        overlay = on.app.screen.query_one("#provider").query_one("SelectOverlay")
+        await until(pilot, lambda: overlay.size.height >= 8)
+
+
 async def test_a_pasted_key_is_tried_with_a_word_and_a_line_up_is_made_of_it(own_environment: Path) -> None:
     on = Stage(())
     async with on.app.run_test(size=(120, 35)) as pilot:

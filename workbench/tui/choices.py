@@ -103,7 +103,10 @@ class Choices:
         self._app.push_screen(KeyEntry(directory.providers, directory.entry(model).provider if model else ""), pasted)
 
     async def _keep_key(self, provider: str, secret: str) -> None:
-        self._app.flash(f"Trying the key for {provider}…")
+        directory = self._desk.engine.directory
+        states = directory.providers if directory is not None else ()
+        title = next((state.title for state in states if state.name == provider), provider)
+        self._app.flash(f"Trying the key for {title}…")
         try:
             outcome = await self._desk.engine.add_key(provider, secret)
         except WorkbenchError as error:
@@ -111,7 +114,7 @@ class Choices:
                 str(error), title=f"Key not kept: {error.title}", severity="error", markup=False, timeout=10
             )
             return
-        self._app.notify(outcome, title=f"Key for {provider}", markup=False, timeout=10)
+        self._app.notify(outcome, title=f"Key for {title}", markup=False, timeout=10)
         await self._app.learn()
         if not self._desk.comparison.lanes:
             self.use_what_was_found()
