@@ -14,6 +14,9 @@ from workbench.tui.widgets.bar import Bar
 if TYPE_CHECKING:
     from workbench.engine.budget import BudgetStats
 
+LEAST_OF_QUESTION = 6
+"""Cells: less of a question than this says nothing and is left out."""
+
 DEMO_STYLE = "bold $background on $warning"
 
 
@@ -46,10 +49,6 @@ class AppBar(Bar):
         named = not narrow or (not areas and (width >= 80 or not question))
         name = Content.styled("llm-workbench" if named else "", "bold $text-primary")
         left = Content("  ").join(part for part in (name, areas) if part)
-        if question:
-            first_line = " ".join(question.split())
-            mark = f"  {glyphs.prompt} " if left else f"{glyphs.prompt} "
-            left = Content.assemble(left, (mark, "$text-accent"), first_line)
         facts = [Content.styled(f"turn {turn} of {turns}" if turn != turns else f"turn {turn}", "$foreground-muted")]
         if turns < 2:
             facts = []
@@ -63,6 +62,13 @@ class AppBar(Bar):
         if demo:
             facts.append(Content.styled(" DEMO " if narrow else " DEMO simulated models ", DEMO_STYLE))
         right = Content(f" {glyphs.dot} ").join(facts) if not demo else _join_with_badge(facts, glyphs)
+        if question:
+            asked = " ".join(question.split())
+            mark = f"  {glyphs.prompt} " if left else f"{glyphs.prompt} "
+            # Less the bar's own padding and the blanks before the right part.
+            room = width - 4 - left.cell_length - len(mark) - right.cell_length
+            if room >= min(LEAST_OF_QUESTION, len(asked)):
+                left = Content.assemble(left, (mark, "$text-accent"), asked)
         self.show(left, Content.assemble("  ", right))
 
 
