@@ -175,6 +175,16 @@ def test_wrong_usage_says_what_to_do(
     assert not Paths.from_environment(os.environ).database.exists()
 
 
+def test_a_cap_ends_the_run_and_says_once_how_to_go_on(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*WORDS, "--max-cost", "0.0001"]) == 1
+
+    said = capsys.readouterr().err
+    assert said.count("--resume") == 1
+    assert "Go on with --resume and a higher --max-cost." in said
+    # The one that said what they cost, of forty.
+    assert len(results()) == 1
+
+
 def test_results_are_not_written_over(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(WORDS) == 0
     assert run(WORDS) == 2

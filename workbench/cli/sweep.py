@@ -105,7 +105,7 @@ async def _ask_for_more(stats: BudgetStats, progress: SweepProgress) -> float | 
     progress.clear()
     spent = f"${stats.spent_usd:.4f} of ${stats.limit_usd:.4f} is spent"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        click.echo(f"{spent}: stopping. Go on with --resume and a higher --max-cost.", err=True)
+        click.echo(f"{spent}: stopping.", err=True)
         return None
     answer = await asyncio.to_thread(input, f"{spent}. New cap in dollars, or Enter to stop here: ")
     try:
@@ -126,7 +126,7 @@ def _sum_up(tally: SweepTally, output: Path) -> None:
     parts.append(f"${tally.cost_usd:.4f}{f' and {tally.unpriced} of unknown price' if tally.unpriced else ''}")
     click.echo(" · ".join(parts), err=True)
     if tally.done < tally.total:
-        click.echo("Go on with --resume.", err=True)
+        click.echo(f"Go on with --resume{' and a higher --max-cost' if tally.capped else ''}.", err=True)
 
 
 def sweep_from(
