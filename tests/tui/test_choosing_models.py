@@ -11,6 +11,7 @@ from tui_stage import Stage, ready, until
 from workbench.core.errors import UsageError
 from workbench.core.types import Params
 from workbench.session.targets import LineUp, Target
+from workbench.tui.screens.model_picker import LONGEST_NAME
 from workbench.tui.screens.params_dialog import parse_fields
 
 
@@ -175,16 +176,18 @@ async def test_names_are_whole_before_anything_is_said_about_them() -> None:
         await pilot.press(*"opus")
         await until(pilot, lambda: "opus" in picker._rows[0].model)
 
-        names = [found.model for found in picker._rows if not found.is_heading and len(found.model) <= 30]
+        names = [found.model for found in picker._rows if not found.is_heading and len(found.model) <= LONGEST_NAME]
         assert "anthropic/claude-sonnet-4-6" in names
         assert [name for name in names if name not in row(picker, name)] == []
 
 
-async def test_a_target_takes_one_line_on_a_small_screen() -> None:
+async def test_a_target_takes_one_line_on_a_small_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "x" * 40)
     on = Stage(("anthropic/claude-sonnet-4-6", "gemini/gemini-3-flash-preview"))
     async with on.app.run_test(size=(80, 24)) as pilot:
         picker = await open_picker(on, pilot)
 
+        assert row(picker, "gpt-5.4").split()[-1] == "1.05M"
         line_up = picker.query_one("#line-up")
         assert [str(line_up.get_option_at_index(index).prompt.plain).splitlines()[0] for index in (0, 1)] == [
             "1 claude-sonnet-4-6",

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 300
 """A list that long is searched, not scrolled."""
 
-LONGEST_NAME = 30
-"""Cells that a model's name has before anything is said about it: `gemini/gemini-3-flash-preview` is 29."""
+LONGEST_NAME = 29
+"""Cells that a model's name has before anything is said about it, those of `gemini/gemini-3-flash-preview`."""
 
 
 class ModelList(OptionList):
