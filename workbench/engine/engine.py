@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -21,24 +20,23 @@ from workbench.core.events import Failed, Finished, StreamEvent
 from workbench.core.paths import Paths
 from workbench.core.pricing import Price, PriceTable, cost_usd, prefix_saving_usd
 from workbench.core.settings import Settings
-from workbench.core.stats import NOTHING, Percentiles
+from workbench.core.stats import NOTHING
 from workbench.core.types import Priority, Request, Result, Route, Usage
 from workbench.engine.admission import Admission
 from workbench.engine.batching import Batching
-from workbench.engine.breaker import CircuitStats
-from workbench.engine.cache import CacheStats, ResponseCache
+from workbench.engine.cache import ResponseCache
 from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector, embed_texts
+from workbench.engine.engine_stats import EngineStatistics
 from workbench.engine.gate import Gate
 from workbench.engine.intake import Intake
 from workbench.engine.keyring import Keyring
 from workbench.engine.lane_values import Change
 from workbench.engine.limiter import Limiter, LimiterOptions
-from workbench.engine.limiter_stats import LimiterStats
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice, NoticeBoard
 from workbench.engine.poll_watch import PollWatch
 from workbench.engine.prompt_layout import LayoutWatch
-from workbench.engine.records import RequestRecord, Traffic
+from workbench.engine.records import RequestRecord
 from workbench.engine.router import Router, Target
 from workbench.engine.semantic import SemanticCache
 from workbench.engine.services import Order, Services
@@ -48,27 +46,10 @@ from workbench.engine.wires import Wires
 from workbench.providers.base import Adapter, ProviderSpec, WireFamily
 from workbench.providers.batch_adapters import BatchAdapters
 from workbench.providers.capabilities import ParameterMemory
-from workbench.providers.http import PoolStatistics
 
 _AT_A_STRETCH = 32
 """Stored answers that are given without a turn of the loop between: a millisecond, as long as others may be kept from
 their sockets by somebody who asks for thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
-    """A snapshot of everything, cheap enough to be taken four times a second."""
-
-    traffic: Traffic
-    circuits: tuple[CircuitStats, ...]
-    cache: CacheStats | None
-    """None when the cache is turned off in the settings."""
-    pools: tuple[PoolStatistics, ...]
-    notices: tuple[Notice, ...]
-    limits: LimiterStats | None
-    """None with another limiter than the built-in one, and while the engine is closed."""
-    stamp_error_s: Percentiles
-    """How long the loop went without looking at its sockets, over the last minute: how late stamps may be."""
 
 
 class Engine:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from workbench.core.settings import TelemetrySettings
+from workbench.engine.engine_stats import EngineStatistics
 from workbench.engine.exposition import CONTENT_TYPE, Exposition
 from workbench.engine.metrics_endpoint import MetricsEndpoint, parse_address
 from workbench.engine.record_lines import record_line
 from workbench.engine.records import RequestRecord
 
 if TYPE_CHECKING:
-    from workbench.engine.engine import EngineStatistics
     from workbench.engine.otel import OpenTelemetry
 
 Tell = Callable[[str, str, str], None]
