@@ -18,10 +18,10 @@ from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import EngineClosed, UsageError, WorkbenchError
 from workbench.core.events import Failed, Finished, StreamEvent
 from workbench.core.paths import Paths
-from workbench.core.pricing import Price, PriceTable, cost_usd, prefix_saving_usd
+from workbench.core.pricing import PriceTable
 from workbench.core.settings import Settings
 from workbench.core.stats import NOTHING
-from workbench.core.types import Priority, Request, Result, Route, Usage
+from workbench.core.types import Priority, Request, Result
 from workbench.engine.admission import Admission
 from workbench.engine.batching import Batching
 from workbench.engine.cache import ResponseCache
@@ -40,6 +40,7 @@ from workbench.engine.records import RequestRecord
 from workbench.engine.router import Router, Target
 from workbench.engine.semantic import SemanticCache
 from workbench.engine.services import Order, Services
+from workbench.engine.tariff import Tariff
 from workbench.engine.telemetry import Telemetry
 from workbench.engine.timeline import Series, Span
 from workbench.engine.wires import Wires
@@ -100,15 +101,13 @@ class Engine:
         self._given_admission = admission
         self._paths = Paths.from_environment(self._environ)
         self._keyrings: dict[str, Keyring] = {}
-        self._prices: dict[Route, Price | None] = {}
-        self._price_table: PriceTable | None = None
+        self._tariff: Tariff | None = None
         self._cache: ResponseCache | None = None
         self._semantic: SemanticCache | None = None
         self._wires: Wires | None = None
         self._limiter: Limiter | None = None
         self._services: Services | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._warming: asyncio.Task[None] | None = None
         self._stored_answers = 0
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ class Engine:
         """Raises ConfigError for a `prices.toml` that cannot be read, and for telemetry that cannot be meant."""
         if self._loop is not None:
             raise UsageError("An engine is opened once.", hint="Make another one.")
-        self._price_table = PriceTable.load(self._settings, self._paths.prices_file)
+        self._tariff = Tariff(PriceTable.load(self._settings, self._paths.prices_file))
         self._loop = asyncio.get_running_loop()
         self._notices.bind(self._loop)
         await self._telemetry.open()
@@ -143,20 +142,20 @@ class Engine:
             cache=self._cache,
             semantic=self._semantic,
             hub=self._hub,
-            cost_of=lambda usage, route: cost_usd(usage, self._price(usage, route)),
-            prefix_saving_of=lambda usage, route: prefix_saving_usd(usage, self._price(usage, route)) or None,
+            cost_of=self._tariff.cost_usd,
+            prefix_saving_of=self._tariff.prefix_saving_usd,
             stamp_error_ns=self._watch.worst_ns,
             layout=LayoutWatch(self._notices.tell),
             budgets={},
         )
-        self._warming = asyncio.create_task(asyncio.to_thread(self._price_table.warm), name="read prices")
+        self._tariff.warm()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         services, self._services = self._services, None
-        if services is None or self._wires is None or self._warming is None:
+        if services is None or self._wires is None or self._tariff is None:
             return
         # From the callers inwards: requests end first, then what they stood on.
         await self._intake.aclose()
@@ -166,7 +165,7 @@ class Engine:
             await self._semantic.aclose()
         if self._cache is not None:
             await self._cache.aclose()
-        await asyncio.wait({self._warming})
+        await self._tariff.aclose()
         # Last, so that it hears of every request that the closing ended.
         await self._telemetry.aclose()
         self._watch.remove()
@@ -269,13 +268,13 @@ class Engine:
         """What batch jobs need. Raises EngineClosed or UsageError when this engine cannot be used here."""
         self._check_open()
         assert self._wires is not None, "an open engine has its wires"
-        assert self._price_table is not None, "an open engine has its prices"
+        assert self._tariff is not None, "an open engine has its prices"
         return Batching(
             clock=self._clock,
             rng=self._rng,
             router=self._router,
             keyring=self.keyring,
-            prices=self._price_table.price_of,
+            prices=self._tariff.table.price_of,
             cache=self._cache,
             adapters=BatchAdapters(self._wires.connections, self._clock, self._memory),
             ready=self._wires.ready,
@@ -404,14 +403,6 @@ class Engine:
         if self._semantic is not None:
             self._semantic.clear()
         return 0 if self._cache is None else await self._cache.clear()
-
-    def _price(self, usage: Usage | None, route: Route) -> Price | None:
-        """None also where there is nothing to be priced: the table need not be read for that."""
-        if usage is None or self._price_table is None:
-            return None
-        if route not in self._prices:
-            self._prices[route] = self._price_table.price_of(route)
-        return self._prices[route]
 
 
 async def _result_of(events: AsyncGenerator[StreamEvent, None]) -> Result:
