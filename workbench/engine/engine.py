@@ -30,6 +30,7 @@ from workbench.engine.engine_stats import EngineStatistics
 from workbench.engine.gate import Gate
 from workbench.engine.intake import Intake
 from workbench.engine.keyring import Keyring
+from workbench.engine.keyrings import Keyrings
 from workbench.engine.lane_values import Change
 from workbench.engine.limiter import Limiter, LimiterOptions
 from workbench.engine.metrics import MetricsHub
@@ -100,7 +101,7 @@ class Engine:
         self._given_adapters = adapters
         self._given_admission = admission
         self._paths = Paths.from_environment(self._environ)
-        self._keyrings: dict[str, Keyring] = {}
+        self._keyrings = Keyrings(settings, self._environ, self._notices.tell)
         self._tariff: Tariff | None = None
         self._cache: ResponseCache | None = None
         self._semantic: SemanticCache | None = None
@@ -173,7 +174,7 @@ class Engine:
     def _open_limiter(self) -> Limiter:
         limits = self._settings.limits
         return Limiter(
-            keys=lambda spec: self.keyring(spec).keys,
+            keys=lambda spec: self._keyrings.of(spec).keys,
             clock=self._clock,
             rng=self._rng,
             options=LimiterOptions(
@@ -193,8 +194,8 @@ class Engine:
         return await self._wires.adapter_for(target, request)
 
     async def _find_keys(self, target: Target) -> None:
-        if self._limiter is not None and target.spec.name not in self._keyrings:
-            await asyncio.to_thread(self.keyring, target.spec)
+        if self._limiter is not None:
+            await self._keyrings.find(target.spec)
 
     def _limit_changed(self, change: Change) -> None:
         """A retired key and accounts that turn out to be one concern everything that follows; charts show windows."""
@@ -273,7 +274,7 @@ class Engine:
             clock=self._clock,
             rng=self._rng,
             router=self._router,
-            keyring=self.keyring,
+            keyring=self._keyrings.of,
             prices=self._tariff.table.price_of,
             cache=self._cache,
             adapters=BatchAdapters(self._wires.connections, self._clock, self._memory),
@@ -322,23 +323,16 @@ class Engine:
 
     def keyring(self, spec: ProviderSpec) -> Keyring:
         """The keys of a provider by alias and source; the system's own keyring is asked when nothing else has one."""
-        found = self._keyrings.get(spec.name)
-        if found is None:
-            found = Keyring.find(spec, self._settings, self._environ)
-            for note in found.notes:
-                self._notices.tell(f"keys-{spec.name}-{note}", f"{spec.title or spec.name}: {note}")
-            self._keyrings[spec.name] = found
-        return found
+        return self._keyrings.of(spec)
 
     async def add_key(self, provider: str, secret: str) -> None:
         """Send with this key as well, from now on: what waits for a limit of the others may go at once."""
         self._check_open()
         self._settings = self._settings.with_keys(provider, (secret,))
-        self._keyrings.pop(provider, None)
+        self._keyrings.look_again(provider, self._settings)
         for spec in self.rows:
             if spec.name == provider:
-                # Found anew in a thread, for the system's keyring may take its time.
-                await asyncio.to_thread(self.keyring, spec)
+                await self._keyrings.find(spec)
         if self._limiter is not None:
             self._limiter.reload_keys()
 
