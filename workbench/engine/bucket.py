@@ -10,14 +10,15 @@ Pure: every method takes `now_s`, seconds on any monotonic scale. `Lane` guarant
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from workbench.core.errors import LimitKind
 from workbench.engine.admitted_log import KINDS, AdmittedLog
 from workbench.engine.charging import Books, Reconciliation
 from workbench.engine.lane_state import Stateful
-from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
+from workbench.engine.limit_headers import MINUTE_S, Reading
+from workbench.engine.server_type import ServerJudge
+from workbench.engine.server_type import ServerType as ServerType  # what `Bucket.server` is
 from workbench.engine.server_window import Holdings, WindowClock
 
 OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
@@ -42,16 +43,6 @@ limit that was restored takes more than 150 s to be found."""
 EPSILON: Final = 1e-6
 
 
-class ServerType(IntEnum):
-    """How the server refills, read off its reset times."""
-
-    UNKNOWN = 0
-    BUCKET = 1
-    """Refills evenly: the whole remainder may be spent in one burst."""
-    WINDOW = 2
-    """Refills in steps, or holds only seconds' worth: send at an even pace."""
-
-
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A bucket as it stood when a request was sent: what the server's answer to it is compared with."""
@@ -71,15 +62,14 @@ class Bucket(Stateful):
         "corrections",
         "cut_s",
         "cut_short",
-        "day_votes",
         "depth",
-        "even_since_s",
         "floor_from_s",
         "floor_rate",
         "grown_s",
         "held_s",
         "holdings",
         "index",
+        "judge",
         "kind",
         "largest",
         "level",
@@ -89,7 +79,6 @@ class Bucket(Stateful):
         "rate",
         "reconciliation",
         "server",
-        "votes",
         "window_pace",
         "window_since_s",
     )
@@ -106,7 +95,7 @@ class Bucket(Stateful):
         "blocked_s",
         "corrections",
         "largest",
-        "even_since_s",
+        "judge.even_since_s",
         "floor_from_s",
         "floor_rate",
         "grown_s",
@@ -115,7 +104,7 @@ class Bucket(Stateful):
         "window_since_s",
         "ahead",
     )
-    COUNTS = ("server", "votes", "day_votes")
+    COUNTS = ("server", "judge.votes", "judge.day_votes")
 
     def __init__(self, kind: LimitKind, log: AdmittedLog) -> None:
         self.kind = kind
@@ -141,16 +130,14 @@ class Bucket(Stateful):
         self.corrections = 0.0
         """Sum of everything mirrored so far, so that a late answer is not corrected twice."""
         self.server = ServerType.UNKNOWN
+        self.judge = ServerJudge()
         self.largest = 1.0
         self.reconciliation = Reconciliation()
         self.holdings = Holdings()
         self._clock = WindowClock()
         self._log = log
-        self.votes = 0
-        self.day_votes = 0
         self.window_pace = WINDOW_PACE
         self.window_since_s = float("-inf")
-        self.even_since_s: float | None = None
         self.cut_short = False
         """The last cut went only as far as a single minute may take it."""
         self.held_s = 0.0
@@ -329,7 +316,10 @@ class Bucket(Stateful):
         in flight, `admitted_since` what has been admitted after it."""
         if self.pinned or reading.limit is None:
             return
-        self._judge_server(now_s, reading)
+        verdict = self.judge.hear(now_s, reading, self.server, self.period_s)
+        if verdict is not None:
+            self.period_s = verdict.period_s
+            self._become(now_s, verdict.server)
         if reading.limit != self.limit or self.rate is None:
             self._take_limit(now_s, reading, admitted_since + owed)
             return
@@ -388,39 +378,6 @@ class Bucket(Stateful):
             self.at_s = now_s
         else:
             self.level = min(self.level, self.depth)
-
-    def _judge_server(self, now_s: float, reading: Reading) -> None:
-        """Vote on how the server refills, by what its reset time should be if it refilled evenly."""
-        limit, remaining, reset_s = reading.limit, reading.remaining, reading.reset_s
-        if limit is None or remaining is None or reset_s is None:
-            return
-        used = limit - remaining
-        if self.period_s == MINUTE_S and reset_s > 2 * MINUTE_S:
-            # No minute's limit needs this long: it is one per day under a name that does not say so (OpenAI's free
-            # tier, Groq). One such value may be a slip; three in a row are not.
-            self.day_votes += 1
-            if self.day_votes >= 3:
-                self.period_s = DAY_S
-                self._become(now_s, ServerType.BUCKET)
-            return
-        self.day_votes = 0
-        if used <= 0.02 * limit or self.period_s == DAY_S:
-            return  # a day's limit is refilled at midnight or evenly: what is left may be spent at once either way
-        expected_s = used * self.period_s / limit
-        if abs(reset_s - expected_s) > max(2.0 if self.period_s >= MINUTE_S else 0.5, 0.25 * expected_s):
-            self.even_since_s = None
-            self.votes = min(8, self.votes + 1)
-            if self.votes >= 3 and self.server != ServerType.WINDOW:
-                self._become(now_s, ServerType.WINDOW)
-            return
-        self.votes = max(-8, self.votes - 1)
-        if expected_s > 0.75 * self.period_s:
-            return  # a nearly used up sliding window looks the same
-        if self.even_since_s is None:
-            self.even_since_s = now_s
-        # A fixed window at an even pace looks like a bucket for a few seconds of every minute, never for two minutes.
-        if self.server == ServerType.UNKNOWN or now_s - self.even_since_s > 2.5 * MINUTE_S:
-            self._become(now_s, ServerType.BUCKET)
 
     def _become(self, now_s: float, server: ServerType) -> None:
         self.server = server

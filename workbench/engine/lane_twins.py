@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workbench.core.errors import LimitKind
-from workbench.engine.bucket import ServerType
 from workbench.engine.lane import Lane
+from workbench.engine.server_type import ServerType
 from workbench.engine.server_window import Holdings
 
 EVERY_S: Final = 4.0
