@@ -151,6 +151,27 @@ def test_a_refusal_of_something_sent_before_the_cut_only_prolongs_the_pause():
     assert bench.lane.pause_until_s > until_s
 
 
+def test_what_was_sent_before_a_limit_was_told_says_nothing_against_it():
+    """The first requests of all leave at once; the refusal of some is how a small limit makes itself known."""
+    told = {"limit": "4", "remaining": "0", "reset": "15s"}
+    headers = tuple((f"x-ratelimit-{name}-requests", value) for name, value in told.items())
+    bench = Bench(window=8)
+    first, second, later = [bench.ask() for _ in range(3)]
+
+    for claim in (first, second):
+        bench.refuse(claim, LimitKind.REQUESTS, retry_after_s=15.0, headers=headers)
+    bench.answer(later)
+    bucket = bench.lane.buckets[LimitKind.REQUESTS]
+    before = bucket.limit, bucket.rate, bench.lane.counters.cuts
+    bench.wait(60.0)
+    known = next(claim for claim in [bench.ask() for _ in range(4)] if claim.grants)
+    bench.refuse(known, LimitKind.REQUESTS, retry_after_s=15.0, headers=headers)
+
+    assert before == (4, pytest.approx(4 / 60), 0)
+    assert bench.lane.pause_until_s > bench.now_s
+    assert bench.lane.counters.cuts == 1, "whoever is refused within what was told shares the account with others"
+
+
 def test_an_unnamed_refusal_is_blamed_on_what_held_us_back():
     bench = Bench(window=4)
     claims = [bench.ask() for _ in range(6)]

@@ -433,13 +433,15 @@ class Lane(Stateful):
     def _refused_for_rate(
         self, now_s: float, flight: Flight, blamed: LimitKind, hint_s: float | None, *, stale: bool
     ) -> None:
-        if not stale:
+        kinds = SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,)
+        # What was sent before a stated limit was known says nothing against it.
+        news = any(self.buckets[kind].told and kind not in flight.marks for kind in kinds)
+        if not stale and not news:
             self.strikes += 1
             if self.accepted_since_cut or self.strikes == 1:
                 self.last_cut_s, self.accepted_since_cut = now_s, False
                 self.counters.cuts += 1
                 self.window.rate_cut()
-                kinds = SHARED_RATE if blamed is LimitKind.UNKNOWN else (blamed,)
                 self._cut_rates(now_s, kinds, hinted=hint_s is not None)
         # Where cuts had to stop short, coming back at once would only be refused: a window has to end, or a limit that
         # has fallen has to show for how far.
