@@ -9,7 +9,7 @@ from workbench.engine.admitted_log import AdmittedLog
 from workbench.engine.bucket import Bucket
 from workbench.engine.charging import Books
 from workbench.engine.limit_headers import Reading
-from workbench.engine.server_window import WindowClock
+from workbench.engine.server_window import Holdings, WindowClock
 
 LIMIT = 600.0
 
@@ -44,8 +44,8 @@ def test_a_limit_that_refills_evenly_has_counted_no_minute():
     assert said == [None] * 12
 
 
-def counted(used, *, per_s=5, seconds=12, began_with=0.0) -> Bucket:
-    """A dimension of a server with a sliding window that says to have counted `used` of n requests, all of ours."""
+def counted(used, *, per_s=5, seconds=12, began_with=0.0) -> Holdings:
+    """What is known of a server with a sliding window that says to have counted `used` of n requests, all of ours."""
     log = AdmittedLog()
     bucket = Bucket(LimitKind.REQUESTS, log)
     for n in range(seconds * per_s):
@@ -55,11 +55,11 @@ def counted(used, *, per_s=5, seconds=12, began_with=0.0) -> Bucket:
         reading = Reading(LimitKind.REQUESTS, LIMIT, remaining, 60.0)
         bucket.mirror(at_s, reading, None, uncharged=0.0, owed=0.0, admitted_since=0.0)
         bucket.compare(Books(at_s, float(n + 1), 0.0, 0.0), remaining, 60.0)
-    return bucket
+    return bucket.evidence.holdings
 
 
 def test_what_only_we_use_is_all_that_is_counted():
-    holdings = counted(lambda n: n).holdings
+    holdings = counted(lambda n: n)
 
     assert holdings.answers > 0
     assert holdings.used == pytest.approx(holdings.own)
@@ -67,16 +67,16 @@ def test_what_only_we_use_is_all_that_is_counted():
 
 
 def test_what_somebody_else_uses_is_counted_too():
-    holdings = counted(lambda n: 3 * n).holdings
+    holdings = counted(lambda n: 3 * n)
 
     assert holdings.used == pytest.approx(3 * holdings.own)
 
 
 def test_what_was_used_before_we_came_is_known_to_be_unknown():
-    assert counted(lambda n: n, began_with=200.0).holdings.unknown == 200.0
+    assert counted(lambda n: n, began_with=200.0).unknown == 200.0
 
 
 def test_what_was_used_before_we_came_is_forgotten_when_it_is_counted_no_more():
-    holdings = counted(lambda n: min(n, 300), began_with=200.0, seconds=70).holdings
+    holdings = counted(lambda n: min(n, 300), began_with=200.0, seconds=70)
 
     assert holdings.unknown == 0.0

@@ -14,12 +14,12 @@ from typing import Final
 
 from workbench.core.errors import LimitKind
 from workbench.engine.admitted_log import KINDS, AdmittedLog
-from workbench.engine.charging import Books, Reconciliation
+from workbench.engine.charging import Books
+from workbench.engine.evidence import Evidence
 from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import MINUTE_S, Reading
 from workbench.engine.server_type import ServerJudge
 from workbench.engine.server_type import ServerType as ServerType  # what `Bucket.server` is
-from workbench.engine.server_window import Holdings, WindowClock
 
 OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
 BURST_S: Final = 2.0
@@ -53,7 +53,6 @@ class Mark:
 
 class Bucket(Stateful):
     __slots__ = (
-        "_clock",
         "_log",
         "_set_aside",
         "at_s",
@@ -63,11 +62,11 @@ class Bucket(Stateful):
         "cut_s",
         "cut_short",
         "depth",
+        "evidence",
         "floor_from_s",
         "floor_rate",
         "grown_s",
         "held_s",
-        "holdings",
         "index",
         "judge",
         "kind",
@@ -77,7 +76,6 @@ class Bucket(Stateful):
         "period_s",
         "pinned",
         "rate",
-        "reconciliation",
         "server",
         "window_pace",
         "window_since_s",
@@ -102,7 +100,7 @@ class Bucket(Stateful):
         "held_s",
         "window_pace",
         "window_since_s",
-        "ahead",
+        "evidence.reconciliation.ahead",
     )
     COUNTS = ("server", "judge.votes", "judge.day_votes")
 
@@ -132,9 +130,7 @@ class Bucket(Stateful):
         self.server = ServerType.UNKNOWN
         self.judge = ServerJudge()
         self.largest = 1.0
-        self.reconciliation = Reconciliation()
-        self.holdings = Holdings()
-        self._clock = WindowClock()
+        self.evidence = Evidence(log, self.index)
         self._log = log
         self.window_pace = WINDOW_PACE
         self.window_since_s = float("-inf")
@@ -154,11 +150,7 @@ class Bucket(Stateful):
     @property
     def ahead(self) -> float:
         """Part of the output that a request allows which the server charges when it is sent."""
-        return self.reconciliation.ahead
-
-    @ahead.setter
-    def ahead(self, part: float) -> None:
-        self.reconciliation.ahead = part
+        return self.evidence.reconciliation.ahead
 
     @property
     def pace(self) -> float:
@@ -339,26 +331,11 @@ class Bucket(Stateful):
     def compare(self, books: Books, remaining: float, reset_s: float | None) -> None:
         """Take note of what remained after a request that was let in, beside the books as they stood when it was
         sent."""
-        if self.limit is None:
-            return
-        holdings, used = self.holdings, self.limit - remaining
-        if holdings.since_s is None:
-            lately = books.admitted - (self._log.at(books.sent_s - self.period_s, self.index) or 0.0)
-            holdings.begin(books.sent_s, used - lately)
-        if self.server != ServerType.WINDOW:
-            self.reconciliation.compare(books, remaining, self.limit, self.limit / self.period_s)
-            return
-        self.reconciliation.restart()  # what is given back in steps looks like calls that were not charged
-        if reset_s is None:
-            return
-        from_s = self._clock.counts_from(books.sent_s, reset_s, self.period_s)
-        if from_s is not None and (before := self._log.at(from_s, self.index)) is not None:
-            holdings.look(from_s, used, books.admitted - before, books.promised)
-
-    def part_ways(self) -> None:
-        """The books of this lane were joined with another's, or taken apart: compare nothing across that."""
-        self.reconciliation.restart()
-        self.holdings = Holdings()
+        if self.limit is not None:
+            in_steps = self.server == ServerType.WINDOW
+            self.evidence.compare(
+                books, remaining, reset_s, limit=self.limit, period_s=self.period_s, in_steps=in_steps
+            )
 
     def _take_limit(self, now_s: float, reading: Reading, admitted_since: float) -> None:
         assert reading.limit is not None
@@ -383,7 +360,7 @@ class Bucket(Stateful):
         self.server = server
         self.window_since_s = now_s
         if server == ServerType.WINDOW:
-            self.reconciliation.forget()
+            self.evidence.reconciliation.forget()
         if self.rate is None or self.limit is None:
             return
         self.rate = min(self.rate, self.pace) if self.ceiling is not None else self.pace
@@ -395,7 +372,8 @@ class Bucket(Stateful):
         largest, pinned, ahead = self.largest, self.pinned, self.ahead
         fresh = Bucket(self.kind, self._log)
         self.restore(fresh.export())
-        self.largest, self.pinned, self.ahead = largest, pinned, ahead
+        self.largest, self.pinned = largest, pinned
+        self.evidence.reconciliation.ahead = ahead
         if learned is not None:
             self.learn(now_s, part * learned)
 

@@ -179,7 +179,7 @@ def _absorb(lane: Lane, other: Lane) -> None:
     _move_flights(other, lane, other.flights)
     lane.pause_until_s = max(lane.pause_until_s, other.pause_until_s)
     for kind, bucket in lane.buckets.items():
-        bucket.part_ways()
+        bucket.evidence.part_ways()
         if bucket.rate is not None and other.buckets[kind].rate is not None:
             bucket.level = min(bucket.level, other.buckets[kind].level)
 
@@ -194,7 +194,7 @@ def _release(lane: Lane) -> list[Lane]:
         gone = [flight for flight in lane.flights if flight.key not in lane.keys and flight.key in other.keys]
         _move_flights(lane, other, gone)
     for bucket in lane.buckets.values():
-        bucket.part_ways()
+        bucket.evidence.part_ways()
     return released
 
 

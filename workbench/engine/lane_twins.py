@@ -235,9 +235,9 @@ def _looks(lane: Lane) -> _Looks:
     for bucket in (lane.buckets[kind] for kind in EVIDENCE):
         if not bucket.told or bucket.pinned:
             continue
-        books = bucket.reconciliation
+        books, holdings = bucket.evidence.reconciliation, bucket.evidence.holdings
         if bucket.server != ServerType.WINDOW:
             looks[bucket.kind] = _Look(books.compared, books.unexplained)
-        elif bucket.holdings.answers:
-            looks[bucket.kind] = _Look(books.compared, books.unexplained, replace(bucket.holdings))
+        elif holdings.answers:
+            looks[bucket.kind] = _Look(books.compared, books.unexplained, replace(holdings))
     return looks
