@@ -18,8 +18,7 @@ from workbench.engine.charging import Books
 from workbench.engine.evidence import Evidence
 from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import MINUTE_S, Reading
-from workbench.engine.server_type import ServerJudge
-from workbench.engine.server_type import ServerType as ServerType  # what `Bucket.server` is
+from workbench.engine.server_type import ServerJudge, ServerType
 
 OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
 BURST_S: Final = 2.0

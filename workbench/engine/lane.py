@@ -21,11 +21,12 @@ from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
 from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
 from workbench.engine.blame import Blame
-from workbench.engine.bucket import OUTPUT_KINDS, Bucket, ServerType
+from workbench.engine.bucket import OUTPUT_KINDS, Bucket
 from workbench.engine.lane_state import Stateful
 from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState, OutputEstimates
 from workbench.engine.limit_headers import Reading
 from workbench.engine.limit_refusals import sensible_hint
+from workbench.engine.server_type import ServerType
 from workbench.engine.window import Window
 
 LONGEST_PAUSE_S: Final = 30.0

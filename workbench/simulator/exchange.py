@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from workbench.simulator.simulation import Simulation
 
 Snapshot = Mapping[Dimension, DimensionState]
+GUESSED_OUTPUT = 1_024
+"""Tokens charged ahead for an answer that the request sets no limit to: a guess at what answers come to. Providers that
+charge ahead do not take such a request for the longest answer that the model can give."""
+
 _PRIVATE_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})
 _REASONS = {
     Dimension.REQUESTS: Reason.RATE_REQUESTS,
@@ -200,7 +204,7 @@ class Exchange:
                 limit=self.model.context_tokens,
                 requested=prompt.tokens,
             )
-        output = (prompt.max_tokens or min(self.model.max_output_tokens, 4_096)) * count
+        output = (prompt.max_tokens or min(self.model.max_output_tokens, GUESSED_OUTPUT)) * count
         self.charge(max(0, prompt.tokens - cached_tokens), output)
 
     async def take_turn(self, slots: asyncio.Semaphore) -> None:
