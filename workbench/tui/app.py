@@ -34,7 +34,7 @@ from workbench.tui.choices import WARMING, Choices
 from workbench.tui.desk import Desk
 from workbench.tui.engine_room import EngineRoom
 from workbench.tui.errands import Errands
-from workbench.tui.frame import FrameClock
+from workbench.tui.frame import FIRST_FRAME_S, FrameClock
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
 from workbench.tui.screens.area import AreaScreen
@@ -166,8 +166,7 @@ class WorkbenchApp(App[object]):
 
     def on_mount(self) -> None:
         self._apply_keymap()
-        # After the second refresh: the first may not be on the screen yet, and imports beside it hold it up.
-        self.call_after_refresh(self.call_after_refresh, self._begin)
+        self.call_after_refresh(self.set_timer, FIRST_FRAME_S, self._begin)
 
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""

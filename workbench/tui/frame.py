@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.timer import Timer
 
+FIRST_FRAME_S = 0.05
+"""What the first frame may take from being drawn to being on the screen: the terminal's writer is a thread, and imports
+that begin meanwhile hold it up for as long as they last."""
+
 DIVISORS = (1, 2, 3, 4, 6)
 """The rate is the base rate divided by one of these: 24, 12, 8, 6 and 4 Hz."""
 

@@ -20,7 +20,7 @@ from workbench.core.clock import Clock
 from workbench.session.lane import Lane
 from workbench.session.targets import titles
 from workbench.tui.arrangement import Arrangement, PaneLayout, arrange
-from workbench.tui.frame import FrameClock
+from workbench.tui.frame import FIRST_FRAME_S, FrameClock
 from workbench.tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class PaneDeck(Container):
         self._away = False
 
     def on_mount(self) -> None:
-        # After the second refresh: the first may not be on the screen yet, and an import beside it holds it up.
-        self.call_after_refresh(self.call_after_refresh, self._import_panes)
+        self.call_after_refresh(self.set_timer, FIRST_FRAME_S, self._import_panes)
 
     def _import_panes(self) -> None:
         self.run_worker(partial(import_module, PANES), thread=True, name="import panes")
