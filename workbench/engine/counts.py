@@ -205,25 +205,25 @@ class LaneCounts(Counts):
         """O(in flight), which only a snapshot pays for."""
         if not self.on_the_wire:
             return IDLE
-        unanswered, streaming, stalled = 0, 0, 0
-        wait_ns = silence_ns = newest_ns = -1
+        admitted: list[int] = []
+        waits: list[int] = []
+        silences: list[int] = []
         for request in self.on_the_wire:
-            last_ns = request.last_token_ns
-            newest_ns = max(newest_ns, request.admitted_ns or -1)
-            if last_ns is None:
-                unanswered += 1
-                wait_ns = max(wait_ns, now_ns - (request.admitted_ns or now_ns))
+            since_ns, last_ns = request.admitted_ns, request.last_token_ns
+            if since_ns is not None:
+                admitted.append(since_ns)
+            if last_ns is not None:
+                silences.append(now_ns - last_ns)
             else:
-                streaming += 1
-                silence_ns = max(silence_ns, now_ns - last_ns)
-                stalled += now_ns - last_ns > STALL_S * NS_PER_S
+                waits.append(0 if since_ns is None else now_ns - since_ns)
+        longest_ns, stalled_ns = max(silences, default=0), STALL_S * NS_PER_S
         return Underway(
-            unanswered=unanswered,
-            streaming=streaming,
-            stalled=stalled,
-            longest_wait_s=max(0, wait_ns) / NS_PER_S if unanswered else None,
-            longest_silence_s=max(0, silence_ns) / NS_PER_S if streaming else None,
-            newest_s=max(0, now_ns - newest_ns) / NS_PER_S if newest_ns >= 0 else None,
+            unanswered=len(waits),
+            streaming=len(silences),
+            stalled=sum(silence_ns > stalled_ns for silence_ns in silences) if longest_ns > stalled_ns else 0,
+            longest_wait_s=max(0, *waits) / NS_PER_S if waits else None,
+            longest_silence_s=max(0, longest_ns) / NS_PER_S if silences else None,
+            newest_s=max(0, now_ns - max(admitted)) / NS_PER_S if admitted else None,
         )
 
     def snapshot(self, now_ns: int, *, times: bool = True, oldest_s: float = 0.0) -> LaneTraffic:

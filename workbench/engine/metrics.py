@@ -140,7 +140,8 @@ class MetricsHub:
 
         Args:
             times: bring percentiles up to date, which is most of the cost; without, those of twenty values and more are
-                of the last snapshot that did, and only counters are new.
+                of the last snapshot that did, and so is all of a lane, for a second, in which nothing has begun, waited
+                or ended.
         """
         every, count = self._all, self._all.by_population
         run_ns = now_ns - self._since_ns if self._under_way else self._run_ns
@@ -191,14 +192,14 @@ class MetricsHub:
 
 
 def _snapshots(lanes: Collection[LaneCounts], now_ns: int, *, times: bool) -> Iterator[LaneTraffic]:
-    """Of all of them; where there are many, those that go on as they were are not read again in every look."""
-    many, second = len(lanes) > MANY_LANES, now_ns // NS_PER_S
+    """Of all of them; those that go on as they were are not read again in a look without times, nor among many."""
+    patient, second = not times or len(lanes) > MANY_LANES, now_ns // NS_PER_S
     for lane, oldest_s in zip(lanes, patience_s(len(lanes)), strict=True):
         # Asked here and not of each: most of a thousand lanes rest, and a call costs as much as all the rest of it.
         if lane.resting is not None and second < lane.resting_until_s:
             yield lane.resting
         else:
-            yield lane.snapshot(now_ns, times=times, oldest_s=oldest_s if many else 0.0)
+            yield lane.snapshot(now_ns, times=times, oldest_s=oldest_s if patient else 0.0)
 
 
 def _together(models: Iterable[LaneTraffic]) -> Underway:

@@ -23,6 +23,9 @@ _STACKS: Final = [
 
 _BRAILLE: Final = 0x2800
 
+_LEAST: Final = 1e-300
+"""What is smaller is drawn as nothing: powers of ten end soon below it."""
+
 
 class Stroke(Enum):
     """How a curve is drawn, so that it can be told apart without colours; the value is its sign in ASCII."""
@@ -53,7 +56,7 @@ def nice_top(largest: float, *, whole: bool = False) -> float:
 
     `whole` is for counts: at least 2, so that half of it is a count, too.
     """
-    if not largest > 0 or math.isinf(largest):
+    if not largest > _LEAST or math.isinf(largest):
         return 2.0 if whole else 1.0
     power = 10.0 ** math.floor(math.log10(largest))
     top = next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= largest * 0.999_999)

@@ -1,6 +1,7 @@
 """The Monitor: what runs, why it is slow, every lane, four charts, what happened. It answers from the screen alone.
 
-Counters are read four times a second, times and charts once; nothing at all while another area is looked at.
+Counters are read four times a second, times, rates and charts once; nothing at all while another area is looked at.
+What changes in between stands at the top of the screen: a frame costs by how far apart the changes are.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from workbench.tui.widgets.event_log import EventLog
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.limiter_table import LimiterTable
 from workbench.tui.widgets.line_list import LineList
+from workbench.tui.widgets.live_bar import LiveBar
 from workbench.tui.widgets.time_series import TimeSeries
 
 CHARTS: Final = ("in-flight", "tokens", "ttft", "refusals")
@@ -98,7 +100,7 @@ class MonitorScreen(AreaScreen):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, id="monitor")
-        self.run_bar = Bar(id="run")
+        self.run_bar = LiveBar(id="run")
         self.why = Sentence(id="why")
         self.table = LimiterTable(desk.glyphs)
         self.charts = tuple(TimeSeries(number, desk.glyphs, id=name) for number, name in enumerate(CHARTS, 2))
@@ -112,6 +114,8 @@ class MonitorScreen(AreaScreen):
         """The lane whose details are shown."""
         self._log = MonitorLog()
         self._table_rows: int | None = None
+        self._controls = False
+        """Whether there was a lane to control when the keys were last shown."""
         self._ticks = 0
         self._ticked_ns: int | None = None
         """When the last tick came; None when the timer was at rest before."""
@@ -177,8 +181,9 @@ class MonitorScreen(AreaScreen):
         self.desk.frames.count(time.perf_counter() - began_s, left_out=left_out)
 
     def _look(self, *, whole: bool) -> None:
-        self.refresh_app_bar()
-        self._show_health()
+        if whole:
+            self.refresh_app_bar()
+            self._show_health()
         engine = self.desk.engine.host.present
         if engine is None:
             self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
@@ -197,7 +202,7 @@ class MonitorScreen(AreaScreen):
         self._show_headings()
         self._show_charts(engine)
         self._show_detail(statistics)
-        self.refresh_bindings()
+        self._offer_controls()
 
     def _fit_table(self) -> None:
         """As many rows as there are lanes, but room for the rest of the screen; all the room when it is zoomed."""
@@ -284,7 +289,6 @@ class MonitorScreen(AreaScreen):
         row = self.table.row
         if self.opened is not None and row is not None and row.name != self.opened:
             self._open(row.name)
-        self.refresh_bindings()
 
     def _open(self, lane: str | None) -> None:
         self.opened = lane
@@ -296,6 +300,13 @@ class MonitorScreen(AreaScreen):
     def _control(self) -> tuple[LaneControl, MonitoredLane] | None:
         engine, row = self.desk.engine.host.present, self.table.row
         return None if engine is None or engine.limiter is None or row is None else (engine.limiter, row)
+
+    def _offer_controls(self) -> None:
+        """Their keys are dimmed while there is nothing to control. Asking for all bindings anew costs as much as a look."""
+        can = self._control() is not None
+        if can != self._controls:
+            self._controls = can
+            self.refresh_bindings()
 
     def action_widen(self, direction: int) -> None:
         if (found := self._control()) is not None:

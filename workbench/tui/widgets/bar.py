@@ -38,6 +38,10 @@ class Bar(Widget):
         return f"{self._left.plain} {self._right.plain}".strip()
 
     def render(self) -> RenderResult:
+        return self.row()
+
+    def row(self) -> Content:
+        """The whole row, of the bar's width."""
         width = self.size.width
         room = max(0, width - self._right.cell_length)
         left = self._left

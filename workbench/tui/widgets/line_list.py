@@ -45,8 +45,8 @@ class LineList(ScrollView, can_focus=True):
         Binding("enter", "choose", "Open", id="list.open"),
     ]
 
-    cursor: reactive[int] = reactive(0, init=False)
-    """The entry that keys act on; 0 also when there is none."""
+    cursor: reactive[int] = reactive(0, init=False, repaint=False)
+    """The entry that keys act on; 0 also when there is none. Only the two rows that it moves between are drawn again."""
 
     @dataclass
     class Moved(Message):

@@ -8,12 +8,12 @@ from __future__ import annotations
 from textual.content import Content
 from textual.timer import Timer
 
-from workbench.tui.widgets.bar import Bar
+from workbench.tui.widgets.live_bar import LiveBar
 
 FLASH_S = 3.0
 
 
-class StatusBar(Bar):
+class StatusBar(LiveBar):
     HELP = """
     # The monitor line
 
