@@ -302,7 +302,7 @@ class MonitorScreen(AreaScreen):
         return None if engine is None or engine.limiter is None or row is None else (engine.limiter, row)
 
     def _offer_controls(self) -> None:
-        """Their keys are dimmed while there is nothing to control. Asking for all bindings anew costs as much as a look."""
+        """Their keys are dimmed while there is nothing to control. Asking for all bindings costs as much as a look."""
         can = self._control() is not None
         if can != self._controls:
             self._controls = can

@@ -46,7 +46,7 @@ class LineList(ScrollView, can_focus=True):
     ]
 
     cursor: reactive[int] = reactive(0, init=False, repaint=False)
-    """The entry that keys act on; 0 also when there is none. Only the two rows that it moves between are drawn again."""
+    """The entry that keys act on; 0 also when there is none. Only the rows that it leaves and enters are drawn."""
 
     @dataclass
     class Moved(Message):
