@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
@@ -21,7 +22,8 @@ _STACKS: Final = [
 ]
 """Dots of one half of a cell, from the one row to the other, counted from the top."""
 
-_BRAILLE: Final = 0x2800
+_SIGNS: Final = [chr(0x2800 | dots) for dots in range(256)]
+"""Braille, by which dots are there."""
 
 _LEAST: Final = 1e-300
 """What is smaller is drawn as nothing: powers of ten end soon below it."""
@@ -92,28 +94,34 @@ class _Canvas:
         first, above = divmod(self.rows - 1 - high, self._down)
         last, down_to = divmod(self.rows - 1 - low, self._down)
         # Cell by cell: an area of two hundred columns has thousands of dots.
-        for row in range(first, last + 1):
-            top = above if row == first else 0
-            bottom = down_to if row == last else self._down - 1
-            self._bits[row][column] |= _STACKS[dx][top][bottom]
-            self._owners[row][column] = owner
+        stacks, bits, owners = _STACKS[dx], self._bits, self._owners
+        bits[first][column] |= stacks[above][down_to if first == last else self._down - 1]
+        owners[first][column] = owner
+        if first == last:
+            return
+        whole = stacks[0][self._down - 1]
+        for row in range(first + 1, last):
+            bits[row][column] |= whole
+            owners[row][column] = owner
+        bits[last][column] |= stacks[0][down_to]
+        owners[last][column] = owner
 
     def runs(self, row: int, curves: Sequence[Curve]) -> Iterator[Run]:
-        cells = zip(self._bits[row], self._owners[row], strict=True)
-        for owner, group in groupby(cells, key=lambda cell: cell[1]):
-            bits = [cell[0] for cell in group]
+        bits, start = self._bits[row], 0
+        for owner, group in groupby(self._owners[row]):
+            end = start + len(list(group))
             if owner == EMPTY:
-                yield " " * len(bits), EMPTY
+                yield " " * (end - start), EMPTY
             elif self._down == 1:
-                yield curves[owner].stroke.value * len(bits), owner
+                yield curves[owner].stroke.value * (end - start), owner
             else:
-                yield "".join(chr(_BRAILLE | bit) for bit in bits), owner
+                yield "".join(map(_SIGNS.__getitem__, bits[start:end])), owner
+            start = end
 
 
 def _draw(canvas: _Canvas, curve: Curve, index: int, steps: int, top: float) -> None:
     before: int | None = None
-    for x in range(canvas.columns):
-        value = _at(curve.values, x, canvas.columns, steps)
+    for x, value in enumerate(_shares(curve.values, canvas.columns, steps)):
         if value is None:
             before = None
             continue
@@ -136,13 +144,21 @@ def _draw(canvas: _Canvas, curve: Curve, index: int, steps: int, top: float) -> 
         before = y
 
 
-def _at(values: Sequence[float | None], x: int, columns: int, steps: int) -> float | None:
-    """What stands in a column: the largest of the values that share it, None if nothing is known of any."""
-    offset = len(values) - steps
-    first = math.floor(x * steps / columns) + offset
-    last = max(first + 1, math.ceil((x + 1) * steps / columns) + offset)
-    if last - first == 2 and columns > steps:
+def _shares(values: Sequence[float | None], columns: int, steps: int) -> Iterator[float | None]:
+    """What stands in each column: the largest of the values that share it, None if nothing is known of any."""
+    missing = steps - len(values)
+    for first, last in _shared(columns, steps):
+        known = [value for value in values[max(0, first - missing) : max(0, last - missing)] if value is not None]
+        yield max(known) if known else None
+
+
+@lru_cache(maxsize=16)
+def _shared(columns: int, steps: int) -> tuple[tuple[int, int], ...]:
+    """Of each column the steps that it stands for, from the one to before the other."""
+    spans: list[tuple[int, int]] = []
+    for x in range(columns):
+        first = x * steps // columns
+        last = max(first + 1, -(-(x + 1) * steps // columns))
         # A column that two steps share belongs to the one that has more of it.
-        last = first + 1
-    known = [value for value in values[max(0, first) : max(0, last)] if value is not None]
-    return max(known, default=None)
+        spans.append((first, first + 1 if last - first == 2 and columns > steps else last))
+    return tuple(spans)

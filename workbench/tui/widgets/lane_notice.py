@@ -12,14 +12,13 @@ from textual.content import Content
 from textual.style import Style
 from textual.widgets import Static
 
-from workbench.core.clock import NS_PER_S
 from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.events import Queued, Retrying
 from workbench.core.text import strip_control
-from workbench.session import figures
 from workbench.session.lane import Turn
 from workbench.session.lane_state import LaneState
 from workbench.session.remedies import Remedy
+from workbench.session.waiting import wait_facts
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.lane_header import STATE_STYLES, state_words
 
@@ -106,23 +105,12 @@ def notice_for(turn: Turn, remedies: tuple[Remedy, ...], now_ns: int, glyphs: Gl
 
 def _waiting(event: Queued | Retrying | None, now_ns: int, glyphs: Glyphs) -> Content:
     glyph = glyphs.state(LaneState.QUEUED)
-    match event:
-        case None:
-            return Content.styled(f"{glyph} starting", "dim")
-        case Queued(reason=reason, until_ns=until_ns, ahead=ahead, detail=detail):
-            facts = [f"goes in {figures.countdown((until_ns - now_ns) / NS_PER_S)}" if until_ns is not None else ""]
-            facts += [f"{ahead} ahead" if ahead else "", strip_control(detail)]
-            said = f" {glyphs.dot} ".join(fact for fact in facts if fact)
-            return Content.assemble((f"{glyph} {reason}", "$text-warning"), f"  {said}" if said else "")
-        case Retrying(error=error, attempt=attempt, resume_ns=resume_ns):
-            again = (
-                f"again in {figures.countdown((resume_ns - now_ns) / NS_PER_S)}" if resume_ns is not None else "again"
-            )
-            return Content.assemble(
-                (f"{glyph} {error.title}", "$text-warning"),
-                f"  {again} {glyphs.dot} attempt {attempt + 1}\n",
-                (_clean(error.message), "$foreground-muted"),
-            )
+    if event is None:
+        return Content.styled(f"{glyph} starting", "dim")
+    reason, facts = wait_facts(event, now_ns)
+    said = f"  {f' {glyphs.dot} '.join(facts)}" if facts else ""
+    why = ("\n" + _clean(event.error.message), "$foreground-muted") if isinstance(event, Retrying) else ""
+    return Content.assemble((f"{glyph} {reason}", "$text-warning"), said, why)
 
 
 def _empty_answer(turn: Turn) -> Notice | None:

@@ -41,6 +41,10 @@ class Chart:
     """Its values are counts."""
 
 
+_Line = tuple[tuple[str, str], ...]
+"""Pieces of text, each with the name of its style."""
+
+
 class TimeSeries(Widget):
     """
     | Component class | What |
@@ -91,6 +95,8 @@ class TimeSeries(Widget):
         self._strips: list[Strip] = []
         self._drawn: object = None
         self._styles: dict[str, Style] = {}
+        self._known: dict[object, Strip] = {}
+        """The lines that are shown, by their width and pieces."""
 
     def show(self, chart: Chart) -> None:
         """Only rows that look different are drawn again: under a steady curve, and beside it, that is few."""
@@ -103,7 +109,7 @@ class TimeSeries(Widget):
         if len(before) != len(self._strips):
             self.refresh()
             return
-        changed = [y for y, (old, new) in enumerate(zip(before, self._strips, strict=True)) if old != new]
+        changed = [y for y, (old, new) in enumerate(zip(before, self._strips, strict=True)) if old is not new]
         if changed:
             self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
 
@@ -116,6 +122,7 @@ class TimeSeries(Widget):
         super().notify_style_update()
         self._drawn = None
         self._styles.clear()
+        self._known.clear()
 
     def render_line(self, y: int) -> Strip:
         drawn = (self._chart, self.size)
@@ -151,13 +158,21 @@ class TimeSeries(Widget):
         )
         if not any(value is not None for curve in chart.curves for value in curve.values):
             rows = _said("no data", width - margin - 1, height - 2)
-        strips = [self._title(chart, width)]
+        lines: list[_Line] = [self._title(chart, width)]
         for index, row in enumerate(rows):
-            strips.append(self._row(ticks.get(index, ""), margin, row, shown))
-        strips.append(self._time_axis(chart.seconds, margin, width))
-        # Resolved once for all: what a widget's style is takes longer to find out than a row takes to draw.
-        rest = self.rich_style
-        return [strip.adjust_cell_length(width, rest) for strip in strips]
+            lines.append(self._row(ticks.get(index, ""), margin, row, shown))
+        lines.append(self._time_axis(chart.seconds, margin, width))
+        # A line that was there before is the same strip again, with all that Textual has remembered of it.
+        known, self._known = self._known, {}
+        rest: Style | None = None
+        for line in lines:
+            key = width, *line
+            strip = known.get(key)
+            if strip is None:
+                rest = rest if rest is not None else self.rich_style
+                strip = Strip([Segment(text, self._style(role)) for text, role in line]).adjust_cell_length(width, rest)
+            self._known[key] = strip
+        return [self._known[width, *line] for line in lines]
 
     @staticmethod
     def _within_reach(curves: Sequence[Curve]) -> tuple[Curve, ...]:
@@ -170,38 +185,30 @@ class TimeSeries(Widget):
             if curve.role != "limit" or max((v for v in curve.values if v is not None), default=0.0) <= reach
         )
 
-    def _title(self, chart: Chart, width: int) -> Strip:
-        axis = self._style("axis")
-        segments = [
-            Segment(f"{self.number} ", self._style("number")),
-            Segment(chart.title, self._style("title")),
-        ]
-        used = sum(segment.cell_length for segment in segments)
+    def _title(self, chart: Chart, width: int) -> _Line:
+        said_first = f"{self.number} "
+        line = [(said_first, "number"), (chart.title, "title")]
+        used = len(said_first) + len(chart.title)
         for curve, latest in zip(chart.curves, chart.latest, strict=True):
             sample = curve.stroke.value if self._glyphs.ascii_only else _SAMPLES[curve.stroke]
             said = f" {curve.name} {latest}" if curve.name else f" {latest}"
             used += 3 + len(said)
             if used > width:
                 break
-            segments += [Segment("  ", axis), Segment(sample, self._style(curve.role)), Segment(said, axis)]
-        return Strip(segments)
+            line += [("  ", "axis"), (sample, curve.role), (said, "axis")]
+        return tuple(line)
 
-    def _row(self, tick: str, margin: int, row: Sequence[Run], curves: Sequence[Curve]) -> Strip:
-        axis = self._style("axis")
+    def _row(self, tick: str, margin: int, row: Sequence[Run], curves: Sequence[Curve]) -> _Line:
         edge = ("+" if tick else "|") if self._glyphs.ascii_only else ("┤" if tick else "│")
-        return Strip(
-            [
-                Segment(f"{tick:>{margin}}{edge}", axis),
-                *(Segment(text, axis if owner == EMPTY else self._style(curves[owner].role)) for text, owner in row),
-            ]
-        )
+        runs = ((text, "axis" if owner == EMPTY else curves[owner].role) for text, owner in row)
+        return (f"{tick:>{margin}}{edge}", "axis"), *runs
 
-    def _time_axis(self, seconds: float, margin: int, width: int) -> Strip:
+    def _time_axis(self, seconds: float, margin: int, width: int) -> _Line:
         room = width - margin - 1
         left, middle, right = f"-{_ago(seconds)}", f"-{_ago(seconds / 2)}", "now"
         said = f"{left:<{room // 2 - len(middle) // 2}}{middle}"
         line = f"{said:<{room - len(right)}}{right}" if room > len(left + middle + right) + 4 else f"{right:>{room}}"
-        return Strip([Segment(" " * (margin + 1) + line, self._style("axis"))])
+        return ((" " * (margin + 1) + line, "axis"),)
 
 
 def _ticks(top: float, rows: int, unit: Callable[[float], str]) -> dict[int, str]:
