@@ -177,6 +177,8 @@ class LaneCounts(Counts):
         self._latest: LaneTraffic | None = None
         """The last snapshot, while nothing has begun, waited or ended since."""
         self._latest_ns = 0
+        self._latest_is_whole = False
+        """Its percentiles are of that moment, too."""
 
     def touch(self) -> None:
         self.resting = self._latest = None
@@ -235,7 +237,8 @@ class LaneCounts(Counts):
         """
         if self.resting is not None and now_ns // NS_PER_S < self.resting_until_s:
             return self.resting
-        if self._latest is not None and 0 <= now_ns - self._latest_ns < oldest_s * NS_PER_S:
+        will_do = self._latest_is_whole or not times
+        if self._latest is not None and will_do and 0 <= now_ns - self._latest_ns < oldest_s * NS_PER_S:
             return self._latest
         if self.resting is None or now_ns // NS_PER_S >= self._spreads_until_s:
             spreads = [window.percentiles(now_ns) if times else window.glance(now_ns) for window in self._windows]
@@ -249,8 +252,7 @@ class LaneCounts(Counts):
             if not self._spreads_until_s:
                 self._spreads_until_s = min(window.changes_at_s for window in self._windows)
             self.resting_until_s = self._changes_at_s(now_ns)
-        if times:
-            self._latest, self._latest_ns = traffic, now_ns
+        self._latest, self._latest_ns, self._latest_is_whole = traffic, now_ns, times
         return traffic
 
     def _changes_at_s(self, now_ns: int) -> float:
