@@ -15,6 +15,8 @@ _QUIET_S = 2.0
 
 _EVERY_S = 0.1
 _FILL, _EMPTY = "━", "╌"
+_NARROW = 4
+"""Cells of the smallest bar."""
 
 
 class ProgressBar:
@@ -53,18 +55,36 @@ class ProgressBar:
 
 
 def progress_line(
-    label: str, done: int, total: int, elapsed_s: float, columns: int, *, before: int = 0, after: str = ""
+    label: str,
+    done: int,
+    total: int,
+    elapsed_s: float,
+    columns: int,
+    *,
+    before: int = 0,
+    after: str = "",
+    note: str = "",
 ) -> str:
-    """`gpt-5.4  ━━━━╌╌╌╌  120/400  31/s  eta 0:09  after`, cut to the terminal's width.
+    """`gpt-5.4  ━━━━╌╌╌╌  120/400  31/s  eta 0:09  after  note`, cut to the terminal's width.
 
-    `before`: how many of `done` were so at the start, which the rate is without.
+    Args:
+        before: how many of `done` were so at the start, which the rate is without.
+        note: what everything but the count makes room for, where there is little.
     """
     rate = (done - before) / elapsed_s if elapsed_s > 0 else 0.0
     eta = f"eta {clock_time((total - done) / rate)}" if rate else "eta —"
-    figures = "  ".join(part for part in (f"{done}/{total}", f"{rate:.3g}/s", eta, after) if part)
-    width = max(4, min(40, columns - len(label) - len(figures) - 4))
+    parts = [label, f"{done}/{total}", f"{rate:.3g}/s", eta, after, note]
+    for less_needed in (2, 4, 3, 0) if note else ():
+        if _width(parts) + _NARROW + 2 > columns:
+            parts[less_needed] = ""
+    width = max(_NARROW, min(40, columns - _width(parts) - 2))
     filled = round(width * done / total) if total else width
-    return f"{label}  {_FILL * filled}{_EMPTY * (width - filled)}  {figures}"[:columns]
+    parts.insert(1, f"{_FILL * filled}{_EMPTY * (width - filled)}")
+    return "  ".join(filter(None, parts))[:columns]
+
+
+def _width(parts: list[str]) -> int:
+    return len("  ".join(filter(None, parts)))
 
 
 def clock_time(seconds: float) -> str:

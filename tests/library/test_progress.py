@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,22 @@ def test_the_line_shows_done_rate_and_time_left():
 
 def test_without_progress_there_is_no_estimate():
     assert progress_line("m", 0, 10, 5.0, 40).endswith("0/10  0/s  eta —")
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (70, "m  ━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  4/12  2/s  eta 0:04  $0.1  why it waits"),
+        (40, "m  ━╌╌╌  4/12  eta 0:04  why it waits"),
+        (30, "m  ━╌╌╌  4/12  why it waits"),
+        (25, "━╌╌╌  4/12  why it waits"),
+    ],
+)
+def test_a_note_stays_whole_where_there_is_little_room(columns: int, line: str):
+    shown = progress_line("m", 4, 12, 2.0, columns, after="$0.1", note="why it waits")
+
+    assert re.sub("[━╌]+", "━", shown) == re.sub("[━╌]+", "━", line)
+    assert len(shown) <= columns
 
 
 @given(st.text(max_size=60), st.integers(0, 10**6), st.floats(0, 10**6), st.integers(1, 300))

@@ -7,6 +7,7 @@ codes are taken out of everything; into a pipe or a file goes what the model wro
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 
@@ -198,7 +199,8 @@ class Output:
     def status(self, text: str) -> None:
         """What is being waited for, in a line that goes away; only where somebody watches."""
         if self._watched and text != self._status:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            # A line that wraps would not go away.
+            sys.stderr.write(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}")
             sys.stderr.flush()
             self._status = text
 

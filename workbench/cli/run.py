@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,10 @@ from workbench.cli.prompt_input import whole_prompt
 from workbench.cli.schema_option import read_schema, refuse_second_format, schema_option
 
 if TYPE_CHECKING:
-    from workbench.cli.answers import Answer, Output
-    from workbench.cli.recording import OpenRun
     from workbench.core.schema import OutputSchema
     from workbench.core.settings import Settings
-    from workbench.core.types import CacheMode, Json, Request, Result
+    from workbench.core.types import CacheMode, Json, Request
     from workbench.demo import World
-    from workbench.engine.engine import Engine
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -142,6 +139,7 @@ def command(
             requests = _requests(world.settings, models, text, system, values, cache, replay_speed)
             if held_to is not None:
                 refuse_second_format(requests[0].params)
+            from workbench.cli.asking import ask_all, ask_for_object, ask_one
             from workbench.cli.recording import recording
             from workbench.engine.engine import Engine
 
@@ -150,10 +148,10 @@ def command(
                 recording(world, requests[0].messages, requests[0].params) as history,
             ):
                 if as_json or len(requests) > 1:
-                    return await _ask_all(engine, requests, output, history, held_to, as_json=as_json)
+                    return await ask_all(engine, requests, output, history, held_to, as_json=as_json)
                 if held_to is not None:
-                    return await _ask_for_object(engine, requests[0], output, history, held_to)
-                return await _ask_one(engine, requests[0], output, history)
+                    return await ask_for_object(engine, requests[0], output, history, held_to)
+                return await ask_one(engine, requests[0], output, history)
 
     ctx.exit(0 if asyncio.run(ask()) else 1)
 
@@ -265,126 +263,3 @@ def _requests(
         )
         seen[model] += 1
     return requests
-
-
-async def _ask_one(engine: Engine, request: Request, output: Output, history: OpenRun) -> bool:
-    """Stream the answer as it comes."""
-    from workbench.cli.answers import Answer, error_line
-    from workbench.core.errors import WorkbenchError
-    from workbench.core.events import Admitted, Delta, Failed, Finished, Queued, Retrying
-    from workbench.core.types import Channel
-
-    answer = Answer(request.model, None)
-    try:
-        async with aclosing(engine.stream(request)) as events:
-            async for event in events:
-                match event:
-                    case Delta(channel=Channel.TEXT, text=text):
-                        output.status("")
-                        output.piece(text)
-                    case Delta(channel=Channel.REASONING):
-                        output.status("thinking …")
-                    case Admitted():
-                        output.status(f"waiting for {event.route.wire_model} …")
-                    case Queued(reason=reason):
-                        output.status(f"waiting: {reason} …")
-                    case Retrying(error=error):
-                        output.status(f"trying again after {error.title} …")
-                    case Finished(result=result):
-                        answer = Answer(request.model, result)
-                    case Failed(error=error, partial=partial):
-                        answer = Answer(request.model, partial, error)
-                    case _:
-                        pass
-    except WorkbenchError as exc:
-        answer = Answer(request.model, None, exc)
-    finally:
-        output.end()
-    history.add(0, request, answer.result, answer.error)
-    if answer.error is not None:
-        output.note(error_line(answer))
-        return False
-    _footnotes(output, answer)
-    return True
-
-
-def _footnotes(output: Output, answer: Answer) -> None:
-    from workbench.cli.answers import figures_of
-
-    if answer.result is not None:
-        for remark in answer.result.notes:
-            output.footnote(remark)
-        output.footnote(f"{answer.model} · {figures_of(answer.result)}")
-
-
-async def _ask_for_object(
-    engine: Engine, request: Request, output: Output, history: OpenRun, schema: OutputSchema
-) -> bool:
-    """Standard output gets JSON that fits, or nothing: a text that does not goes with the reason to standard error."""
-    from workbench.cli.answers import error_line
-    from workbench.core.text import strip_control
-
-    output.status(f"waiting for {request.model} …")
-    answer = await _answer(engine, request, history, 0, schema)
-    output.status("")
-    if answer.error is not None:
-        if answer.text:
-            output.note(strip_control(answer.text.strip("\n")))
-        output.note(error_line(answer))
-        return False
-    output.piece(answer.text)
-    output.end()
-    _footnotes(output, answer)
-    return True
-
-
-async def _ask_all(
-    engine: Engine,
-    requests: Sequence[Request],
-    output: Output,
-    history: OpenRun,
-    schema: OutputSchema | None,
-    *,
-    as_json: bool,
-) -> bool:
-    """Ask at once, print each as it finishes."""
-    show = output.json_line if as_json else output.whole
-    left = len(requests)
-    output.status(f"waiting for {left} answers …")
-    all_answered = True
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_answer(engine, request, history, position, schema))
-            for position, request in enumerate(requests)
-        ]
-        for finished in asyncio.as_completed(tasks):
-            answer = await finished
-            left -= 1
-            all_answered &= answer.error is None
-            output.status("")
-            # In a thread: a reader that is slow to take our output must not make the others' clocks late.
-            await asyncio.to_thread(show, answer)
-            output.status(f"waiting for {left} of {len(requests)} answers …" if left else "")
-    return all_answered
-
-
-async def _answer(
-    engine: Engine, request: Request, history: OpenRun, position: int, schema: OutputSchema | None
-) -> Answer:
-    from workbench.cli.answers import Answer
-    from workbench.core.errors import WorkbenchError
-    from workbench.session.structured import Structurer
-
-    def rejected(result: Result) -> None:
-        history.add(position, request, result)
-
-    try:
-        if schema is None:
-            answer = Answer(request.model, await engine.complete(request))
-        else:
-            found = await Structurer().ask(engine.complete, request, schema, on_rejected=rejected)
-            answer = Answer(request.model, found.result, held=True, value=found.value)
-    except WorkbenchError as exc:
-        answer = Answer(request.model, exc.partial, exc, held=schema is not None)
-    history.add(position, request, answer.result, answer.error)
-    return answer

@@ -14,12 +14,14 @@ import click
 from workbench.cli.answers import Answer, as_json
 from workbench.cli.recording import recording
 from workbench.cli.sweep_progress import ProgressStyle, SweepProgress
+from workbench.cli.ticking import ticking
 from workbench.core.errors import UsageError, WorkbenchError
 from workbench.core.heap import settle_heap
 from workbench.core.types import Json, Message, Params, Request, Result
 from workbench.engine.budget import Budget, BudgetStats
 from workbench.session.sheet import Sheet
 from workbench.session.sweep import Sweep, SweepRun, SweepTally
+from workbench.session.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     from workbench.core.schema import OutputSchema
@@ -72,7 +74,10 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
                     history.add(row.line, request, outcome)
                 else:
                     history.add(row.line, request, outcome.partial, outcome)
-                progress.update(tally)
+                progress.update(tally, waits)
+
+            def waits() -> Waiting | None:
+                return waiting(engine.statistics(times=False))
 
             run = SweepRun(
                 sweep,
@@ -86,7 +91,8 @@ async def run_sweep(world: World, sweep: Sweep, options: SweepOptions) -> bool:
                 room=history.room,
             )
             try:
-                await run.run()
+                async with ticking(lambda: progress.update(run.tally, waits)):
+                    await run.run()
             finally:
                 progress.update(run.tally, last=True)
                 progress.clear()
@@ -102,12 +108,13 @@ def _row_as_json(request: Request, outcome: Result | WorkbenchError) -> Mapping[
 
 async def _ask_for_more(stats: BudgetStats, progress: SweepProgress) -> float | None:
     """A new cap from whoever is at the terminal. None, and so the end of this run, when nobody is."""
-    progress.clear()
     spent = f"${stats.spent_usd:.4f} of ${stats.limit_usd:.4f} is spent"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        progress.clear()
         click.echo(f"{spent}: stopping.", err=True)
         return None
-    answer = await asyncio.to_thread(input, f"{spent}. New cap in dollars, or Enter to stop here: ")
+    with progress.held():
+        answer = await asyncio.to_thread(input, f"{spent}. New cap in dollars, or Enter to stop here: ")
     try:
         cap = float(answer.strip().removeprefix("$"))
     except ValueError:

@@ -6,13 +6,17 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from workbench.progress import clock_time, progress_line
 from workbench.session.sweep import SweepTally
+from workbench.session.waiting import Waiting
 
 if TYPE_CHECKING:
+    from workbench.core.types import Json
     from workbench.engine.notices import Notice
 
 _DRAW_S = 0.1
@@ -29,8 +33,12 @@ class ProgressStyle(StrEnum):
     NONE = "none"
 
 
+def nothing_waits() -> Waiting | None:
+    return None
+
+
 class SweepProgress:
-    """Writes to standard error only."""
+    """Writes to standard error only. `update` may be called at any rate: what waits is asked for when it is shown."""
 
     def __init__(self, style: ProgressStyle, label: str) -> None:
         self._style = style
@@ -41,21 +49,26 @@ class SweepProgress:
         self._drawn_at = self._started
         self._drawn_share = 0.0
         self._bar_shown = False
+        self._held = False
 
-    def update(self, tally: SweepTally, *, last: bool = False) -> None:
+    def update(
+        self, tally: SweepTally, waits: Callable[[], Waiting | None] = nothing_waits, *, last: bool = False
+    ) -> None:
+        if self._held:
+            return
         now = time.monotonic()
         match self._style:
             case ProgressStyle.BAR | ProgressStyle.AUTO:
                 if last or now - self._drawn_at >= _DRAW_S:
                     self._drawn_at = now
-                    self._draw_bar(tally, now - self._started)
+                    self._draw_bar(tally, waits(), now - self._started)
             case ProgressStyle.LINES | ProgressStyle.JSONL:
                 share = tally.done / tally.total
                 if last and share == self._drawn_share > 0:
                     return
                 if last or now - self._drawn_at >= _LINE_S or share - self._drawn_share >= _LINE_SHARE:
                     self._drawn_at, self._drawn_share = now, share
-                    self._write_line(tally, now - self._started)
+                    self._write_line(tally, waits(), now - self._started)
             case ProgressStyle.NONE:
                 pass
 
@@ -74,16 +87,32 @@ class SweepProgress:
             sys.stderr.flush()
             self._bar_shown = False
 
-    def _draw_bar(self, tally: SweepTally, elapsed_s: float) -> None:
-        columns = shutil.get_terminal_size().columns - 1
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Out of the way of a question, which would be drawn over while somebody types."""
+        self.clear()
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def _draw_bar(self, tally: SweepTally, waits: Waiting | None, elapsed_s: float) -> None:
         own = progress_line(
-            self._label, tally.done, tally.total, elapsed_s, columns, before=tally.kept, after=_extras(tally)
+            self._label,
+            tally.done,
+            tally.total,
+            elapsed_s,
+            shutil.get_terminal_size().columns - 1,
+            before=tally.kept,
+            after=_extras(tally),
+            note="" if waits is None else waits.words(time.monotonic_ns()),
         )
         sys.stderr.write(f"\r\x1b[K{own}")
         sys.stderr.flush()
         self._bar_shown = True
 
-    def _write_line(self, tally: SweepTally, elapsed_s: float) -> None:
+    def _write_line(self, tally: SweepTally, waits: Waiting | None, elapsed_s: float) -> None:
         if self._style is ProgressStyle.JSONL:
             rate = (tally.done - tally.kept) / elapsed_s if elapsed_s > 0 else None
             line = json.dumps(
@@ -99,10 +128,12 @@ class SweepProgress:
                     "elapsed_s": round(elapsed_s, 3),
                     "rows_per_s": None if rate is None else round(rate, 3),
                     "eta_s": round((tally.total - tally.done) / rate, 1) if rate else None,
+                    "waiting": None if waits is None else _waiting_as_json(waits),
                 }
             )
         else:
-            line = f"{tally.done}/{tally.total} after {clock_time(elapsed_s)} · {_extras(tally)}"
+            why = "" if waits is None else f" · {waits.words(time.monotonic_ns())}"
+            line = f"{tally.done}/{tally.total} after {clock_time(elapsed_s)} · {_extras(tally)}{why}"
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
@@ -110,3 +141,14 @@ class SweepProgress:
 def _extras(tally: SweepTally) -> str:
     cost = f"${tally.cost_usd:.4f}{'+' if tally.unpriced else ''}"
     return f"{cost} · {tally.failed} failed" if tally.failed else cost
+
+
+def _waiting_as_json(waits: Waiting) -> dict[str, Json]:
+    """`next_at_s` is in epoch seconds, for whoever reads the line later; null depends on others finishing."""
+    left_s = waits.left_s(time.monotonic_ns())
+    return {
+        "requests": waits.requests,
+        "reason": waits.reason.value,
+        "next_in_s": None if left_s is None else round(left_s, 3),
+        "next_at_s": None if left_s is None else round(time.time() + left_s, 3),
+    }

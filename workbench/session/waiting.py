@@ -49,8 +49,8 @@ class Waiting:
     def words(self, now_ns: int) -> str:
         """`3 waiting: requests per minute, next in 12 s`."""
         left_s = self.left_s(now_ns)
-        soon = left_s is None or left_s < SOON_S
-        return f"{self.requests:,} waiting: {self.reason}" + ("" if soon else f", next in {figures.countdown(left_s)}")
+        goes = "" if left_s is None or left_s < SOON_S else f", next in {figures.countdown(left_s)}"
+        return f"{self.requests:,} waiting: {self.reason}{goes}"
 
 
 def waiting(statistics: Statistics) -> Waiting | None:
