@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
+from inspect import Parameter, signature
 from typing import Any
 
 from workbench.core.clock import NS_PER_S, Clock
@@ -240,9 +241,9 @@ class ScriptedLanes:
 
 
 def required(kind: type[Any]) -> dict[str, Any]:
-    """A zero for every field of a dataclass that has no default."""
-    entries = kind.__dataclass_fields__.values()
-    return {entry.name: 0 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING}
+    """A zero for every field that has no default."""
+    parameters = signature(kind).parameters.values()
+    return {one.name: 0 for one in parameters if one.default is Parameter.empty}
 
 
 def traffic(**changes: Any) -> Traffic:

@@ -22,13 +22,16 @@ GUESSES: Final = 8
 CONTRADICTIONS: Final = 3
 """Caps in a row that turned out to be none before a rate is suspected. One may be a cap that has changed, two the time
 that a server takes to notice the end of a call: with 2, a cap of 48 that lags by milliseconds was used to 83 %."""
+ESTABLISHED: Final = 2
+"""Times that a cap has to be found again where it was before it is believed to have fallen."""
 SAME_CAP: Final = 0.25
 """Part by which a cap may seem to have grown from one episode to the next, and be the same; two calls at least."""
 FULL: Final = 0.95
 
 
 class Blame(Stateful):
-    COUNTS = ("lowest", "most_accepted", "contradictions")
+    COUNTS = ("lowest", "most_accepted", "contradictions", "confirmations")
+    FLAGS = ("established",)
 
     def __init__(self) -> None:
         self.lowest: int | None = None
@@ -37,6 +40,10 @@ class Blame(Stateful):
         """Most calls in flight with which one was accepted after that episode began."""
         self.contradictions = 0
         """Episodes in a row at a number of calls that no cap explains."""
+        self.confirmations = 0
+        """Episodes in a row in which a cap was found where it had been."""
+        self.established = False
+        """There was a cap before this episode, so a refusal of fewer calls means that it has fallen."""
 
     def accepted(self, in_flight: int) -> None:
         if in_flight > self.most_accepted:
@@ -64,7 +71,11 @@ class Blame(Stateful):
             return LimitKind.UNKNOWN
         beyond = 0 < self.most_accepted < flight.in_flight  # a window that has just grown is not full at once
         if flight.in_flight < FULL * flight.window and not beyond:
-            return LimitKind.CONCURRENCY if stale and window.unanswered > 0 else LimitKind.UNKNOWN
+            falling = window.unanswered > 0 and (stale or self.established)
+            if not falling:
+                return LimitKind.UNKNOWN
+            if stale:
+                return LimitKind.CONCURRENCY
         return self._guess(flight.in_flight, window)
 
     def _guess(self, in_flight: int, window: Window) -> LimitKind:
@@ -83,5 +94,10 @@ class Blame(Stateful):
     def _begin_episode(self, in_flight: int) -> None:
         was_let_in = in_flight <= self.most_accepted
         higher = self.lowest is not None and in_flight - self.lowest >= max(2, SAME_CAP * self.lowest)
-        self.contradictions = self.contradictions + 1 if was_let_in or higher else 0
+        self.established = self.confirmations >= ESTABLISHED
+        if was_let_in or higher:
+            self.contradictions, self.confirmations = self.contradictions + 1, 0
+        else:
+            self.contradictions = 0
+            self.confirmations = 0 if self.lowest is None else self.confirmations + 1
         self.lowest, self.most_accepted = None, 0

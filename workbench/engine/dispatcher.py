@@ -165,14 +165,14 @@ class Dispatcher:
         usage: Usage | None,
         error: ProviderError | None,
     ) -> None:
+        kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
         match outcome:
             case Outcome.SUCCESS:
-                group.suspects.accepted(claim.ticket)
+                group.suspects.accepted(claim.ticket, flight.sent_s)
                 lane.succeeded(now_s, flight, usage)
-            case Outcome.REFUSED if group.suspects.refused(claim.ticket):
+            case Outcome.REFUSED if group.suspects.refused(claim.ticket, now_s, kind):
                 lane.unsent(now_s, flight)  # smaller ones pass: its size was refused, not our rate
             case Outcome.REFUSED:
-                kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
                 lane.refused(now_s, flight, kind, hint_of(error), readings_of(error, self._wall_s()))
             case Outcome.OVERLOADED:
                 lane.overloaded(now_s, flight, hint_of(error))

@@ -419,7 +419,7 @@ class Lane(Stateful):
 
     def _refused_for_concurrency(self, now_s: float, flight: Flight, hint_s: float | None, *, stale: bool) -> None:
         before = self.window.allowed
-        self.window.refused(now_s, flight.in_flight, stale=stale)
+        self.window.refused(now_s, flight.in_flight, after_s=now_s - flight.sent_s, stale=stale)
         if not stale:
             self.last_cut_s, self.accepted_since_cut = now_s, False
             self.counters.cuts += 1

@@ -1,7 +1,8 @@
 """Requests that keep being refused while smaller ones pass: probably larger than the limit that nobody told us.
 
 Left alone, such a request would sit at the head of the queue for ever and take every retry's turn. A refused request
-comes back as a new ticket, so it is recognised by its job and its size.
+comes back as a new ticket, so it is recognised by its job and its size. Only what is let in after a refusal says that
+size was the reason: calls that end while a limit falls were let in before.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from workbench.core.errors import LimitKind
 from workbench.engine.admission import Ticket, TokenCost
 
 TRACKED: Final = 64
 TRUSTED: Final = 2
 """Refusals of one request that are taken for what they seem to be."""
+SIZELESS: Final = (LimitKind.CONCURRENCY, LimitKind.REQUESTS)
+"""What a small request takes as much of as a large one."""
 Mark = tuple[str, TokenCost]
 
 
 @dataclass(slots=True)
 class _Suspicion:
+    since_s: float
     refusals: int = 0
     smaller_passed: bool = False
 
@@ -27,24 +32,26 @@ class Suspects:
     def __init__(self) -> None:
         self._seen: dict[Mark, _Suspicion] = {}
 
-    def refused(self, ticket: Ticket) -> bool:
-        """Count a refusal; True when it says more about the size of this request than about a rate."""
+    def refused(self, ticket: Ticket, now_s: float, kind: LimitKind) -> bool:
+        """Count a refusal; True when it says more about the size of this request than about the limit that it names."""
+        if kind in SIZELESS:
+            return False
         mark = (ticket.job, ticket.cost)
         suspicion = self._seen.get(mark)
         if suspicion is None:
             if len(self._seen) >= TRACKED:
                 del self._seen[next(iter(self._seen))]
-            suspicion = self._seen[mark] = _Suspicion()
+            suspicion = self._seen[mark] = _Suspicion(now_s)
         suspicion.refusals += 1
         return suspicion.smaller_passed and suspicion.refusals > TRUSTED
 
-    def accepted(self, ticket: Ticket) -> None:
+    def accepted(self, ticket: Ticket, sent_s: float) -> None:
         if not self._seen:
             return
         self._seen.pop((ticket.job, ticket.cost), None)
         size = _size(ticket.cost)
         for (_, cost), suspicion in self._seen.items():
-            if size < _size(cost):
+            if size < _size(cost) and sent_s >= suspicion.since_s:
                 suspicion.smaller_passed = True
 
     def refusals(self, ticket: Ticket) -> int:

@@ -13,7 +13,9 @@ from workbench.engine.lane_state import Stateful
 
 PROBE_EVERY_S: Final = 60.0
 PROBE_AGAIN_S: Final = 2.0
-"""After a probe that nobody refused."""
+"""After a probe that nobody refused: longer if refusals take longer than half of it."""
+FORGETS: Final = 0.9
+"""Part of the slowest refusal's time that still counts at each further one."""
 LONGEST_PROBE_WAIT_S: Final = 600.0
 FIRST_PATIENCE: Final = 25
 """Answers to wait for before the next probe, doubled with each one in a row that fails."""
@@ -23,6 +25,8 @@ every 200 s. With a probe every minute, 1.6 % were refused at a cap of 8, and 10
 LARGEST_PROBE: Final = 32
 WIDEST_PROBE: Final = 0.25
 """Part of the window: all that goes beyond the cap is refused at once."""
+SHORTEST_ROUND: Final = 4
+"""Answers."""
 SATURATED: Final = 0.8
 """A round counts as evidence for growth if the window was filled to this part of it."""
 
@@ -50,6 +54,7 @@ class Window(Stateful):
         "size",
         "slow_start",
         "unanswered",
+        "verdict_s",
     )
 
     def __init__(self, size: float, largest: int) -> None:
@@ -79,6 +84,8 @@ class Window(Stateful):
         """The ceiling before the last probe, until that fails."""
         self.in_vain = 0
         """Probes in a row that found the ceiling where it was."""
+        self.verdict_s = 0.0
+        """How long a refusal may take to come: the slowest of those lately."""
 
     def resize(self, size: float) -> None:
         """Never evicts: calls above a smaller window simply are not replaced."""
@@ -110,7 +117,9 @@ class Window(Stateful):
             return
         self.round += 1
         self.answers += 1
-        if self.round < max(4, self.allowed):
+        # A refusal comes at once. That none has come since the last probe is seen long before all calls have ended.
+        enough = SHORTEST_ROUND if self.probed_from is not None else max(SHORTEST_ROUND, self.allowed)
+        if self.round < enough:
             return
         saturated = self.blocked and self.peak >= SATURATED * self.size
         self._new_round(in_flight)
@@ -120,8 +129,10 @@ class Window(Stateful):
     def timed(self, seconds: float, tokens: int | None, epoch: int) -> None:
         """How long a call took, and for how many tokens of output. Only `LatencyWindow` cares."""
 
-    def refused(self, now_s: float, in_flight_at_send: int, *, stale: bool) -> None:
-        """Too many in flight. `stale` = sent before the last cut: it can only confirm a lower ceiling."""
+    def refused(self, now_s: float, in_flight_at_send: int, *, after_s: float = 0.0, stale: bool) -> None:
+        """Too many in flight, said `after_s` after it was sent. `stale` = that was before the last cut: it can only
+        confirm a lower ceiling."""
+        self.verdict_s = max(after_s, FORGETS * self.verdict_s)
         works = max(1, in_flight_at_send - 1)
         self.slow_start = False
         if not stale:
@@ -183,7 +194,7 @@ class Window(Stateful):
         self._set(self.size + min(self.probe_step, max(1.0, WIDEST_PROBE * self.size)))
         self.ceiling, self.probe_at_s, self.answers = self.allowed, now_s, 0
         self.probe_step = min(self.probe_step * 2, LARGEST_PROBE)
-        self.probe_wait_s = PROBE_AGAIN_S
+        self.probe_wait_s = min(max(PROBE_AGAIN_S, 2 * self.verdict_s), PROBE_EVERY_S)
 
     def _may_probe(self, rested_s: float, ceiling: int) -> bool:
         if rested_s < self.probe_wait_s:

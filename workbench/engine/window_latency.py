@@ -57,8 +57,8 @@ class LatencyWindow(Window):
         if saturated:
             self._decide(now_s, work)
 
-    def refused(self, now_s: float, in_flight_at_send: int, *, stale: bool) -> None:
-        super().refused(now_s, in_flight_at_send, stale=stale)
+    def refused(self, now_s: float, in_flight_at_send: int, *, after_s: float = 0.0, stale: bool) -> None:
+        super().refused(now_s, in_flight_at_send, after_s=after_s, stale=stale)
         self._proven = None
 
     def _decide(self, now_s: float, work: float) -> None:

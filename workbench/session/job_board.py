@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from workbench.jobs.job import Job, JobChange
 from workbench.session import job_words
+from workbench.session.monitor_outlook import BatchOutlook, batch_outlook
 
 LOG_LINES = 500
 """Of all jobs together; a job has a dozen states at most."""
@@ -27,6 +28,8 @@ class JobBoard:
     def __init__(self) -> None:
         self.jobs: tuple[Job, ...] = ()
         self.revision = 0
+        self.outlook = BatchOutlook()
+        """What the open ones will cost, and what was spent on all of them since they were loaded."""
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
 
     @property
@@ -39,6 +42,7 @@ class JobBoard:
         self.jobs = _newest_first(jobs)
         known = {job.id for job in self.jobs}
         self._log = deque((line for line in self._log if line.job_id in known), maxlen=LOG_LINES)
+        self.outlook = batch_outlook(self.jobs, spent_usd=0.0, unpriced=0)
         self.revision += 1
 
     def apply(self, change: JobChange, now_s: float) -> None:
@@ -48,7 +52,15 @@ class JobBoard:
         self.jobs = tuple(others) if change.gone else _newest_first([*others, job])
         if not change.gone and (text := _news(before, change)):
             self._log.append(LogLine(now_s, job.id, text))
+        self._count(change, before)
         self.revision += 1
+
+    def _count(self, change: JobChange, before: Job | None) -> None:
+        job, spent_usd = change.job, self.outlook.spent_usd
+        if before is not None and not change.gone:
+            spent_usd += max(0.0, (job.cost_usd or 0.0) - (before.cost_usd or 0.0))
+        free = change.just_ended and job.cost_usd is None and job.counts.succeeded > 0
+        self.outlook = batch_outlook(self.jobs, spent_usd=spent_usd, unpriced=self.outlook.unpriced + free)
 
     def find(self, job_id: str) -> Job | None:
         return next((job for job in self.jobs if job.id == job_id), None)

@@ -20,7 +20,7 @@ from workbench.engine.notices import Notice
 from workbench.engine.records import LaneName, LaneTraffic, Traffic
 from workbench.session.diagnosis import Diagnosis, LaneView, diagnosis, lane_diagnosis
 from workbench.session.monitor_hindsight import hindsight
-from workbench.session.monitor_outlook import Outlook, outlook
+from workbench.session.monitor_outlook import BatchOutlook, Outlook, outlook
 
 
 class Statistics(Protocol):
@@ -109,6 +109,9 @@ def _share(dimension: DimensionStats) -> float:
     return dimension.used / dimension.pace if dimension.pace > 0 else 1.0
 
 
+NO_BATCHES = BatchOutlook()
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """Everything at one moment."""
@@ -124,6 +127,7 @@ class Overview:
     """What held things up in the last minute, while nothing is asked."""
     capped: int = 0
     """Requests that wait for a person to raise the spend cap; the engine has not seen them yet."""
+    batches: BatchOutlook = NO_BATCHES
 
     @property
     def is_busy(self) -> bool:
@@ -134,12 +138,15 @@ class Overview:
         return self.traffic.queued + self.traffic.backing_off
 
 
-def overview(statistics: Statistics, before: Overview | None = None, *, capped: int = 0) -> Overview:
+def overview(
+    statistics: Statistics, before: Overview | None = None, *, capped: int = 0, batches: BatchOutlook = NO_BATCHES
+) -> Overview:
     """Join one snapshot's parts. O(lanes), and cheap for those of which nothing is new.
 
     Args:
         before: the last overview, of which rows are taken over that would come out the same.
         capped: requests that wait for money, and that the engine knows nothing of.
+        batches: jobs at their providers, of which it knows nothing either.
     """
     limits, traffic = statistics.limits, statistics.traffic
     serving: dict[LaneName, list[LaneView]] = {model.name: [] for model in traffic.lanes if model.left}
@@ -160,6 +167,7 @@ def overview(statistics: Statistics, before: Overview | None = None, *, capped: 
         # Those that were busy lately come first.
         lately=None if busy else hindsight(traffic, [row.view for row in lanes[:_RECENT]], statistics.stamp_error_s),
         capped=capped,
+        batches=batches,
     )
 
 

@@ -2,11 +2,13 @@
 
 Estimates, and only where there is something to estimate from: a model that has not answered yet, a lane that was
 stopped by hand, a provider that is not asked at present or a spend cap that is reached make the whole unknown. Pure.
+
+Batch jobs end when their provider likes: they have no part in the time, and in the cost at most what was estimated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.core.clock import NS_PER_S
@@ -14,6 +16,7 @@ from workbench.core.errors import LimitKind
 from workbench.engine.breaker import CircuitState
 from workbench.engine.limiter_stats import LaneState, LaneStats
 from workbench.engine.records import LaneName, LaneTraffic, Traffic
+from workbench.jobs.job import Job
 from workbench.session.diagnosis import LaneView
 
 _PER_ANSWER: dict[LimitKind, Callable[[LaneTraffic], float]] = {
@@ -33,6 +36,33 @@ class Outlook:
     """Until everything that has been asked has ended."""
     left_usd: float | None = None
     """What that will cost, beyond what has been spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutlook:
+    """What a provider's batches add to what is asked live."""
+
+    jobs: int = 0
+    """That are not over."""
+    most_usd: float | None = 0.0
+    """What those will cost yet, at most and at batch prices; None where nobody knows for one of them."""
+    spent_usd: float = 0.0
+    """On rows that have been collected since this program looks."""
+    unpriced: int = 0
+    """Jobs that ended meanwhile, at a price that is not known."""
+
+
+def batch_outlook(jobs: Iterable[Job], *, spent_usd: float, unpriced: int) -> BatchOutlook:
+    still_open = [job for job in jobs if not job.state.is_ended]
+    most = [
+        None if job.estimate_usd is None else max(0.0, job.estimate_usd - (job.cost_usd or 0.0)) for job in still_open
+    ]
+    return BatchOutlook(
+        jobs=len(still_open),
+        most_usd=None if None in most else sum(usd for usd in most if usd is not None),
+        spent_usd=spent_usd,
+        unpriced=unpriced,
+    )
 
 
 def outlook(traffic: Traffic, serving: Mapping[LaneName, Sequence[LaneView]], *, capped: int = 0) -> Outlook:

@@ -44,6 +44,7 @@ from workbench.tui.spend_cap import SpendCap
 if TYPE_CHECKING:
     from textual.content import Content
 
+    from workbench.session.monitor_outlook import BatchOutlook
     from workbench.tui.batch_room import BatchRoom
 
 
@@ -304,6 +305,13 @@ class WorkbenchApp(App[object]):
     def open_jobs(self) -> int:
         """Batch jobs that are not over, as far as is known."""
         return self.batches.board.open_count if "batches" in self.__dict__ else 0
+
+    @property
+    def job_outlook(self) -> BatchOutlook:
+        """What batch jobs have cost and will cost yet."""
+        from workbench.session.monitor_outlook import BatchOutlook
+
+        return self.batches.board.outlook if "batches" in self.__dict__ else BatchOutlook()
 
     def has_area(self, mode: str) -> bool:
         return any(area.mode == mode for area in self.areas)

@@ -97,21 +97,31 @@ def _state(seen: Overview) -> tuple[_Piece, ...]:
 def _progress(seen: Overview) -> list[_Part]:
     """How long it will go on; at rest how long it was the last time."""
     run_s, left_s = seen.traffic.run_s, seen.outlook.left_s
+    jobs = seen.batches.jobs
+    # Nobody knows when a provider's batch ends: it is counted beside the time that is left of what is asked live.
+    batches = [_Part(6, ((f"{jobs:,}", _VALUE), (" batch" if jobs == 1 else " batches", _NAME)))] if jobs else []
     if not seen.traffic.under_way:
-        return [] if run_s is None else [_part(7, "last run", span(run_s))]
+        return batches if run_s is None else [_part(7, "last run", span(run_s)), *batches]
     left = figures.UNKNOWN if left_s is None else "now" if left_s < 0.5 else f"~{span(left_s)}"
-    return [_part(2, "ETA", left)]
+    return [_part(2, "ETA", left), *batches]
 
 
 def _money(seen: Overview, glyphs: Glyphs, pad: str) -> tuple[_Piece, ...]:
     """Spent, and what it will have come to when everything that is under way has ended."""
-    traffic = seen.traffic
-    least = ">= " if glyphs.ascii_only else "≥ "
-    spent = (f"{least if traffic.unpriced else ''}{figures.amount(traffic.cost_usd)}", "$text-accent")
-    if not seen.is_busy:
+    traffic, batches = seen.traffic, seen.batches
+    least, most = (">= ", "<= ") if glyphs.ascii_only else ("≥ ", "≤ ")
+    spent_usd = traffic.cost_usd + batches.spent_usd
+    unpriced = traffic.unpriced or batches.unpriced
+    spent = (f"{least if unpriced else ''}{figures.amount(spent_usd)}", "$text-accent")
+    if not seen.is_busy and not batches.jobs:
         return (spent,)
-    left = seen.outlook.left_usd
-    projected = figures.UNKNOWN if left is None else f"~{figures.amount(traffic.cost_usd + left)}"
+    left = seen.outlook.left_usd if seen.is_busy else 0.0
+    if left is None:
+        projected = figures.UNKNOWN
+    elif batches.most_usd is None:
+        projected = f"{least}{figures.amount(spent_usd + left)}"
+    else:
+        projected = f"{most if batches.jobs else '~'}{figures.amount(spent_usd + left + batches.most_usd)}"
     return spent, (f"{pad}{'->' if glyphs.ascii_only else '→'}{pad}", _NAME), (projected, _VALUE)
 
 

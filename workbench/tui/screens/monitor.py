@@ -189,7 +189,12 @@ class MonitorScreen(AreaScreen):
             self.run_bar.show(Content.styled(" The engine is being opened.", "$foreground-muted"))
             return
         statistics = engine.statistics(times=whole)
-        seen = self.seen = overview(statistics, self.seen, capped=self.app.spend_cap.spending.statistics().waiting)
+        seen = self.seen = overview(
+            statistics,
+            self.seen,
+            capped=self.app.spend_cap.spending.statistics().waiting,
+            batches=self.app.job_outlook,
+        )
         width = self.run_bar.size.width
         self.run_bar.show(*run_strip(seen, self.desk.glyphs, width))
         self.why.show(reason(seen, self.desk.glyphs))
