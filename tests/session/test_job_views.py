@@ -24,6 +24,7 @@ from workbench.session.job_pages import KEPT, PAGE, RowPages
 from workbench.session.job_words import LOOKS
 from workbench.session.lane import Lane
 from workbench.session.lane_state import LaneState
+from workbench.session.monitor_outlook import BatchOutlook
 
 
 def job(job_id: str = "a", state: JobState = JobState.RUNNING, *, created_s: float = 100.0, **changes: object) -> Job:
@@ -69,6 +70,38 @@ def test_what_happens_to_a_job_is_logged_once_and_newest_first() -> None:
         (12.0, "no network"),
         (10.0, "running"),
     ]
+
+
+def test_open_jobs_cost_at_most_what_was_estimated_and_what_is_collected_is_spent() -> None:
+    board = JobBoard()
+    board.load([job("a", estimate_usd=0.5), job("b", estimate_usd=0.25), job("old", JobState.COMPLETED, cost_usd=9.0)])
+    before = board.outlook
+
+    board.apply(JobChange(job("a", JobState.COLLECTING, estimate_usd=0.5, cost_usd=0.125), JobState.RUNNING), 1.0)
+    part = board.outlook
+    board.apply(JobChange(job("a", JobState.COMPLETED, estimate_usd=0.5, cost_usd=0.25), JobState.COLLECTING), 2.0)
+
+    assert before == BatchOutlook(jobs=2, most_usd=0.75, spent_usd=0.0)
+    assert part == BatchOutlook(jobs=2, most_usd=0.625, spent_usd=0.125)
+    assert board.outlook == BatchOutlook(jobs=1, most_usd=0.25, spent_usd=0.25)
+
+
+def test_a_job_without_an_estimate_may_cost_anything() -> None:
+    board = JobBoard()
+
+    board.load([job("a", estimate_usd=0.5), job("b")])
+
+    assert board.outlook == BatchOutlook(jobs=2, most_usd=None)
+
+
+def test_answers_of_a_job_without_a_price_are_not_taken_to_be_free() -> None:
+    board = JobBoard()
+    board.load([job("a"), job("b")])
+
+    board.apply(JobChange(job("a", JobState.COMPLETED, counts=JobCounts(10, 10)), JobState.COLLECTING), 1.0)
+    board.apply(JobChange(job("b", JobState.FAILED, counts=JobCounts(10, 0, 10)), JobState.RUNNING), 2.0)
+
+    assert board.outlook == BatchOutlook(jobs=0, unpriced=1)
 
 
 def test_a_forgotten_job_leaves_the_board() -> None:

@@ -17,7 +17,7 @@ from tui_stage import Stage, ready, until
 
 from workbench.core.errors import KeyRejected
 from workbench.jobs.job import Job, JobCounts, JobState, RowFilter
-from workbench.tui.areas import BATCHES, COMPARE
+from workbench.tui.areas import BATCHES, COMPARE, MONITOR
 from workbench.tui.commands import commands
 from workbench.tui.screens.batch_row import BatchRowScreen
 from workbench.tui.screens.batch_rows import BatchRowsScreen
@@ -95,6 +95,18 @@ async def test_the_detail_says_everything_about_the_job_under_the_cursor() -> No
 
         for part in ("397 answered, 3 failed of 400", "$0.420, $0.420 less than live", "openai:1:batch_a"):
             assert part in detail(on), detail(on)
+
+
+async def test_the_monitor_counts_jobs_and_what_they_may_cost() -> None:
+    desk = desk_with(a_job("one"), a_job("two"))
+    on = Stage(("alpha",), jobs=desk, areas=(COMPARE, BATCHES, MONITOR))
+    async with on.app.run_test(size=SIZE) as pilot:
+        await ready(pilot)
+        await until(pilot, lambda: desk.listeners, "the desk is listened to")
+        await pilot.press("ctrl+t", "3")
+        bar: Any = on.app.area_screen.query_one("#run")
+
+        await until(pilot, lambda: "2 batches" in bar.plain and "→ ≤ $1.68" in bar.plain, "two jobs of $0.84")
 
 
 async def test_without_jobs_the_screen_says_how_to_make_one_and_what_providers_offer() -> None:

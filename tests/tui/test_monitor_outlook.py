@@ -16,7 +16,7 @@ from workbench.engine.limiter_stats import LaneState
 from workbench.engine.records import LaneName, LaneTraffic, Underway
 from workbench.session.diagnosis import Cause
 from workbench.session.monitor import overview
-from workbench.session.monitor_outlook import Outlook, outlook
+from workbench.session.monitor_outlook import BatchOutlook, Outlook, outlook
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.monitor_words import run_strip
 
@@ -149,11 +149,11 @@ def test_outlook_takes_lanes_that_nobody_serves() -> None:
 # In words
 
 
-def strip(width: int, **changes: Any) -> str:
+def strip(width: int, *, batches: BatchOutlook = BatchOutlook(), ascii_only: bool = False, **changes: Any) -> str:
     working = model(in_flight=2, queued=14)
     values: dict[str, Any] = {"lanes": (working,), "under_way": 16, "queued": 14, "run_s": 83.2, "cost_usd": 0.1}
     statistics = world(lane(in_flight=2, window=7), **(values | changes))
-    left, right = run_strip(overview(statistics), Glyphs(), width)
+    left, right = run_strip(overview(statistics, batches=batches), Glyphs(ascii_only=ascii_only), width)
     assert left.cell_length + right.cell_length <= width
     return f"{left.plain} {right.plain}"
 
@@ -172,6 +172,41 @@ def test_what_cannot_be_known_is_a_dash() -> None:
 
     assert "ETA —" in said
     assert "$0.100 → —" in said
+
+
+def test_batches_are_counted_beside_the_time_and_end_when_they_like() -> None:
+    assert "ETA ~30s · 2 batches · " in strip(200, batches=BatchOutlook(jobs=2, most_usd=0.5))
+    assert " · 1 batch · " in strip(200, batches=BatchOutlook(jobs=1, most_usd=0.5))
+    assert "batch" not in strip(200, batches=BatchOutlook())
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_cost_has_room_for_batches_in_every_width(width: int) -> None:
+    assert "$0.150→≤$0.810" in strip(width, batches=BatchOutlook(2, 0.5, 0.05)).replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        (BatchOutlook(1, 0.5), "$0.100 → ≤ $0.760"),
+        (BatchOutlook(1, None, 0.05), "$0.150 → ≥ $0.310"),
+        (BatchOutlook(0, 0.0, 0.05, unpriced=1), "≥ $0.150 → ~$0.310"),
+    ],
+    ids=["at most what was estimated", "at least what is asked live", "spent on what has no price"],
+)
+def test_batches_are_part_of_what_it_will_have_cost(batches: BatchOutlook, said: str) -> None:
+    assert said in strip(200, batches=batches)
+    assert said.translate({ord("≤"): "<=", ord("≥"): ">=", ord("→"): "->"}) in strip(
+        200, batches=batches, ascii_only=True
+    )
+
+
+def test_batches_alone_are_money_that_is_still_to_be_spent() -> None:
+    said = strip(200, lanes=(), under_way=0, in_flight=0, queued=0, batches=BatchOutlook(2, 0.5, 0.05))
+
+    assert "idle" in said
+    assert "2 batches" in said
+    assert "$0.150 → ≤ $0.650" in said
 
 
 def test_at_rest_the_strip_says_how_long_the_last_run_was_and_projects_nothing() -> None:
