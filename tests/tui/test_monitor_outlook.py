@@ -15,7 +15,7 @@ from workbench.core.errors import LimitKind
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.records import LaneName, LaneTraffic, Underway
 from workbench.session.diagnosis import Cause
-from workbench.session.monitor import overview
+from workbench.session.monitor import NO_BATCHES, overview
 from workbench.session.monitor_outlook import BatchOutlook, Outlook, outlook
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.monitor_words import run_strip
@@ -149,7 +149,7 @@ def test_outlook_takes_lanes_that_nobody_serves() -> None:
 # In words
 
 
-def strip(width: int, *, batches: BatchOutlook = BatchOutlook(), ascii_only: bool = False, **changes: Any) -> str:
+def strip(width: int, *, batches: BatchOutlook = NO_BATCHES, ascii_only: bool = False, **changes: Any) -> str:
     working = model(in_flight=2, queued=14)
     values: dict[str, Any] = {"lanes": (working,), "under_way": 16, "queued": 14, "run_s": 83.2, "cost_usd": 0.1}
     statistics = world(lane(in_flight=2, window=7), **(values | changes))
