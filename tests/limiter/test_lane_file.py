@@ -58,15 +58,15 @@ def test_what_one_learns_all_know(tmp_path):
     with one.books:
         one.buckets[LimitKind.TOKENS].learn(moment.at_s, 100.0)
         one.window.resize(17)
-        flight = one.send(moment.at_s, COST, one.price(COST, ""), "")
+        flight = one.send(moment.at_s, COST, one.meters.price(COST, ""), "")
     with other.books:
-        assert other.wait_s(moment.at_s, other.price(COST, ""), 0.0) > 0
+        assert other.wait_s(moment.at_s, other.meters.price(COST, ""), 0.0) > 0
         assert other.buckets[LimitKind.TOKENS].rate == pytest.approx(90.0)
-        assert (other.window.allowed, other.elsewhere, other.rivals) == (17, 1, 1)
+        assert (other.window.allowed, other.company.calls, other.company.rivals) == (17, 1, 1)
     with one.books:
         one.ended(moment.at_s, flight, None)
     with other.books:
-        assert other.elsewhere == 0
+        assert other.company.calls == 0
 
     first.close()
     second.close()
@@ -78,7 +78,7 @@ def test_one_refusal_is_one_cut_for_all_of_them(tmp_path):
     flights = []
     for lane, _ in lanes:
         with lane.books:
-            flights.append(lane.send(moment.at_s, COST, lane.price(COST, ""), ""))
+            flights.append(lane.send(moment.at_s, COST, lane.meters.price(COST, ""), ""))
     moment.pass_(5.0)
 
     for (lane, _), flight in zip(lanes, flights, strict=True):
@@ -88,7 +88,7 @@ def test_one_refusal_is_one_cut_for_all_of_them(tmp_path):
     assert sum(lane.counters.cuts for lane, _ in lanes) == 1
     for lane, file in lanes:
         with lane.books:
-            assert lane.wait_s(moment.at_s, lane.price(COST, ""), 0.0) >= 9.9
+            assert lane.wait_s(moment.at_s, lane.meters.price(COST, ""), 0.0) >= 9.9
         file.close()
 
 
@@ -96,12 +96,12 @@ def test_a_lane_that_somebody_leaves_goes_on(tmp_path):
     moment = Moment()
     (one, first), (other, second) = (lane_in(tmp_path / "lane", moment) for _ in range(2))
     with one.books:
-        one.send(moment.at_s, COST, one.price(COST, ""), "")
+        one.send(moment.at_s, COST, one.meters.price(COST, ""), "")
 
     first.close()
 
     with other.books:
-        assert (other.elsewhere, other.rivals) == (0, 0)
+        assert (other.company.calls, other.company.rivals) == (0, 0)
     assert one.books is OWN_BOOKS
     second.close()
 
@@ -111,22 +111,22 @@ def test_who_finds_the_books_locked_at_first_joins_later(tmp_path):
     one, first = lane_in(tmp_path / "lane", moment)
     with one.books:
         one.window.resize(17)
-        one.send(moment.at_s, COST, one.price(COST, ""), "")
+        one.send(moment.at_s, COST, one.meters.price(COST, ""), "")
     somebody = LockFile.open(tmp_path / "lane", SIZE)
     assert somebody.lock()
     late, second = lane_in(tmp_path / "lane", moment)
     with late.books:
-        early = late.send(moment.at_s, COST, late.price(COST, ""), "")
+        early = late.send(moment.at_s, COST, late.meters.price(COST, ""), "")
     somebody.unlock()
 
     with late.books:
-        assert (late.window.allowed, late.elsewhere) == (17, 1)
+        assert (late.window.allowed, late.company.calls) == (17, 1)
     with one.books:
-        assert one.elsewhere == 1
+        assert one.company.calls == 1
     with late.books:
         late.succeeded(moment.at_s, early, None)
     with one.books:
-        assert one.elsewhere == 0
+        assert one.company.calls == 0
 
     for file in (first, second, somebody):
         file.close()
@@ -147,7 +147,7 @@ LaneFile(Path(sys.argv[1]), lane, time.monotonic, time.time)
 cost = TokenCost(100, 100)
 with lane.books:
     for _ in range(5):
-        lane.send(time.monotonic(), cost, lane.price(cost, ""), "")
+        lane.send(time.monotonic(), cost, lane.meters.price(cost, ""), "")
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -164,7 +164,7 @@ def test_the_calls_of_a_killed_process_are_crossed_out_within_a_second(tmp_path)
         moment = Moment(time.monotonic(), time.time())
         lane, file = lane_in(path, moment)
         with lane.books:
-            assert (lane.elsewhere, lane.owed_elsewhere) == (5, (500.0, 500.0))
+            assert (lane.company.calls, lane.company.owed) == (5, (500.0, 500.0))
     finally:
         process.kill()
         process.communicate()
@@ -172,7 +172,7 @@ def test_the_calls_of_a_killed_process_are_crossed_out_within_a_second(tmp_path)
     moment.pass_(0.5)
 
     with lane.books:
-        assert (lane.elsewhere, lane.rivals, lane.owed_elsewhere) == (0, 0, (0.0, 0.0))
+        assert (lane.company.calls, lane.company.rivals, lane.company.owed) == (0, 0, (0.0, 0.0))
     file.close()
 
 
@@ -205,14 +205,16 @@ def test_a_restarted_machine_whose_clock_began_anew_starts_warm(tmp_path):
     lane, file = lane_in(tmp_path / "lane", moment)
     with lane.books:
         lane.window.resize(40)
-        lane.refused(moment.at_s, lane.send(moment.at_s, COST, lane.price(COST, ""), ""), LimitKind.TOKENS, 60.0, ())
+        lane.refused(
+            moment.at_s, lane.send(moment.at_s, COST, lane.meters.price(COST, ""), ""), LimitKind.TOKENS, 60.0, ()
+        )
     file.close()
     rebooted = Moment(now_s=5.0, wall_s=moment.wall_at_s + 600)
 
     again, file = lane_in(tmp_path / "lane", rebooted)
 
     with again.books:
-        assert again.wait_s(rebooted.at_s, again.price(COST, ""), 0.0) == 0.0
+        assert again.wait_s(rebooted.at_s, again.meters.price(COST, ""), 0.0) == 0.0
     file.close()
 
 

@@ -252,7 +252,7 @@ class Dispatcher:
         """Commit a claim to a lane. False if another process got there first."""
         ticket = claim.ticket
         with lane.books:
-            if lane.rivals and lane.wait_s(now_s, costs, reserve) > 0:
+            if lane.company.rivals and lane.wait_s(now_s, costs, reserve) > 0:
                 return False
             claim.flight = lane.send(now_s, ticket.cost, costs, ticket.job)
         group.queue.pop(claim, now_s)
@@ -276,9 +276,9 @@ class Dispatcher:
             if not lane.usable:
                 continue
             with lane.books:
-                costs = lane.price(ticket.cost, ticket.job)
+                costs = lane.meters.price(ticket.cost, ticket.job)
                 wait_s = lane.wait_s(now_s, costs, reserve)
-            load = (lane.in_flight + lane.elsewhere) / lane.window.allowed
+            load = (lane.in_flight + lane.company.calls) / lane.window.allowed
             if best is None or (wait_s, load) < (best_wait_s, best_load):
                 best, best_wait_s, best_load = (lane, costs), wait_s, load
         return best, best_wait_s

@@ -161,13 +161,15 @@ class LaneFile:
         _HEADER.pack_into(self._map, 0, _FORMAT, self._wall_s(), self._now_s(), float(self._rows), self._changes)
         assert self._row is not None
         lane = self._lane
-        self._write_row(self._row, float(len(lane.flights)), lane.waited_s, lane.served, lane.promised, lane.asked)
+        self._write_row(
+            self._row, float(len(lane.flights)), lane.company.waited_s, lane.company.served, lane.promised, lane.asked
+        )
 
     def _parts(self) -> Iterator[Stateful]:
         yield self._lane
         yield self._lane.window
         yield self._lane.log
-        yield self._lane.blame
+        yield self._lane.refusals.blame
         yield from self._lane.buckets.values()
 
     def _count_others(self) -> None:
@@ -191,8 +193,8 @@ class LaneFile:
                 if waits:
                     least_served = min(least_served, served)
         lane = self._lane
-        returning = not lane.flights and now_s - lane.waited_s > WAITS_FOR_S
-        lane.meet(elsewhere, rivals, least_served, (promised, asked), returning=returning)
+        returning = not lane.flights and now_s - lane.company.waited_s > WAITS_FOR_S
+        lane.company.meet(elsewhere, rivals, least_served, (promised, asked), returning=returning)
 
     def _cross_out_the_dead(self) -> None:
         alive = self._file.held_between(_LOCKS_AT, _LOCKS_AT + self._rows)

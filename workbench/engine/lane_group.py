@@ -124,12 +124,15 @@ class Group:
         for lane in self.lanes:
             if not lane.paced:
                 return None
-            if lane.usable and (bucket := lane.too_large(lane.price(claim.ticket.cost, claim.ticket.job))) is None:
+            if (
+                lane.usable
+                and (bucket := lane.meters.too_large(lane.meters.price(claim.ticket.cost, claim.ticket.job))) is None
+            ):
                 return None
         if lane is None or bucket is None:
             return None
         assert bucket.limit is not None
-        cost = lane.price(claim.ticket.cost, claim.ticket.job)[bucket.index]
+        cost = lane.meters.price(claim.ticket.cost, claim.ticket.job)[bucket.index]
         return RequestTooLarge(
             f"The request needs {cost:,.0f} {bucket.kind}, but {lane.name} allows {bucket.limit:,.0f} per minute.",
             hint="Shorten the prompt or lower max_tokens.",

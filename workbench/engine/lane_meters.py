@@ -1,0 +1,126 @@
+"""What providers meter of a lane: its buckets, the log of what was admitted, and how long answers really are.
+
+Every request is charged here when it goes out, corrected when its answer is there, and compared with what the server
+says remains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from workbench.core.errors import LimitKind
+from workbench.core.types import Usage
+from workbench.engine.admission import TokenCost
+from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
+from workbench.engine.bucket import OUTPUT_KINDS, Bucket
+from workbench.engine.lane_values import Flight, OutputEstimates
+from workbench.engine.limit_headers import Reading
+from workbench.engine.server_type import ServerType
+
+Note = Callable[[float, LimitKind, float | None, float | None, str], None]
+"""Told of every limit that changed: when, which, from what to what, and why."""
+
+
+class Meters:
+    """All dimensions of one lane, those included that nobody has limited yet."""
+
+    __slots__ = ("_charged_ahead", "_note", "buckets", "log", "outputs", "paced")
+
+    def __init__(self, note: Note) -> None:
+        self.log = AdmittedLog()
+        self.buckets = {kind: Bucket(kind, self.log) for kind in KINDS}
+        self.paced: list[Bucket] = []
+        """The buckets that are not free; always the same list."""
+        self.outputs = OutputEstimates()
+        self._charged_ahead = 0.0
+        """Part of the output that a request allows which some stated limit is charged for when it is sent."""
+        self._note = note
+
+    def price(self, cost: TokenCost, job: str) -> Costs:
+        """What to reserve: what the job's answers have come to, but no less than what is charged up front. That is all
+        that the answer may take, until a provider with stated limits turns out to charge output at the end."""
+        output = max(self.outputs.expect(job, cost.max_output), self._charged_ahead * cost.max_output)
+        return 1.0, cost.input + output, float(cost.input), output
+
+    def too_large(self, costs: Costs) -> Bucket | None:
+        """The bucket that can never hold this request, however long it waits."""
+        for bucket in self.paced:
+            # Output alone is clamped by providers rather than refused, so only what is sent can be too large there.
+            if (
+                bucket.kind is not LimitKind.OUTPUT_TOKENS
+                and bucket.limit is not None
+                and costs[bucket.index] > bucket.limit
+            ):
+                return bucket
+        return None
+
+    def mirror(self, now_s: float, flight: Flight, readings: Sequence[Reading], *, refused: bool) -> None:
+        """Take over what the response to this call said about limits. A refused call has been given back already."""
+        totals = self.log.totals()
+        changed = False
+        for reading in readings:
+            bucket = self.buckets[reading.kind]
+            limit, server, rate, ahead = bucket.limit, bucket.server, bucket.rate, bucket.ahead
+            index = bucket.index
+            uncharged = flight.costs[index] if refused else 0.0
+            owed = bucket.owed(flight.promised, flight.asked)
+            if refused:
+                owed -= bucket.owed(flight.costs[3], flight.cost.max_output)
+            bucket.mirror(
+                now_s,
+                reading,
+                flight.marks.get(reading.kind),
+                uncharged=uncharged,
+                owed=owed,
+                admitted_since=totals[index] - flight.totals[index] + uncharged,
+            )
+            if reading.remaining is not None and not refused and not flight.moved:
+                bucket.compare(flight.books(index), reading.remaining, reading.reset_s)
+            changed = changed or bucket.limit != limit or bucket.rate != rate or bucket.ahead != ahead
+            if bucket.limit != limit:
+                self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
+            elif bucket.server != server and bucket.server == ServerType.WINDOW:
+                self._note(now_s, reading.kind, limit, limit, "refills in steps: sending at an even pace")
+        if changed:
+            self.refresh()
+
+    def correct(self, now_s: float, flight: Flight, usage: Usage | None) -> None:
+        """Replace what was reserved by what was used; without usage, the reserve stands."""
+        if usage is None:
+            return
+        _, total, prompt, output = flight.costs
+        # Cached input is free of input limits where input is metered apart (Anthropic).
+        fresh = usage.input - usage.cached_input
+        surplus = (0.0, total - usage.input - usage.output, prompt - fresh, output - usage.output)
+        self.log.add(now_s, 0.0, usage.input - prompt, usage.output - output)
+        for bucket in self.paced:
+            if bucket.index:
+                bucket.give_back(now_s, surplus[bucket.index])
+
+    def give_all_back(self, now_s: float, flight: Flight) -> None:
+        """What was refused is not charged."""
+        self.log.add(now_s, -1.0, -flight.costs[2], -flight.costs[3])
+        for bucket in self.paced:
+            bucket.give_back(now_s, flight.costs[bucket.index])
+
+    def pin(self, now_s: float, kind: LimitKind, per_minute: float | None) -> None:
+        """A person's own limit; None goes back to what is known without one."""
+        bucket = self.buckets[kind]
+        old = bucket.limit
+        bucket.pin(now_s, per_minute)
+        self.refresh()
+        why = "set by hand" if per_minute is not None else "left to the provider"
+        self._note(now_s, kind, old, bucket.limit, why)
+
+    def start_warm(self, now_s: float, part: float) -> None:
+        """Begin with part of what was learned some time ago, and none of what has passed since."""
+        self.log.restart()
+        for bucket in self.buckets.values():
+            bucket.start_warm(now_s, part)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Some bucket was limited, set free, or replaced from outside."""
+        self.paced[:] = [bucket for bucket in self.buckets.values() if bucket.rate is not None]
+        told = (bucket.ahead for bucket in self.paced if bucket.told and bucket.kind in OUTPUT_KINDS)
+        self._charged_ahead = max(told, default=0.0)
