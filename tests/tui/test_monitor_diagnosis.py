@@ -35,6 +35,11 @@ CASES = {
         Cause.RATE_LIMIT,
         "14 requests wait, the next goes in 6 s: 100 of 100 requests per minute used",
     ),
+    "more than a minute's worth, which had been saved up": (
+        view(lane(dimensions=(dimension(used=5.0, pace=4.0),)), queue=queue(WaitReason.REQUESTS, 1, until_s=9)),
+        Cause.RATE_LIMIT,
+        "1 request waits, the next goes in 9 s: 4 requests per minute are allowed, and 5 went in the last one",
+    ),
     "tokens per minute": (
         view(lane(dimensions=(SPENT, dimension(LimitKind.TOKENS, used=11_900, pace=12_000)))
              , queue=queue(WaitReason.TOKENS, 1)),
@@ -95,7 +100,7 @@ CASES = {
         "the first token took 6.30s once; later requests find the model loaded",
     ),
     "a slow connection": (
-        view(traffic=lane_traffic(answered=3, ttft_s=times(0.6), connect_s=times(0.9, 4))),
+        view(traffic=lane_traffic(answered=3, ttft_s=times(0.6, 5), connect_s=times(0.9, 4))),
         Cause.SLOW_CONNECTION,
         "opening a connection takes 0.90s (p50 of 4); it is not the model",
     ),
@@ -120,6 +125,11 @@ CASES = {
         "stopped by hand, 14 requests wait; p lets it go on",
     ),
     "no key": (view(lane(state=LaneState.DEAD)), Cause.NO_KEY, "no usable key is left: paste another one"),
+    "a connection that was slow to open once": (
+        view(traffic=lane_traffic(answered=5, ttft_s=times(0.4, 5), connect_s=times(0.9, 1))),
+        Cause.NOTHING,
+        "nothing holds it up",
+    ),
     "nothing": (view(traffic=lane_traffic(ttft_s=times(0.4))), Cause.NOTHING, "nothing holds it up"),
     "nothing asked": (view(lane(in_flight=0)), Cause.IDLE, "nothing is being asked"),
 }  # fmt: skip
@@ -166,6 +176,21 @@ def test_a_lane_in_trouble_matters_more_than_a_late_frame_but_not_more_than_a_pr
 
     assert said(waiting, late=times(0.01, p95=0.08)).cause is Cause.RATE_LIMIT
     assert said(waiting, late=times(0.01, p95=0.9)).cause is Cause.OWN_SCREEN
+
+
+def test_a_program_that_was_late_once_is_not_what_holds_everything_up() -> None:
+    once = Percentiles(9, 0.004, max=0.7)
+    waiting = Diagnosis(Cause.IN_FLIGHT_CAP, "5 wait", 5)
+
+    assert said(waiting, late=once).cause is Cause.IN_FLIGHT_CAP
+    assert said(Diagnosis(Cause.NOTHING, "fine", 4), late=once).cause is Cause.NOTHING
+
+
+def test_a_program_that_is_late_from_its_first_second_on_says_so() -> None:
+    found = said(Diagnosis(Cause.NOTHING, "fine", 4), late=Percentiles(6, 0.12, max=0.7))
+
+    assert found.cause is Cause.OWN_SCREEN
+    assert "busy for 120 ms at a time (p50 of 6)" in found.sentence
 
 
 def test_a_late_loop_is_nobodys_trouble_while_nothing_is_asked() -> None:
