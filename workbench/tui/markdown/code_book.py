@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from workbench.tui.markdown.blocks import Block
+from workbench.tui.markdown.blocks import Block, Kind
 from workbench.tui.markdown.code_colours import CodeColours, Spawn
 from workbench.tui.markdown.layout import Colours
 
@@ -51,3 +51,19 @@ class CodeBook:
     def step(self, deadline_s: float) -> list[int]:
         """Go on colouring until the deadline; numbers of the blocks that look different now."""
         return [index for first in self._colours.step(deadline_s) for index in self._parts[first]]
+
+
+def code_blocks(blocks: Iterable[Block], text: str) -> Iterator[tuple[int, str, str]]:
+    """Start, language and code of each code block, whose parts become one again."""
+    first, language, parts = -1, "", list[str]()
+    for block in blocks:
+        if block.kind is not Kind.CODE:
+            continue
+        if block.first != first:
+            if first >= 0:
+                yield first, language, "\n".join(parts)
+            first, language, parts = block.first, block.language, []
+        if block.lines:
+            parts.append(block.content(text))
+    if first >= 0:
+        yield first, language, "\n".join(parts)

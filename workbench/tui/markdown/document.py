@@ -7,7 +7,6 @@ cost of a change follows what is visible, not what is there.
 
 from __future__ import annotations
 
-import re
 import time
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
@@ -15,17 +14,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from workbench.tui.markdown.blocks import Block, Container, Kind
-from workbench.tui.markdown.code_book import CodeBook
+from workbench.tui.markdown.code_book import CodeBook, code_blocks
 from workbench.tui.markdown.code_colours import Spawn
-from workbench.tui.markdown.guess import guessing, is_certain
+from workbench.tui.markdown.guess import guessing, is_certain, is_undecided
 from workbench.tui.markdown.heights import Heights
-from workbench.tui.markdown.inline import InlineParser, normalise_label
 from workbench.tui.markdown.layout import Setting, estimated_height, lay_out, table_columns
 from workbench.tui.markdown.notes import Notes
+from workbench.tui.markdown.references import References, uses_of
 from workbench.tui.markdown.rows import Glyphs, Row
 from workbench.tui.markdown.source import SourceSplitter
 from workbench.tui.markdown.splitter import BlockSplitter
-from workbench.tui.markdown.starts import definition
 from workbench.tui.markdown.table_layout import ColumnWidths
 
 KEPT_BLOCKS = 400
@@ -35,11 +33,6 @@ FEED = 4096
 """Characters split between two looks at the clock: about a millisecond."""
 
 _NOWHERE = 1 << 60
-
-_UNDECIDED = re.compile(
-    r"[ >]*(?:[-=*_+#`~]{1,3}|\d{1,9}[.)]?|\|[ \t:|-]*|[-*+]\s\[[ xX]?|\$\$?|\\\[?|<[/!]?\w{0,10})\Z"
-)
-"""The beginning of a line that may still become something else: `-` a list, an underline or a rule."""
 
 
 class Place(NamedTuple):
@@ -62,8 +55,8 @@ class Document:
         self._splitter: BlockSplitter | SourceSplitter = SourceSplitter() if raw else BlockSplitter()
         self._unfed = ""
         self._finished = False
-        self._references: dict[str, tuple[str, str]] = {}
-        self._setting = Setting(80, InlineParser().parse, glyphs)
+        self._references = References()
+        self._setting = Setting(80, self._references.parser().parse, glyphs)
         self._starts: list[int] = []
         self._heights = Heights()
         self._exact: list[bool] = []
@@ -267,24 +260,10 @@ class Document:
 
     def code_blocks(self) -> Iterator[tuple[int, str, str]]:
         """Start, language and code of each code block, an unfinished one included."""
-        first, language, parts = -1, "", list[str]()
-        for block in self._all_blocks():
-            if block.kind is not Kind.CODE:
-                continue
-            if block.first != first:
-                if first >= 0:
-                    yield first, language, "\n".join(parts)
-                first, language, parts = block.first, block.language, []
-            if block.lines:
-                parts.append(block.content(self.text))
-        if first >= 0:
-            yield first, language, "\n".join(parts)
+        self._feed(float("inf"))
+        return code_blocks(self._splitter.blocks + self._splitter.tail(), self.text)
 
     # -- blocks ------------------------------------------------------------------------------------------------------
-
-    def _all_blocks(self) -> list[Block]:
-        self._feed(float("inf"))
-        return self._splitter.blocks + self._splitter.tail()
 
     def _feed(self, deadline_s: float) -> None:
         if not self._unfed:
@@ -338,7 +317,7 @@ class Document:
     def _lay_out_tail(self) -> None:
         held = 0
         unfinished = self._splitter.unfinished
-        if not self._finished and len(unfinished) < 40 and _UNDECIDED.match(unfinished):
+        if not self._finished and is_undecided(unfinished):
             held = len(unfinished)
         blocks = self._splitter.tail(held)
         above = self._above(len(self._splitter.blocks))
@@ -408,20 +387,12 @@ class Document:
 
     def _define(self, block: Block) -> None:
         """Learn link references; blocks that were waiting for them are laid out again."""
-        labels = []
-        for line in block.lines:
-            if (found := definition(self.text[line.start : line.end])) is not None:
-                label = normalise_label(found.label)
-                if label not in self._references:
-                    self._references[label] = (found.target, found.title)
-                    labels.append(re.escape(found.label))
-        if not labels:
+        if not (labels := self._references.learn(block, self.text)):
             return
-        parse = InlineParser(self._references).parse
-        self._setting = Setting(self._setting.width, parse, self._setting.glyphs)
+        self._setting = Setting(self._setting.width, self._references.parser().parse, self._setting.glyphs)
         self._tail_rows.clear()
-        for use in re.finditer(rf"\[(?:{'|'.join(labels)})\](?!:)", self.text, re.IGNORECASE):
-            self._forget(max(0, bisect_right(self._starts, use.start()) - 1))
+        for start in uses_of(labels, self.text):
+            self._forget(max(0, bisect_right(self._starts, start) - 1))
 
 
 def _gap(block: Block, is_first: bool) -> int:

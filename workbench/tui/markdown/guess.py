@@ -16,6 +16,9 @@ _BACKTICKS = re.compile(r"`+")
 _LINK_TARGET = re.compile(r"\]\([^()\s]*\Z")
 _DELIMITER = re.compile(r"\\.|\*\*|\*|__|_|~~", re.DOTALL)
 _TRAILING = re.compile(r"(?<!\\)(?:\*{1,3}|_{1,3}|~{1,2}|`+|\[|!\[?)\Z")
+_UNDECIDED = re.compile(
+    r"[ >]*(?:[-=*_+#`~]{1,3}|\d{1,9}[.)]?|\|[ \t:|-]*|[-*+]\s\[[ xX]?|\$\$?|\\\[?|<[/!]?\w{0,10})\Z"
+)
 
 
 def missing_end(content: str) -> tuple[str, str]:
@@ -66,3 +69,8 @@ def guessing(parse: Callable[[str], tuple[Run, ...]]) -> Callable[[str], tuple[R
 def is_certain(content: str) -> bool:
     """Nothing in `content` is a guess."""
     return missing_end(content) == (content, "")
+
+
+def is_undecided(line: str) -> bool:
+    """The beginning of a line that may still become something else: `-` a list, an underline or a rule."""
+    return len(line) < 40 and _UNDECIDED.match(line) is not None
