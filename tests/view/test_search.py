@@ -27,7 +27,7 @@ def test_what_a_query_finds(query, source, is_found):
 
 
 def test_steps_go_around_the_ends():
-    matches = Matches(FOUND)
+    matches = Matches("x", lambda query: FOUND)
 
     assert [matches.step(1) for _ in range(4)] == [*FOUND, FOUND[0]]
     assert matches.step(-1) == FOUND[2]
@@ -35,14 +35,14 @@ def test_steps_go_around_the_ends():
 
 
 def test_going_below_a_place_takes_the_next_one_or_else_the_first():
-    matches = Matches(FOUND)
+    matches = Matches("x", lambda query: FOUND)
 
     assert matches.go_below(1, 11) == FOUND[1]
     assert matches.go_below(2, 6) == FOUND[0]
 
 
 def test_without_occurrences_there_is_nowhere_to_go():
-    matches = Matches([])
+    matches = Matches()
 
     assert matches.step(1) is None
     assert matches.go_below(0, 0) is None
@@ -50,4 +50,4 @@ def test_without_occurrences_there_is_nowhere_to_go():
 
 
 def test_those_that_touch_a_stretch():
-    assert Matches(FOUND).within(1, 11, 20) == [FOUND[0]]
+    assert Matches("x", lambda query: FOUND).within(1, 11, 20) == [FOUND[0]]

@@ -40,6 +40,12 @@ class CodeBlock:
     start: int
     """Offset of the block in the answer's text."""
 
+    @property
+    def what(self) -> str:
+        """For a notification: `sql, 3 lines`."""
+        lines = self.text.count("\n") + 1
+        return f"{self.language or 'code'}, {lines} {'line' if lines == 1 else 'lines'}"
+
 
 class Answer:
     def __init__(self, glyphs: Glyphs, spawn: Spawn, clock: Clock, *, raw: bool = False, is_open: bool = False) -> None:
@@ -194,6 +200,12 @@ class Answer:
             source, document = document, Document(self._glyphs, self._spawn)
             document.take_over(source)
         return tuple(CodeBlock(language, text, start) for start, language, text in document.code_blocks())
+
+    def code_block_below(self, section: int, row: Row) -> int:
+        """Number of the first one that does not end above a row; the very first where all do."""
+        offset = row.start if section == ANSWER else 0 if section < ANSWER else len(self.source(ANSWER))
+        below = (n for n, block in enumerate(self.code_blocks()) if block.start + len(block.text) >= offset)
+        return next(below, 0)
 
     def selected(self, start: tuple[int, int] | None, end: tuple[int, int] | None) -> str:
         """Source between two (section, offset) positions; None: the beginning, the end. Folded text is left out."""

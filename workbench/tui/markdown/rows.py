@@ -40,6 +40,15 @@ class Row(NamedTuple):
     code: int = -1
     """Start of the code block whose header this is; a click on its `code-button` copies that."""
 
+    def has_role_at(self, role: str, x: int) -> bool:
+        """Whether the first piece of that role covers character `x` of the row."""
+        at = 0
+        for piece in self.pieces:
+            if role in piece.roles:
+                return at <= x < at + len(piece.text)
+            at += len(piece.text)
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:

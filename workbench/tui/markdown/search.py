@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+from workbench.tui.markdown.painter import Mark
+from workbench.tui.markdown.rows import Row
 
 _MARKUP = r"[*_~`]*"
 _GAP = rf"{_MARKUP}[\s>]+{_MARKUP}"
@@ -25,12 +29,25 @@ def search_pattern(query: str) -> re.Pattern[str] | None:
     return re.compile(_GAP.join(map(re.escape, words)), flags)
 
 
-class Matches:
-    """Occurrences in order, and the one a person is at."""
+def _find_nothing(query: str) -> list[Match]:
+    return []
 
-    def __init__(self, found: list[Match] | None = None) -> None:
-        self.found = found or []
+
+class Matches:
+    """Occurrences of a query in order, and the one a person is at."""
+
+    def __init__(self, query: str = "", search: Callable[[str], list[Match]] = _find_nothing) -> None:
+        self._query = query
+        self._search = search
+        self.found = search(query)
         self.at = -1
+
+    def look_again(self) -> None:
+        """Find what has arrived since; the current one stays."""
+        current = self.current
+        self.found = self._search(self._query)
+        if current is not None and current in self.found:
+            self.at = self.found.index(current)
 
     def __len__(self) -> int:
         return len(self.found)
@@ -59,3 +76,14 @@ class Matches:
     def within(self, section: int, start: int, end: int) -> list[Match]:
         """Those that touch a stretch of a section's source."""
         return [match for match in self.found if match.section == section and match.start < end and match.end > start]
+
+    def marks(self, section: int, row: Row) -> list[Mark]:
+        """How those in a row are to be drawn."""
+        if not row.pieces:
+            return []
+        end = max(piece.start + piece.length for piece in row.pieces)
+        current = self.current
+        return [
+            Mark(match.start, match.end, ("match-current",) if match == current else ("match",))
+            for match in self.within(section, row.pieces[0].start, end)
+        ]

@@ -59,24 +59,7 @@ class StreamView(SheetView, can_focus=True):
     COMPONENT_PREFIX = _PREFIX
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {_PREFIX + role for role in ROLES}
-    """
-    | Class | Styles |
-    |---|---|
-    | `stream-view--heading-1` to `…-6` | headings by level |
-    | `stream-view--em`, `…-strong`, `…-strike` | emphasis |
-    | `stream-view--code-inline`, `…-maths`, `…-html` | what is not prose |
-    | `stream-view--link`, `…-image`, `…-definition` | links, alternative texts, reference definitions |
-    | `stream-view--code`, `…-code-bar` | lines of a code block, and the bar beside them |
-    | `stream-view--code-header`, `…-code-language`, `…-code-button` | the line above them |
-    | `stream-view--code-comment`, `…-keyword`, `…-string`, and so on | tokens |
-    | `stream-view--quote`, `…-quote-bar` | quoted text, and the bar beside it |
-    | `stream-view--list-marker` | bullets, numbers, task boxes |
-    | `stream-view--rule`, `…-table-rule`, `…-table-header` | rules and tables |
-    | `stream-view--headline`, `…-reasoning` | the line that reasoning folds into, and its text |
-    | `stream-view--note` | remarks of our own between the lines |
-    | `stream-view--cursor` | the mark at the end of what has arrived |
-    | `stream-view--match`, `…-match-current`, `…-selection` | occurrences of a search, selected text |
-    """
+    """Their table stands beside `ROLES`."""
 
     DEFAULT_CSS = CSS
 
@@ -145,7 +128,6 @@ class StreamView(SheetView, can_focus=True):
         self._answer.set_width(max(1, self.text_size.width))
         self._spot = None
         self._matches = Matches()
-        self._query = ""
         self._copied = -1
         self._is_new = True
         self._changed()
@@ -229,8 +211,7 @@ class StreamView(SheetView, can_focus=True):
         Returns:
             How many there are. An empty query clears the marks.
         """
-        self._query = query
-        self._matches = Matches(self._answer.search(query))
+        self._matches = Matches(query, self._answer.search)
         section, row = self.row_at(self.scroll_offset.y)
         self._go_to(self._matches.go_below(section, row.start))
         self.refresh()
@@ -261,25 +242,17 @@ class StreamView(SheetView, can_focus=True):
         if not blocks:
             return
         if self._copied < 0:
-            section, row = self.row_at(self.scroll_offset.y)
-            offset = row.start if section == ANSWER else 0 if section < ANSWER else len(self.text)
-            in_view = (i for i, block in enumerate(blocks) if block.start + len(block.text) >= offset)
-            self._copied = next(in_view, 0)
+            self._copied = self._answer.code_block_below(*self.row_at(self.scroll_offset.y))
         else:
             self._copied = (self._copied + 1) % len(blocks)
         self._ask_copy(blocks[self._copied])
 
     def _ask_copy(self, block: CodeBlock) -> None:
-        lines = block.text.count("\n") + 1
-        what = f"{block.language or 'code'}, {lines} {'line' if lines == 1 else 'lines'}"
-        self.post_message(self.CopyRequested(self, block.text, what))
+        self.post_message(self.CopyRequested(self, block.text, block.what))
 
     def _find_step(self, by: int) -> tuple[int, int]:
-        current = self._matches.current
         # More may have arrived since.
-        self._matches.found = self._answer.search(self._query)
-        if current is not None and current in self._matches.found:
-            self._matches.at = self._matches.found.index(current)
+        self._matches.look_again()
         self._go_to(self._matches.step(by))
         self.refresh()
         return self._matches.position
@@ -351,14 +324,7 @@ class StreamView(SheetView, can_focus=True):
         return max(0, self.sheet.top(active) + self.sheet.sections[active].body - 1), self._glyphs.cursor
 
     def marks(self, section: int, row: Row) -> list[Mark]:
-        if not self._matches.found or not row.pieces:
-            return []
-        end = max(piece.start + piece.length for piece in row.pieces)
-        current = self._matches.current
-        return [
-            Mark(match.start, match.end, ("match-current",) if match == current else ("match",))
-            for match in self._matches.within(section, row.pieces[0].start, end)
-        ]
+        return self._matches.marks(section, row) if self._matches.found else []
 
     def _spawn(self, function: Callable[[], None]) -> None:
         """Run a function in a thread and draw again after it."""
@@ -419,7 +385,7 @@ class StreamView(SheetView, can_focus=True):
         if section == REASONING and row is self.sheet.sections[REASONING].headline:
             self.toggle_reasoning()
             event.stop()
-        elif row.code >= 0 and _is_on_button(row, offset.x):
+        elif row.code >= 0 and row.has_role_at("code-button", offset.x):
             self._ask_copy(next(block for block in self.code_blocks() if block.start == row.code))
             event.stop()
 
@@ -437,12 +403,3 @@ class StreamView(SheetView, can_focus=True):
 
     def action_previous_block(self) -> None:
         self.previous_block()
-
-
-def _is_on_button(row: Row, x: int) -> bool:
-    at = 0
-    for piece in row.pieces:
-        if "code-button" in piece.roles:
-            return at <= x < at + len(piece.text)
-        at += len(piece.text)
-    return False

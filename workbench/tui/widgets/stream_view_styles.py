@@ -51,6 +51,24 @@ ROLES = (
     "match-current",
     "selection",
 )
+"""
+| Class | Styles |
+|---|---|
+| `stream-view--heading-1` to `…-6` | headings by level |
+| `stream-view--em`, `…-strong`, `…-strike` | emphasis |
+| `stream-view--code-inline`, `…-maths`, `…-html` | what is not prose |
+| `stream-view--link`, `…-image`, `…-definition` | links, alternative texts, reference definitions |
+| `stream-view--code`, `…-code-bar` | lines of a code block, and the bar beside them |
+| `stream-view--code-header`, `…-code-language`, `…-code-button` | the line above them |
+| `stream-view--code-comment`, `…-keyword`, `…-string`, and so on | tokens |
+| `stream-view--quote`, `…-quote-bar` | quoted text, and the bar beside it |
+| `stream-view--list-marker` | bullets, numbers, task boxes |
+| `stream-view--rule`, `…-table-rule`, `…-table-header` | rules and tables |
+| `stream-view--headline`, `…-reasoning` | the line that reasoning folds into, and its text |
+| `stream-view--note` | remarks of our own between the lines |
+| `stream-view--cursor` | the mark at the end of what has arrived |
+| `stream-view--match`, `…-match-current`, `…-selection` | occurrences of a search, selected text |
+"""
 """Roles of pieces that have a component class of their own, `stream-view--…`."""
 
 CSS = """
