@@ -6,21 +6,19 @@ problems. Answers go to one file and errors to another, in any order; rows that 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from workbench.simulator.batch_book import Batch, BatchRow, Moment, Phase, Problem, RowResult, StoredFile
-from workbench.simulator.batch_rows import TURN_ROWS, RowExchange, RowWork
-from workbench.simulator.batch_serving import BatchEndpoints, decoded, read_form, rows_of
+from workbench.simulator.batch_book import Batch, BatchRow, Moment, Phase, RowResult, StoredFile
+from workbench.simulator.batch_rows import RowExchange, RowWork
+from workbench.simulator.batch_serving import BatchEndpoints, read_form, rows_of
+from workbench.simulator.batch_validation import RESPONSES, BatchTraits, Validation, model_in
 from workbench.simulator.dialect import identifier
 from workbench.simulator.exchange import Exchange
-from workbench.simulator.faults import split_model
 from workbench.simulator.openai_chat import ChatTraits, accept, usage_of, whole_body
 from workbench.simulator.openai_responses import ResponseWriter
 from workbench.simulator.prompt_cache import CacheUse
@@ -31,21 +29,6 @@ if TYPE_CHECKING:
     from workbench.simulator.openai import ChatDialect
 
 encode = msgspec.json.encode
-CHAT = "/v1/chat/completions"
-RESPONSES = "/v1/responses"
-
-
-@dataclass(frozen=True, slots=True)
-class BatchTraits:
-    """How one host's batches differ."""
-
-    upload_path: str = "/files"
-    purpose: str = "batch"
-    endpoints: tuple[str, ...] = (CHAT, RESPONSES)
-    rows: int = 50_000
-    file_bytes: int = 200 * 1024 * 1024
-    needs_method: bool = True
-    """Each line says POST and the endpoint."""
 
 
 class OpenAIBatches(BatchEndpoints):
@@ -56,6 +39,7 @@ class OpenAIBatches(BatchEndpoints):
     def __init__(self, dialect: ChatDialect, traits: BatchTraits | None = None) -> None:
         super().__init__(dialect)
         self.traits = traits or BatchTraits()
+        self.validation = Validation(self.traits, dialect)
         self.work = RowWork(dialect, self._answerer)
 
     def routes(self) -> list[BaseRoute]:
@@ -166,7 +150,7 @@ class OpenAIBatches(BatchEndpoints):
             number=self.book.next_number(),
             provider=self.dialect.provider,
             organisation=self.owner(exchange),
-            model=_model_in(lines),
+            model=model_in(lines),
             endpoint=endpoint,
             lines=lines,
             read_row=read_line,
@@ -176,7 +160,7 @@ class OpenAIBatches(BatchEndpoints):
             tokens=len(file.data) // 4,
             details={"metadata": metadata, "input_file_id": name, "bytes": len(file.data)},
         )
-        batch.problems = (*await self._problems(batch), *self._over_limit(batch))
+        batch.problems = await self.validation.problems(batch)
         self.book.add(batch)
         return self.dialect.plain(exchange, self.created(await self.body(batch)))
 
@@ -196,69 +180,6 @@ class OpenAIBatches(BatchEndpoints):
                 parameter="completion_window",
             )
         return str(endpoint)
-
-    async def _problems(self, batch: Batch) -> list[Problem]:
-        """What validation will find, at most a few dozen of them as the real one reports."""
-        found: list[Problem] = []
-        if len(batch.lines) > self.traits.rows:
-            text = f"The batch input file contains too many requests: {len(batch.lines)} > {self.traits.rows}."
-            return [Problem("too_many_tasks", text)]
-        seen: set[str] = set()
-        for number, line in enumerate(batch.lines, 1):
-            if number % (4 * TURN_ROWS) == 0:
-                await asyncio.sleep(0)
-            problem = self._problem(batch, number, line, seen)
-            if problem is not None:
-                found.append(problem)
-            if len(found) >= 50:
-                break
-        return found
-
-    def _problem(self, batch: Batch, number: int, line: bytes, seen: set[str]) -> Problem | None:
-        row = decoded(line)
-        if not isinstance(row, dict):
-            return Problem("invalid_json_line", "This line is not parseable as valid JSON.", number)
-        name, body = row.get("custom_id"), row.get("body")
-        if not isinstance(name, str) or not name:
-            return Problem(
-                "missing_required_parameter", "Missing required parameter: 'custom_id'.", number, "custom_id"
-            )
-        if name in seen:
-            return Problem(
-                "duplicate_custom_id", f"The custom_id '{name}' for this request is a duplicate.", number, "custom_id"
-            )
-        seen.add(name)
-        if self.traits.needs_method and row.get("method") != "POST":
-            return Problem("invalid_method", "Invalid value: 'method' must be 'POST'.", number, "method")
-        if self.traits.needs_method and row.get("url") != batch.endpoint:
-            text = f"The URL provided for this request does not match the batch endpoint '{batch.endpoint}'."
-            return Problem("invalid_url", text, number, "url")
-        if not isinstance(body, dict):
-            return Problem("missing_required_parameter", "Missing required parameter: 'body'.", number, "body")
-        return self._body_problem(batch, number, body)
-
-    def _body_problem(self, batch: Batch, number: int, body: dict[str, Any]) -> Problem | None:
-        model = body.get("model")
-        plain = split_model(model)[0] if isinstance(model, str) else ""
-        if self.dialect.simulation.models.find(self.dialect.provider, plain) is None:
-            return Problem("model_not_found", f"The provided model '{plain}' does not exist.", number, "body.model")
-        if plain != batch.model:
-            text = "The model used in this request does not match the other requests of this batch."
-            return Problem("mismatched_model", text, number, "body.model")
-        if body.get("stream"):
-            return Problem("invalid_request", "Streaming is not supported in batches.", number, "body.stream")
-        return None
-
-    def _over_limit(self, batch: Batch) -> list[Problem]:
-        limit = self.book.pace.enqueued_tokens
-        waiting = self.book.enqueued_tokens(batch.provider, batch.organisation, batch.model)
-        if limit is None or waiting + batch.tokens <= limit:
-            return []
-        text = (
-            f"Enqueued token limit reached for {batch.model} in organization org-simulated. Limit: {limit:,} enqueued "
-            "tokens. Please try again once some in_progress batches have been completed."
-        )
-        return [Problem("token_limit_exceeded", text)]
 
     async def list_batches(self, exchange: Exchange) -> ASGIApp:
         batches = self.book.batches(self.dialect.provider, self.owner(exchange))
@@ -417,14 +338,6 @@ def no_file(name: str) -> str:
 async def _each(data: bytes) -> AsyncIterator[bytes]:
     for line in rows_of(data):
         yield line
-
-
-def _model_in(lines: list[bytes]) -> str:
-    """Of the first row that names one."""
-    first = next((row for row in map(decoded, lines[:50]) if isinstance(row, dict)), {})
-    body = first.get("body")
-    model = body.get("model") if isinstance(body, dict) else None
-    return split_model(model)[0] if isinstance(model, str) else ""
 
 
 def _metadata(body: dict[str, Any]) -> dict[str, str] | None:

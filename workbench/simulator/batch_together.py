@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.simulator.batch_book import Batch, Phase
-from workbench.simulator.batch_openai import CHAT, BatchTraits, OpenAIBatches
+from workbench.simulator.batch_openai import OpenAIBatches
+from workbench.simulator.batch_validation import CHAT, BatchTraits
 from workbench.simulator.durations import rfc3339_at
 from workbench.simulator.exchange import Exchange
 
