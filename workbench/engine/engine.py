@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
 from random import Random
 from types import TracebackType
 from typing import Self
 
 from workbench.core.clock import Clock, SystemClock
 from workbench.core.errors import EngineClosed, UsageError, WorkbenchError
-from workbench.core.events import Failed, Finished, StreamEvent
+from workbench.core.events import StreamEvent
 from workbench.core.paths import Paths
 from workbench.core.pricing import PriceTable
 from workbench.core.settings import Settings
@@ -28,7 +27,7 @@ from workbench.engine.cache import ResponseCache
 from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector, embed_texts
 from workbench.engine.engine_stats import EngineStatistics
 from workbench.engine.gate import Gate
-from workbench.engine.intake import Intake
+from workbench.engine.intake import Intake, result_of
 from workbench.engine.keyring import Keyring
 from workbench.engine.keyrings import Keyrings
 from workbench.engine.lane_values import Change
@@ -234,7 +233,7 @@ class Engine:
             if self._stored_answers % _AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
             return stored
-        return await _result_of(self._events(request, stream=stream, quiet=True))
+        return await result_of(self._events(request, stream=stream, quiet=True))
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """A vector for every text, from the response cache or from as many requests as the provider's sizes ask for.
@@ -262,7 +261,7 @@ class Engine:
         wire = await self._wires.embedding_wire(target, texts, request.dimensions)
         now_ns = self._clock.monotonic_ns()
         order = Order(request.as_request(texts), (target,), (), now_ns, stream=False, adapter=wire)
-        result = await _result_of(self._intake.pursue(services, order))
+        result = await result_of(self._intake.pursue(services, order))
         return wire.vectors, result
 
     def batching(self) -> Batching:
@@ -397,15 +396,3 @@ class Engine:
         if self._semantic is not None:
             self._semantic.clear()
         return 0 if self._cache is None else await self._cache.clear()
-
-
-async def _result_of(events: AsyncGenerator[StreamEvent, None]) -> Result:
-    """The answer at a stream's end. Raises the error there, with what had arrived as its `partial`."""
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Finished):
-                return event.result
-            if isinstance(event, Failed):
-                event.error.partial = event.partial
-                raise event.error
-    raise AssertionError("a stream ends with a terminal event")

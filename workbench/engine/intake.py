@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from workbench.core.clock import Clock
 from workbench.core.errors import WorkbenchError
@@ -196,3 +197,15 @@ def _nothing(request: Request, submitted_ns: int, now_ns: int, reason: FinishRea
         route=Route(spec=request.model, provider="", wire_model=request.model, base_url=""),
         attempts=0,
     )
+
+
+async def result_of(events: AsyncGenerator[StreamEvent, None]) -> Result:
+    """The answer at a stream's end. Raises the error there, with what had arrived as its `partial`."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finished):
+                return event.result
+            if isinstance(event, Failed):
+                event.error.partial = event.partial
+                raise event.error
+    raise AssertionError("a stream ends with a terminal event")
