@@ -146,6 +146,7 @@ async def _run(name: str, job: object) -> BatchSample:
         *(sys.executable, "-m", "workbench.bench.batch_client", name),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # A Ctrl-C in the terminal is for us, who then end it.
     )
     try:
         said, _ = await asyncio.wait_for(child.communicate(msgspec.json.encode(job) + b"\n"), PATIENCE_S)

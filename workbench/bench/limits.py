@@ -15,6 +15,7 @@ from itertools import product
 
 import click
 
+from workbench.bench.interruption import Interruption
 from workbench.bench.limits_cost import CostRow, cost_rows
 from workbench.bench.limits_run import (
     IN_FLIGHT,
@@ -74,23 +75,34 @@ def command(
         return
     regimes = [Regime(name) for name in regime] or list(Regime)
     openness = [Openness(name) for name in headers] or list(Openness)
+    interruption = Interruption()
     if live:
         from workbench.bench.limits_live import SHORT, Spans, run_live
 
         said = openness if headers else [Openness.ON]
         spans = SHORT if minutes is None else Spans(WARM_UP_S, minutes * 60)
-        rows = asyncio.run(run_live(regimes, said, keys or (1,), seed=seed, spans=spans))
+        rows: list[Row] = []
+        try:
+            asyncio.run(run_live(regimes, said, keys or (1,), rows.append, seed=seed, spans=spans))
+        except KeyboardInterrupt:
+            interruption.tell()
     else:
-        rows = list(_rows(regimes, openness, keys or (1, 3), seed=seed, measured_s=(minutes or 10) * 60))
+        measured_s = (minutes or 10) * 60
+        rows = interruption.collect(_rows(regimes, openness, keys or (1, 3), seed=seed, measured_s=measured_s))
     if as_json:
         for row in rows:
             click.echo(json.dumps(row.as_dict()))
-        return
+    elif rows:
+        _show(rows, regimes)
+        if not live and not interruption.came:
+            click.echo("\n" + costs_table(asyncio.run(cost_rows())))
+    interruption.exit()
+
+
+def _show(rows: Sequence[Row], regimes: Sequence[Regime]) -> None:
     click.echo(environment())
     click.echo(f"One key: {RPM} requests/min, {TPM:,} tokens/min, {IN_FLIGHT} in flight. {_legend(regimes)}\n")
     click.echo(table(rows))
-    if not live:
-        click.echo("\n" + costs_table(asyncio.run(cost_rows())))
 
 
 def _rows(
@@ -100,7 +112,7 @@ def _rows(
     same: dict[tuple[str, Regime, int], Row] = {}
     for done, (policy, says, regime, count) in enumerate(cells, start=1):
         if sys.stderr.isatty():
-            click.echo(f"\r{done}/{len(cells)} {policy} {regime} {says} ", nl=done == len(cells), err=True)
+            click.echo(f"\r\x1b[K{done}/{len(cells)} {policy} {regime} {says} ", nl=done == len(cells), err=True)
         # The others read no headers: with and without them is the same run.
         blind = policy != PACED.name and says is not Openness.NONE
         row = same.get((policy, regime, count)) if blind else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,17 +61,22 @@ class _Answer:
 
 
 async def run_live(
-    regimes: Sequence[Regime], openness: Sequence[Openness], keys: Sequence[int], *, seed: int, spans: Spans = SHORT
-) -> list[Row]:
-    rows: list[Row] = []
+    regimes: Sequence[Regime],
+    openness: Sequence[Openness],
+    keys: Sequence[int],
+    tell: Callable[[Row], None],
+    *,
+    seed: int,
+    spans: Spans = SHORT,
+) -> None:
+    """Calls `tell` with each row as soon as it is known: whoever breaks off has those."""
     async with simulator_process(profile="steady", seed=seed) as simulator:
         for regime in regimes:
             for says in openness:
                 for count in keys:
                     for policy in POLICIES:
                         click.echo(f"{policy}, {regime}, {says}, {count} key(s) …", err=True)
-                        rows.append(await _measure(simulator, policy, regime, says, count, seed, spans))
-    return rows
+                        tell(await _measure(simulator, policy, regime, says, count, seed, spans))
 
 
 async def _measure(
@@ -109,14 +114,17 @@ async def _measure(
                             answers.append(_answer(result))
 
                 tasks = [asyncio.create_task(work(worker)) for worker in range(WORKERS)]
-                await asyncio.sleep(spans.warm_up_s)
-                before = await _counts(admin)
-                await asyncio.sleep(spans.measured_s)
-                after = await _counts(admin)
-                until_s = time.monotonic()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                try:
+                    await asyncio.sleep(spans.warm_up_s)
+                    before = await _counts(admin)
+                    await asyncio.sleep(spans.measured_s)
+                    after = await _counts(admin)
+                    until_s = time.monotonic()
+                finally:
+                    # Broken off as well: to an engine that is closed they would go on asking, without end or pause.
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
     measured = [answer for answer in answers if until_s - spans.measured_s <= answer.at_s <= until_s]
     attempts, refused = after[0] - before[0], after[1] - before[1]
     return Row(

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from workbench.bench.interruption import Interruption
 from workbench.bench.load_drive import Arrivals, Bookkeeper, Level, LoadDriver
 from workbench.bench.load_plan import Ask, Duration, Goal, Load, asks_of_file, asks_of_lengths, loads_of, parse_goal
 from workbench.bench.load_progress import LoadProgress
@@ -146,17 +147,32 @@ def command(ctx: click.Context, /, models: tuple[str, ...], demo: bool, as_json:
     invoked = invocation(ctx)
     settings = invoked.settings()
     if test.output is not None:
-        test.output.mkdir(parents=True, exist_ok=True)
-        (test.output / "requests.jsonl").unlink(missing_ok=True)
+        _make_room(test.output)
     progress = LoadProgress(test.duration)
     driving = _drive(test, asks, settings, invoked.environ, options, profile if demo else None, progress)
+    interruption = Interruption()
     try:
         asyncio.run(driving)
     except KeyboardInterrupt:
-        click.echo("Broken off; what had ended counts.", err=True)
+        interruption.tell()
     finally:
         progress.end()
-    _show(ctx, test, as_json=as_json)
+    _show(test, as_json=as_json)
+    interruption.exit()
+    if not test.summaries or not all(summary.answered for summary in test.summaries):
+        ctx.exit(1)
+
+
+def _make_room(output: Path) -> None:
+    """Said before anything is sent, rather than when it is to be written."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "requests.jsonl").unlink(missing_ok=True)
+        (output / "requests.jsonl").touch()
+    except OSError as exc:
+        raise click.BadParameter(
+            f"nothing can be written to {output}: {exc.strerror or exc}", param_hint="--output"
+        ) from None
 
 
 def _test_from(ctx: click.Context, models: tuple[str, ...], options: Mapping[str, Any]) -> LoadTest:
@@ -202,7 +218,9 @@ async def _drive(
     book, clock = Bookkeeper(), SystemClock()
     async with _world(settings, environ, profile) as world:
         chosen = for_load(world.settings, test.window, limiter=options["limiter"])
-        async with Engine(chosen, environ=world.environ, clock=clock, on_record=book.keep) as engine:
+        async with Engine(
+            chosen, environ=world.environ, clock=clock, on_record=book.keep, on_notice=progress.tell
+        ) as engine:
             driver = LoadDriver(
                 engine,
                 clock,
@@ -284,7 +302,7 @@ def _append_requests(path: Path, level: Level, summary: LevelSummary) -> None:
             lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _show(ctx: click.Context, test: LoadTest, *, as_json: bool) -> None:
+def _show(test: LoadTest, *, as_json: bool) -> None:
     report = test.report()
     if test.output is not None and test.summaries:
         write_report(report, test.output)
@@ -302,5 +320,3 @@ def _show(ctx: click.Context, test: LoadTest, *, as_json: bool) -> None:
         if level.first_error is not None:
             click.echo(f"{level.model}, {level.load}: {level.first_error}", err=True)
             break
-    if not test.summaries or not all(summary.answered for summary in test.summaries):
-        ctx.exit(1)

@@ -10,6 +10,7 @@ from typing import TextIO
 from workbench.bench.load_drive import Level
 from workbench.bench.load_plan import Duration
 from workbench.core.stats import quantile_linear
+from workbench.engine.notices import Notice
 from workbench.engine.records import Population
 from workbench.progress import clock_time, progress_line
 from workbench.session.figures import seconds
@@ -43,6 +44,12 @@ class LoadProgress:
         elif self._level is not None:
             self._show(self._level, time.monotonic() - self._begun)
         self._level = None
+        self._stream.flush()
+
+    def tell(self, notice: Notice) -> None:
+        """Something that concerns the whole test, on a line of its own."""
+        gone = "\r\x1b[K" if self._watched else ""
+        self._stream.write(f"{gone}{notice}\n")
         self._stream.flush()
 
     def _show(self, level: Level, elapsed_s: float) -> None:

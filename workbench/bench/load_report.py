@@ -104,9 +104,10 @@ def _knee_line(report: LoadReport, model: str) -> str:
         return f"{model}: no level was answered, so there is no knee."
     at = ordered[found]
     unit = "good answers" if report.goal else "tokens"
-    where = f"{model}: the knee is at {at.load}, with {_figure(yield_of(at))} {unit}/s"
+    most = f"{at.load}, with {_figure(yield_of(at))} {unit}/s"
+    where = f"{model}: the knee is at {most}"
     if found == len(ordered) - 1:
-        return f"{where}; it had not been reached when the sweep ended."
+        return f"{model}: no knee was reached; the most was {most}."
     return f"{where}; at {ordered[found + 1].load} it was {_figure(yield_of(ordered[found + 1]))}."
 
 

@@ -282,7 +282,11 @@ class Replay:
 def replay_process() -> Iterator[Replay]:
     """The server in a child process for the length of a block."""
     with subprocess.Popen(
-        [sys.executable, "-m", "workbench.bench.replay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "workbench.bench.replay"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # A Ctrl-C in the terminal is for us, who then end it.
     ) as child:
         assert child.stdout is not None
         said = json.loads(child.stdout.readline())

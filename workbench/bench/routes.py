@@ -17,6 +17,7 @@ import click
 
 from workbench.bench.client_process import ClientProcess, client_processes
 from workbench.bench.delay import delayed
+from workbench.bench.interruption import Interruption
 from workbench.bench.replay import CHARACTERS_PER_CHUNK, replay_process
 from workbench.bench.report import environment, markdown_table
 from workbench.bench.wire import TITLES
@@ -113,8 +114,21 @@ def command(runs: int, round_trips: str, clients: str, as_json: bool) -> None:
         distances = [int(part) for part in round_trips.split(",")]
     except ValueError as exc:
         raise click.BadParameter(f"{round_trips!r} is no list of milliseconds", param_hint="--round-trips") from exc
-    rows = list(measure(names, distances, runs))
-    figures, choices = list(compare(rows)), list(choose(rows, BUILT_IN))
+    interruption = Interruption()
+    rows = interruption.collect(measure(names, distances, runs))
+    if interruption.came:
+        # What is judged is judged at the longest distance, which comes last.
+        figures, choices = [], []
+    else:
+        figures, choices = list(compare(rows)), list(choose(rows, BUILT_IN))
+    if rows:
+        _show(rows, figures, choices, runs, as_json=as_json)
+    interruption.exit()
+
+
+def _show(
+    rows: Sequence[Row], figures: Sequence[Figure], choices: Sequence[Choice], runs: int, *, as_json: bool
+) -> None:
     if as_json:
         values: list[Row | Figure | Choice] = [*rows, *figures, *choices]
         for value in values:
@@ -122,6 +136,7 @@ def command(runs: int, round_trips: str, clients: str, as_json: bool) -> None:
         return
     click.echo(environment())
     click.echo(f"Medians of {runs} rounds; TLS everywhere; {CHUNKS} chunks an answer, {PROMPT_BYTES} bytes a prompt.")
+    distances = sorted({row.round_trip_ms for row in rows})
     for distance in distances:
         for situation, meaning in SITUATIONS.items():
             click.echo(f"\n{distance} ms round trip, {situation}: {meaning}\n")
@@ -188,7 +203,10 @@ def measure(names: Sequence[str], distances: Sequence[int], runs: int) -> Iterat
         for distance in distances:
             with delayed(int(replay.https.rpartition(":")[2]), distance / 1000) as port:
                 origin = f"https://localhost:{port}"
-                samples = [_round(clients, origin) for _ in range(runs)]
+                samples = []
+                for number in range(1, runs + 1):
+                    click.echo(f"{distance} ms round trip, round {number} of {runs} …", err=True)
+                    samples.append(_round(clients, origin))
             for situation in SITUATIONS:
                 for client in clients:
                     yield _row(client.name, distance, situation, [taken[client.name, situation] for taken in samples])

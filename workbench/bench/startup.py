@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 import click
 
+from workbench.bench.interruption import Interruption
 from workbench.bench.report import environment, markdown_table
 from workbench.bench.terminal import first_paint_s
 from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
@@ -78,7 +79,14 @@ class Figure:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
 def command(runs: int, as_json: bool) -> None:
     """Measure import, --help and first paint against bare Python and a bare Textual app."""
-    figures = list(measure(runs))
+    interruption = Interruption()
+    figures = interruption.collect(measure(runs))
+    if figures:
+        _show(figures, runs, as_json=as_json)
+    interruption.exit()
+
+
+def _show(figures: Sequence[Figure], runs: int, *, as_json: bool) -> None:
     if as_json:
         for figure in figures:
             click.echo(json.dumps({**asdict(figure), "met": figure.is_met}))

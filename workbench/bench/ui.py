@@ -18,13 +18,14 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 import click
 
+from workbench.bench.interruption import Interruption
 from workbench.bench.report import environment, markdown_table
 
 LINES, COLUMNS = 50, 200
@@ -125,16 +126,22 @@ def command(quick: bool, rounds: int, seconds: float, alone: bool, as_json: bool
         rounds, seconds = 1, 3.0
     if not as_json:
         click.echo(f"{environment()} · {COLUMNS}×{LINES} · {rounds} rounds of {seconds:g} s")
-    rows = []
-    for figure in measure(rounds, seconds, quick=quick, alone=alone):
-        click.echo(f"{figure.scenario}: {figure.measure}", err=True)
-        if as_json:
-            click.echo(json.dumps(asdict(figure)))
-        rows.append(_row(figure))
+    interruption = Interruption()
+    rows = interruption.collect(_told(measure(rounds, seconds, quick=quick, alone=alone), as_json=as_json))
     if not as_json:
         click.echo(
             markdown_table(("scenario", "measure", "ours", "get_stream", "ratio", "target", "reached"), rows, left=2)
         )
+    interruption.exit()
+
+
+def _told(figures: Iterable[Figure], *, as_json: bool) -> Iterator[tuple[str, ...]]:
+    """Their rows; each is said, or printed for a program, as soon as it is known."""
+    for figure in figures:
+        click.echo(f"{figure.scenario}: {figure.measure}", err=True)
+        if as_json:
+            click.echo(json.dumps(asdict(figure)))
+        yield _row(figure)
 
 
 def measure(rounds: int, seconds: float, *, quick: bool = False, alone: bool = False) -> Iterator[Figure]:
