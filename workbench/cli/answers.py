@@ -10,12 +10,16 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.redact import redact
 from workbench.core.text import ControlStripper, strip_control
 from workbench.core.types import Json, Result
 from workbench.session import figures
+
+if TYPE_CHECKING:
+    from workbench.engine.notices import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,12 @@ class Output:
         self.status("")
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+    def notice(self, notice: Notice) -> None:
+        """Something that concerns the whole run, on a line of its own even while an answer streams."""
+        if self._to_terminal and self._watched and self._last != "\n":
+            self._put("\n")
+        self.note(str(notice))
 
     def footnote(self, text: str) -> None:
         """Like `note`, for what is nice to see and no use in a log."""

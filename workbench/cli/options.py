@@ -48,7 +48,9 @@ def metrics_option(command: CommandT) -> CommandT:
     def remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
         if value is not None:
             from workbench.core.settings import METRICS_VARIABLE
+            from workbench.engine.metrics_endpoint import parse_address
 
+            parse_address(value)  # said here and now, not when something is asked
             found = invocation(ctx)
             found.environ = {**found.environ, METRICS_VARIABLE: value}
 

@@ -144,7 +144,7 @@ def command(
             from workbench.engine.engine import Engine
 
             async with (
-                Engine(world.settings, environ=world.environ) as engine,
+                Engine(world.settings, environ=world.environ, on_notice=output.notice) as engine,
                 recording(world, requests[0].messages, requests[0].params) as history,
             ):
                 if as_json or len(requests) > 1:
