@@ -121,6 +121,29 @@ def test_more_than_was_ever_let_in_is_a_cap_although_the_window_has_just_grown_b
     assert kind is LimitKind.CONCURRENCY
 
 
+def falls(blame: Blame, window: Window) -> LimitKind:
+    """What is blamed when 48 calls were refused, and then, before anything was let in, 30 of 47."""
+    blamed(blame, window, 48, let_in=48)
+    window.unanswered = 1
+    return blame.of(flight(30, 47), window, LimitKind.UNKNOWN, None, (), stale=False)
+
+
+def test_a_cap_that_has_long_been_the_same_may_fall():
+    blame, window = Blame(), Window(48, 64)
+    for _ in range(4):
+        blamed(blame, window, 49, let_in=48)
+
+    assert falls(blame, window) is LimitKind.CONCURRENCY
+
+
+def test_what_was_never_a_cap_does_not_fall():
+    blame, window = Blame(), Window(48, 64)
+    for calls in (49, 54, 47, 52):
+        blamed(blame, window, calls, let_in=calls - 1)
+
+    assert falls(blame, window) is LimitKind.UNKNOWN
+
+
 FEW_TOKENS = WORKLOADS[Regime.RPM]
 
 

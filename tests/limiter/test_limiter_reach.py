@@ -114,12 +114,24 @@ def test_a_drop_that_nobody_explains_costs_a_hundredth_or_two(seed):
     assert world.tokens_per_minute(460, 1000) >= 0.95 * 0.4 * TPM
 
 
-@pytest.mark.parametrize("openness", [Openness.ON, Openness.NONE])
-def test_a_cap_on_calls_that_falls_and_rises_is_followed(openness):
-    low_s, back_s = 400.0, 1000.0
+@pytest.mark.parametrize(
+    ("openness", "seed", "low_s"),
+    [
+        (Openness.ON, 1, 345.0),
+        (Openness.ON, 7, 315.0),
+        (Openness.HIDDEN, 5, 637.0),
+        (Openness.NONE, 2, 400.0),
+        (Openness.NONE, 3, 345.0),
+        (Openness.NONE, 7, 615.0),
+    ],
+)
+def test_a_cap_on_calls_that_falls_and_rises_is_followed(openness, seed, low_s):
+    """Whenever that happens between two probes, and also where nobody says that it is a cap."""
+    back_s = low_s + 600.0
     schedule = [(low_s, lambda spec: replace(spec, max_in_flight=16)), (back_s, lambda spec: spec)]
+    policy = Paced([0], seed=seed)
 
-    world = world_of(Regime.IN_FLIGHT, openness, [Paced([0])], until_s=1200, schedule=schedule, seed=2)
+    world = world_of(Regime.IN_FLIGHT, openness, [policy], until_s=back_s + 120, schedule=schedule, seed=seed)
 
     assert world.refused_share(low_s, back_s) <= 0.02
     assert world.mean_in_flight(low_s + 30, back_s) >= 0.95 * 16

@@ -79,13 +79,41 @@ def test_a_refusal_that_no_probe_explains_makes_the_next_probe_due_in_a_minute()
     assert fell_s + 60 <= server.refused_s[-1] <= fell_s + 60 + 4 * server.call_s
 
 
-@pytest.mark.parametrize("phase_s", [0, 15, 30, 45])
-def test_a_cap_that_rises_is_used_within_two_minutes(phase_s):
+@pytest.mark.parametrize("phase_s", range(0, 60, 10))
+def test_a_cap_that_rises_is_used_within_a_minute_and_a_half(phase_s):
     server = Server(16)
     server.run(900 + phase_s)
     rose_s = server.now_s
 
     server.cap = 48
-    server.run(rose_s + 120)
+    server.run(rose_s + 90)
 
     assert server.window.allowed >= 0.9 * 48
+
+
+def test_where_refusals_take_long_a_probe_is_given_longer_before_the_next():
+    window = Window(16, 512)
+    window.refused(0.0, 17, after_s=5.0, stale=False)
+    window.unanswered = 0
+
+    sizes = []
+    for now_s in (61.0, 64.0, 69.0, 72.0):
+        for _ in range(16):
+            window.note_sent(window.allowed)
+            window.note_blocked()
+            window.succeeded(now_s, window.allowed - 1, window.epoch)
+        sizes.append(window.allowed)
+
+    assert sizes == [17, 17, 17, 19]
+
+
+def test_a_window_between_one_call_and_two_can_grow():
+    window = Window(1.5, 512)
+    window.rate_cut()
+
+    for now_s in range(8):
+        window.note_sent(1)
+        window.note_blocked()
+        window.succeeded(float(now_s), 0, window.epoch)
+
+    assert window.allowed > 1

@@ -22,8 +22,9 @@ GUESSES: Final = 8
 CONTRADICTIONS: Final = 3
 """Caps in a row that turned out to be none before a rate is suspected. One may be a cap that has changed, two the time
 that a server takes to notice the end of a call: with 2, a cap of 48 that lags by milliseconds was used to 83 %."""
-ESTABLISHED: Final = 2
-"""Times that a cap has to be found again where it was before it is believed to have fallen."""
+ESTABLISHED: Final = 3
+"""Times that a cap has to be found again just where it was before it is believed to have fallen. Slow calls make a rate
+look like a cap, but like another one each time."""
 SAME_CAP: Final = 0.25
 """Part by which a cap may seem to have grown from one episode to the next, and be the same; two calls at least."""
 FULL: Final = 0.95
@@ -43,7 +44,8 @@ class Blame(Stateful):
         self.confirmations = 0
         """Episodes in a row in which a cap was found where it had been."""
         self.established = False
-        """There was a cap before this episode, so a refusal of fewer calls means that it has fallen."""
+        """There is a cap: somebody said so, or it had been there for some time before this episode. A refusal of fewer
+        calls means that it has fallen."""
 
     def accepted(self, in_flight: int) -> None:
         if in_flight > self.most_accepted:
@@ -61,6 +63,7 @@ class Blame(Stateful):
     ) -> LimitKind:
         """The limit that was reached; UNKNOWN means some rate. `kind` is what the refusal says."""
         if kind is not LimitKind.UNKNOWN:
+            self.established = kind is LimitKind.CONCURRENCY
             return kind
         if any(reading.remaining is not None for reading in readings):
             for reading in readings:
@@ -70,13 +73,10 @@ class Blame(Stateful):
         if hint_s is not None or (flight.paced and flight.in_flight < flight.window):
             return LimitKind.UNKNOWN
         beyond = 0 < self.most_accepted < flight.in_flight  # a window that has just grown is not full at once
-        if flight.in_flight < FULL * flight.window and not beyond:
-            falling = window.unanswered > 0 and (stale or self.established)
-            if not falling:
-                return LimitKind.UNKNOWN
-            if stale:
-                return LimitKind.CONCURRENCY
-        return self._guess(flight.in_flight, window)
+        fallen = self.established and window.unanswered > 0 and not stale
+        if fallen or beyond or flight.in_flight >= FULL * flight.window:
+            return self._guess(flight.in_flight, window)
+        return LimitKind.CONCURRENCY if stale and window.unanswered > 0 else LimitKind.UNKNOWN
 
     def _guess(self, in_flight: int, window: Window) -> LimitKind:
         """Too many at once, unless that has proved wrong before."""
@@ -95,9 +95,7 @@ class Blame(Stateful):
         was_let_in = in_flight <= self.most_accepted
         higher = self.lowest is not None and in_flight - self.lowest >= max(2, SAME_CAP * self.lowest)
         self.established = self.confirmations >= ESTABLISHED
-        if was_let_in or higher:
-            self.contradictions, self.confirmations = self.contradictions + 1, 0
-        else:
-            self.contradictions = 0
-            self.confirmations = 0 if self.lowest is None else self.confirmations + 1
+        same = self.lowest is not None and abs(in_flight - self.lowest) <= 1 and not was_let_in
+        self.contradictions = self.contradictions + 1 if was_let_in or higher else 0
+        self.confirmations = self.confirmations + 1 if same else 0
         self.lowest, self.most_accepted = None, 0

@@ -149,6 +149,9 @@ class Lane(Stateful):
         in_flight = len(self.flights) + self.company.calls + 1
         self.counters.sent += 1
         self.window.note_sent(in_flight)
+        if self.window.unanswered and self.refusals.blame.established:
+            # Too many were in flight: what has waited meanwhile goes as calls end, not all at once when the pause does.
+            self.pause_until_s = max(self.pause_until_s, now_s + self.duration_s / self.window.allowed)
         self.log.add(now_s, 1.0, costs[2], costs[3])
         if self.company.rivals:
             shares = [costs[bucket.index] / bucket.rate for bucket in self.paced if bucket.rate]

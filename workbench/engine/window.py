@@ -121,7 +121,7 @@ class Window(Stateful):
         enough = SHORTEST_ROUND if self.probed_from is not None else max(SHORTEST_ROUND, self.allowed)
         if self.round < enough:
             return
-        saturated = self.blocked and self.peak >= SATURATED * self.size
+        saturated = self.blocked and self.peak >= SATURATED * self.allowed
         self._new_round(in_flight)
         if saturated:
             self._grow(now_s)

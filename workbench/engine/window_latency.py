@@ -11,7 +11,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Final
 
-from workbench.engine.window import Window
+from workbench.engine.window import SATURATED, Window
 
 STEP_UP: Final = 0.25
 STEP_DOWN: Final = 0.2
@@ -51,7 +51,7 @@ class LatencyWindow(Window):
         samples = self._per_token if len(self._per_token) > len(self._durations) / 2 else self._durations
         if self.round < max(FEWEST_SAMPLES, self.allowed) or len(samples) < FEWEST_SAMPLES:
             return
-        saturated = self.blocked and self.peak >= 0.8 * self.size
+        saturated = self.blocked and self.peak >= SATURATED * self.allowed
         work = self.size / median(samples)
         self._new_round(in_flight)
         if saturated:
