@@ -36,6 +36,12 @@ class AreaScreen(Screen[None]):
         self._monitor_line = MonitorLine(desk.glyphs)
         self._looks = 0
 
+    def fit_first_frame(self) -> None:
+        """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump."""
+        width, height = self.app.size
+        for breakpoints, extent in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
+            self.add_class(next(name for least, name in reversed(breakpoints) if extent >= least))
+
     @property
     def is_in_front(self) -> bool:
         """Whether this area is the one on screen, be it under a dialog."""

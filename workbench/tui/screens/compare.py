@@ -83,7 +83,9 @@ class CompareScreen(AnswersScreen):
         self._tally = self.comparison.tally()
 
     def compose(self) -> ComposeResult:
-        self._fit_first_frame()
+        # Before there are children: every change of a class later styles all of them again.
+        self.fit_first_frame()
+        self.set_class(not self.comparison.lanes, "-no-models")
         yield self.app_bar
         yield self.strip
         with Container(id="body"):
@@ -111,16 +113,6 @@ class CompareScreen(AnswersScreen):
     def _offer_beginnings(self) -> None:
         if not self.comparison.lanes and self.editor.draft.is_empty:
             self.start_panel.focus()
-
-    def _fit_first_frame(self) -> None:
-        """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump.
-
-        Before there are children, since every change of a class later styles all of them again.
-        """
-        width, height = self.app.size
-        for breakpoints, extent in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
-            self.add_class(next(name for least, name in reversed(breakpoints) if extent >= least))
-        self.set_class(not self.comparison.lanes, "-no-models")
 
     # What is on screen
 
@@ -326,19 +318,16 @@ class CompareScreen(AnswersScreen):
             return
         index = max(0, min(turns - 1, self._turn_index + step))
         self._turn = None if index == turns - 1 else index
-        for pane in self.deck.panes:
-            pane.show_turn(-1 if self._turn is None else self._turn)
+        self.deck.show_turn(self._turn)
         self.refresh_bars()
 
     def _follow_latest(self) -> None:
         if self._turn is not None:
             self._turn = None
-            for pane in self.deck.panes:
-                pane.show_turn(-1)
+            self.deck.show_turn(None)
 
     def _touch_panes(self) -> None:
-        for pane in self.deck.panes:
-            pane.touch()
+        self.deck.touch()
         self.refresh_bars()
 
     def action_walk_out(self) -> None:
@@ -382,23 +371,15 @@ class CompareScreen(AnswersScreen):
 
     @on(FindBar.Searched)
     def _searched(self, event: FindBar.Searched) -> None:
-        found = [pane.view.find(event.query) for pane in self.deck.panes]
-        self.find_bar.show_count(sum(found), event.query)
-        if event.done and any(found):
-            hits = [index for index, count in enumerate(found) if count]
-            self.deck.focus_pane(self.deck.current if self.deck.current in hits else hits[0])
+        self.find_bar.show_count(self.deck.find(event.query, then_go=event.done), event.query)
 
     @on(FindBar.Closed)
     def _find_closed(self) -> None:
-        for pane in self.deck.panes:
-            pane.view.find("")
+        self.deck.find("")
         self.deck.focus_pane(self.deck.current)
 
     def action_find_next(self, step: int) -> None:
-        pane = self.deck.current_pane
-        if pane is None:
-            return
-        which, count = pane.view.find_next() if step > 0 else pane.view.find_previous()
+        which, count = self.deck.find_next(step)
         self.status.flash(f"{which} of {count}" if count else "Nothing to find here: ctrl+f searches.")
 
     # Other screens

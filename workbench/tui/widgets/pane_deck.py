@@ -124,6 +124,30 @@ class PaneDeck(Container):
         self._away = away
         self.rearrange()
 
+    def find(self, query: str, *, then_go: bool = False) -> int:
+        """How often it occurs in all answers. `then_go`: to the current pane if it does there, else to the next best."""
+        found = [pane.view.find(query) for pane in self.panes]
+        if then_go and any(found):
+            hits = [index for index, count in enumerate(found) if count]
+            self.focus_pane(self.current if self.current in hits else hits[0])
+        return sum(found)
+
+    def find_next(self, step: int) -> tuple[int, int]:
+        """Which occurrence of how many the current pane has gone to, from 1; (0, 0) where there is none."""
+        if (pane := self.current_pane) is None:
+            return 0, 0
+        return pane.view.find_next() if step > 0 else pane.view.find_previous()
+
+    def show_turn(self, index: int | None) -> None:
+        """In every pane; None follows the latest."""
+        for pane in self.panes:
+            pane.show_turn(-1 if index is None else index)
+
+    def touch(self) -> None:
+        """Draw everything anew with the next frame."""
+        for pane in self.panes:
+            pane.touch()
+
     def rearrange(self) -> None:
         """Fit the panes into the space there is."""
         width, height = self.size
