@@ -125,7 +125,7 @@ class PaneDeck(Container):
         self.rearrange()
 
     def find(self, query: str, *, then_go: bool = False) -> int:
-        """How often it occurs in all answers. `then_go`: to the current pane if it does there, else to the next best."""
+        """How often it occurs in all answers. `then_go`: to the current pane if it does there, else to another."""
         found = [pane.view.find(query) for pane in self.panes]
         if then_go and any(found):
             hits = [index for index, count in enumerate(found) if count]
