@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.core.errors import LimitKind
-from workbench.engine.limit_headers import Reading, parse_limit_headers, parse_refusal, parse_reset
+from workbench.engine.limit_headers import Reading, layout_of, parse_limit_headers, parse_refusal, parse_reset
 
 WALL_S = 1_780_000_000.0
 REQUESTS, TOKENS = LimitKind.REQUESTS, LimitKind.TOKENS
@@ -73,6 +73,23 @@ def test_sambanova_and_cerebras_limits_per_day_are_left_out():
         x_ratelimit_remaining_tokens_minute="59000",
         x_ratelimit_reset_tokens_minute="12.5",
     ) == (Reading(REQUESTS, 240, 239, 12.0), Reading(TOKENS, 60_000, 59_000, 12.5))
+
+
+def test_answers_that_are_laid_out_alike_are_read_each_for_itself():
+    one = (("date", "today"), ("x-ratelimit-limit-requests", "100"), ("x-ratelimit-remaining-requests", "99"))
+    other = (("date", "today"), ("x-ratelimit-limit-requests", "80"), ("x-ratelimit-remaining-requests", "7"))
+
+    assert layout_of(one) is layout_of(other)
+    assert [layout_of(headers).readings(headers, WALL_S) for headers in (one, other)] == [
+        (Reading(REQUESTS, 100, 99),),
+        (Reading(REQUESTS, 80, 7),),
+    ]
+
+
+def test_of_all_headers_those_about_limits_and_waits_are_kept():
+    headers = (("date", "today"), ("x-ratelimit-limit-images", "5"), ("server", "acme"), ("retry-after", "2"))
+
+    assert layout_of(headers).excerpt(headers) == (("x-ratelimit-limit-images", "5"), ("retry-after", "2"))
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,24 @@ def test_jobs_share_by_tokens_and_by_weight():
     in_virtual_time(scenario)
 
 
+def test_a_small_request_does_not_slip_past_a_large_one_that_waits():
+    async def scenario(clock):
+        limiter = make_limiter(clock)
+        held = await lease_now(limiter.enqueue(ticket()))
+        limiter.pin_limit(held.lane, LimitKind.TOKENS, 6000)
+        await lease_now(limiter.enqueue(ticket(tokens=3900, max_output=100)))
+        large = limiter.enqueue(ticket(tokens=3900, max_output=100))
+        small = limiter.enqueue(ticket(tokens=50, max_output=50))
+
+        events = [await queued(large), await queued(small)]
+
+        assert [(event.reason, event.ahead) for event in events] == [(WaitReason.TOKENS, 0), (WaitReason.TOKENS, 1)]
+        await lease_of(large)
+        await lease_of(small)
+
+    in_virtual_time(scenario)
+
+
 def test_a_jobs_own_cap_holds_only_that_job_back():
     async def scenario(clock):
         limiter = make_limiter(clock)
@@ -321,11 +339,12 @@ def test_new_keys_are_taken_into_use_and_missing_ones_are_not_used_any_more():
     in_virtual_time(scenario)
 
 
-def test_a_request_larger_than_the_told_limit_fails_at_once_by_name():
+@pytest.mark.parametrize("remaining", ["9000", "10000"])
+def test_a_request_larger_than_the_told_limit_fails_at_once_by_name(remaining):
     async def scenario(clock):
         limiter = make_limiter(clock)
         lease = await lease_now(limiter.enqueue(ticket()))
-        headers = (("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-remaining-tokens", "9000"))
+        headers = (("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-remaining-tokens", remaining))
         lease.observe(headers, clock.monotonic_ns())
 
         with pytest.raises(RequestTooLarge, match="needs 10,001 tokens, but acme#1 · model allows 10,000 per minute"):

@@ -9,8 +9,9 @@ Pure: every method takes `now_s`, seconds on any monotonic scale. `Lane` guarant
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from workbench.core.errors import LimitKind
 from workbench.engine.admitted_log import KINDS, AdmittedLog
@@ -42,8 +43,7 @@ limit that was restored takes more than 150 s to be found."""
 EPSILON: Final = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A bucket as it stood when a request was sent: what the server's answer to it is compared with."""
 
     level: float
@@ -162,18 +162,24 @@ class Bucket(Stateful):
         rate = self.rate
         if rate is None:
             return 0.0
-        self.refill(now_s)
+        if now_s > self.at_s:
+            self.refill(now_s)
+        depth = self.depth
         spare = reserve
         if self.ceiling is None and self.limit is not None and self.server != ServerType.WINDOW:
             spare += MARGIN
-        missing = min(cost + spare * self.depth, self.depth) - self.level
+        needed = cost + spare * depth
+        if needed > depth:
+            needed = depth
+        missing = needed - self.level
         if missing <= EPSILON:
             return 0.0
         self.blocked_s = now_s
         return max(self.at_s - now_s, 0.0) + missing / rate
 
     def take(self, now_s: float, cost: float) -> Mark:
-        self.refill(now_s)
+        if now_s > self.at_s:
+            self.refill(now_s)
         self.level -= cost
         self.largest = cost if cost > self.largest else max(1.0, self.largest * 0.999)
         return Mark(self.level, self.corrections)

@@ -7,8 +7,9 @@ in flight than at the answer before, what remains is lower by what they have bee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 FEWEST_LOOKS: Final = 8
 MEMORY: Final = 0.98
@@ -17,8 +18,7 @@ NOISE: Final = 0.1
 """A change of the ratio below this is taken for the jitter of the network."""
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
+class Books(msgspec.Struct, frozen=True):
     """One dimension of one lane as it stood just after a request was sent."""
 
     sent_s: float

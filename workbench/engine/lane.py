@@ -19,6 +19,7 @@ from workbench.core.events import WaitReason
 from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
 from workbench.engine.admitted_log import AdmittedLog, Costs
+from workbench.engine.bucket import Mark
 from workbench.engine.lane_company import Company
 from workbench.engine.lane_meters import Meters
 from workbench.engine.lane_refusals import Refusals
@@ -152,6 +153,12 @@ class Lane(Stateful):
         if self.window.unanswered and self.refusals.blame.established:
             # Too many were in flight: what has waited meanwhile goes as calls end, not all at once when the pause does.
             self.pause_until_s = max(self.pause_until_s, now_s + self.duration_s / self.window.allowed)
+        marks: dict[LimitKind, Mark] = {}
+        paced = False
+        for bucket in self.paced:
+            marks[bucket.kind] = bucket.take(now_s, costs[bucket.index])
+            if now_s - bucket.blocked_s < RECENT_S:
+                paced = True
         self.log.add(now_s, 1.0, costs[2], costs[3])
         if self.company.rivals:
             shares = [costs[bucket.index] / bucket.rate for bucket in self.paced if bucket.rate]
@@ -169,8 +176,8 @@ class Lane(Stateful):
             totals=self.log.totals(),
             promised=self.promised + costs[3] + self.company.owed[0],
             asked=self.asked + cost.max_output + self.company.owed[1],
-            marks={bucket.kind: bucket.take(now_s, costs[bucket.index]) for bucket in self.paced},
-            paced=any(now_s - bucket.blocked_s < RECENT_S for bucket in self.paced),
+            marks=marks,
+            paced=paced,
         )
         self.own(flight)
         return flight

@@ -24,7 +24,7 @@ Note = Callable[[float, LimitKind, float | None, float | None, str], None]
 class Meters:
     """All dimensions of one lane, those included that nobody has limited yet."""
 
-    __slots__ = ("_charged_ahead", "_note", "buckets", "log", "outputs", "paced")
+    __slots__ = ("_charged_ahead", "_limits", "_note", "buckets", "log", "outputs", "paced")
 
     def __init__(self, note: Note) -> None:
         self.log = AdmittedLog()
@@ -34,23 +34,22 @@ class Meters:
         self.outputs = OutputEstimates()
         self._charged_ahead = 0.0
         """Part of the output that a request allows which some stated limit is charged for when it is sent."""
+        self._limits: list[tuple[int, float, Bucket]] = []
+        """What a request can be too large for. Output alone is clamped by providers rather than refused."""
         self._note = note
 
     def price(self, cost: TokenCost, job: str) -> Costs:
         """What to reserve: what the job's answers have come to, but no less than what is charged up front. That is all
         that the answer may take, until a provider with stated limits turns out to charge output at the end."""
-        output = max(self.outputs.expect(job, cost.max_output), self._charged_ahead * cost.max_output)
+        output = self.outputs.expect(job, cost.max_output)
+        if self._charged_ahead:
+            output = max(output, self._charged_ahead * cost.max_output)
         return 1.0, cost.input + output, float(cost.input), output
 
     def too_large(self, costs: Costs) -> Bucket | None:
         """The bucket that can never hold this request, however long it waits."""
-        for bucket in self.paced:
-            # Output alone is clamped by providers rather than refused, so only what is sent can be too large there.
-            if (
-                bucket.kind is not LimitKind.OUTPUT_TOKENS
-                and bucket.limit is not None
-                and costs[bucket.index] > bucket.limit
-            ):
+        for index, limit, bucket in self._limits:
+            if costs[index] > limit:
                 return bucket
         return None
 
@@ -59,28 +58,31 @@ class Meters:
         totals = self.log.totals()
         changed = False
         for reading in readings:
-            bucket = self.buckets[reading.kind]
+            kind = reading.kind
+            bucket = self.buckets[kind]
             limit, server, rate, ahead = bucket.limit, bucket.server, bucket.rate, bucket.ahead
             index = bucket.index
-            uncharged = flight.costs[index] if refused else 0.0
+            uncharged = 0.0
             owed = bucket.owed(flight.promised, flight.asked)
             if refused:
+                uncharged = flight.costs[index]
                 owed -= bucket.owed(flight.costs[3], flight.cost.max_output)
             bucket.mirror(
                 now_s,
                 reading,
-                flight.marks.get(reading.kind),
+                flight.marks.get(kind),
                 uncharged=uncharged,
                 owed=owed,
                 admitted_since=totals[index] - flight.totals[index] + uncharged,
             )
             if reading.remaining is not None and not refused and not flight.moved:
                 bucket.compare(flight.books(index), reading.remaining, reading.reset_s)
-            changed = changed or bucket.limit != limit or bucket.rate != rate or bucket.ahead != ahead
-            if bucket.limit != limit:
-                self._note(now_s, reading.kind, limit, bucket.limit, "the provider's headers say so")
-            elif bucket.server != server and bucket.server == ServerType.WINDOW:
-                self._note(now_s, reading.kind, limit, limit, "refills in steps: sending at an even pace")
+            if bucket.rate != rate or bucket.limit != limit or bucket.server != server or bucket.ahead != ahead:
+                changed = True
+                if bucket.limit != limit:
+                    self._note(now_s, kind, limit, bucket.limit, "the provider's headers say so")
+                elif bucket.server != server and bucket.server == ServerType.WINDOW:
+                    self._note(now_s, kind, limit, limit, "refills in steps: sending at an even pace")
         if changed:
             self.refresh()
 
@@ -124,3 +126,8 @@ class Meters:
         self.paced[:] = [bucket for bucket in self.buckets.values() if bucket.rate is not None]
         told = (bucket.ahead for bucket in self.paced if bucket.told and bucket.kind in OUTPUT_KINDS)
         self._charged_ahead = max(told, default=0.0)
+        self._limits = [
+            (bucket.index, bucket.limit, bucket)
+            for bucket in self.paced
+            if bucket.limit is not None and bucket.kind is not LimitKind.OUTPUT_TOKENS
+        ]

@@ -9,13 +9,16 @@ header must never park a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from workbench.core.errors import LimitKind
+
+Headers = Sequence[tuple[str, str]]
 
 MINUTE_S: Final = 60.0
 DAY_S: Final = 86_400.0
@@ -38,8 +41,7 @@ _OPENAI_SENTENCE: Final = re.compile(
 _GEMINI_SENTENCE: Final = re.compile(r"Quota exceeded for metric: \S*?(requests|token_count|tokens)\b\D*?limit: (\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """One dimension as the server states it. Fields are None where it said nothing, or nothing sensible."""
 
     kind: LimitKind
@@ -52,30 +54,55 @@ class Reading:
     """From the sentence of a refusal: successes of this provider will say nothing."""
 
 
-def parse_limit_headers(headers: Iterable[tuple[str, str]], wall_s: float) -> tuple[Reading, ...]:
-    """The readings in a response's headers (lower-case names). `wall_s` is the time of the response as Unix time, for
-    resets that are dates."""
-    found: dict[tuple[LimitKind, float], dict[str, str]] = {}
-    for name, text in headers:
-        if "limit" in name and (place := _place(name)) is not None:
-            dimension, field = place
-            if dimension in found:
-                found[dimension][field] = text
-            else:
-                found[dimension] = {field: text}
-    if not found:
-        return ()
-    per_second = (LimitKind.TOKENS, 1.0) in found
-    readings: list[Reading] = []
-    for (kind, period_s), texts in found.items():
-        if period_s == 0.0:  # `x-ratelimit-limit` alone: per second where a token limit stands beside it (Together)
-            period_s = 1.0 if per_second else MINUTE_S
-        limit = _amount(texts.get("limit"))
-        remaining = _amount(texts.get("remaining"))
-        if not limit or (remaining is not None and remaining > limit):
-            continue  # Azure's Responses API sends -1 and 0
-        readings.append(Reading(kind, limit, remaining, parse_reset(texts.get("reset"), wall_s), period_s))
-    return tuple(readings)
+class HeaderLayout:
+    """Which of a response's headers are about limits, and what each says: the same for every response that has the same
+    headers, as nearly all of a provider's have."""
+
+    __slots__ = ("_about", "_columns")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._about = [n for n, name in enumerate(names) if "limit" in name or name.startswith("retry-after")]
+        found: dict[tuple[LimitKind, float], dict[str, int]] = {}
+        for n, name in enumerate(names):
+            if (place := _place(name)) is not None:
+                dimension, field = place
+                found.setdefault(dimension, {})[field] = n
+        # `x-ratelimit-limit` alone: per second where a token limit stands beside it (Together)
+        unsaid_s = 1.0 if (LimitKind.TOKENS, 1.0) in found else MINUTE_S
+        self._columns = [
+            (kind, period_s or unsaid_s, at["limit"], at.get("remaining"), at.get("reset"))
+            for (kind, period_s), at in found.items()
+            if "limit" in at
+        ]
+
+    def excerpt(self, headers: Headers) -> tuple[tuple[str, str], ...]:
+        """Those about limits, and about how long to wait."""
+        return tuple([headers[n] for n in self._about])
+
+    def readings(self, headers: Headers, wall_s: float) -> tuple[Reading, ...]:
+        """`wall_s` is the time of the response as Unix time, for resets that are dates."""
+        readings: list[Reading] = []
+        for kind, period_s, limit_at, remaining_at, reset_at in self._columns:
+            limit = _amount(headers[limit_at][1])
+            remaining = None if remaining_at is None else _amount(headers[remaining_at][1])
+            if not limit or (remaining is not None and remaining > limit):
+                continue  # Azure's Responses API sends -1 and 0
+            reset_s = None if reset_at is None else parse_reset(headers[reset_at][1], wall_s)
+            readings.append(Reading(kind, limit, remaining, reset_s, period_s))
+        return tuple(readings)
+
+
+def layout_of(headers: Headers) -> HeaderLayout:
+    """For headers with lower-case names."""
+    return _layout(tuple([name for name, _ in headers]))
+
+
+_layout = lru_cache(maxsize=256)(HeaderLayout)  # it takes several times as long as the reading itself
+
+
+def parse_limit_headers(headers: Headers, wall_s: float) -> tuple[Reading, ...]:
+    """The readings in a response's headers, as of the Unix time `wall_s`."""
+    return layout_of(headers).readings(headers, wall_s)
 
 
 def parse_refusal(message: str) -> Reading | None:
@@ -110,14 +137,16 @@ def parse_reset(text: str | None, wall_s: float) -> float | None:
 
 
 def _seconds(text: str, wall_s: float) -> float | None:
-    number = _number(text)
-    if number is not None:
-        if number >= _EPOCH_MS:
-            return number / 1000.0 - wall_s
-        return number - wall_s if number >= _EPOCH_S else number
-    for unit in ("ms", "s"):  # nearly all of them: a quarter of the time that the expression takes
-        if text.endswith(unit) and (amount := text[: -len(unit)]).replace(".", "", 1).isdecimal():
-            return float(amount) * _UNIT_S[unit]
+    if text[-1] in _DIGITS:
+        number = _number(text)
+        if number is not None:
+            if number >= _EPOCH_MS:
+                return number / 1000.0 - wall_s
+            return number - wall_s if number >= _EPOCH_S else number
+    elif text[-1] == "s":  # nearly all of them: a quarter of the time that the expression takes
+        amount, unit_s = (text[:-2], 1e-3) if text[-2:-1] == "m" else (text[:-1], 1.0)
+        if amount.replace(".", "", 1).isdecimal():
+            return float(amount) * unit_s
     parts = _DURATION.findall(text)
     if parts and "".join(amount + unit for amount, unit in parts) == text:
         return float(sum(float(amount) * _UNIT_S[unit] for amount, unit in parts))
@@ -128,7 +157,6 @@ def _seconds(text: str, wall_s: float) -> float | None:
     return date.timestamp() - wall_s if date.tzinfo is not None else None
 
 
-@lru_cache(maxsize=256)  # every response brings the same names: 17 µs a response without it, 6 with it
 def _place(name: str) -> tuple[tuple[LimitKind, float], str] | None:
     """Dimension with its period, and field, that a header name stands for. A period of 0.0: the name does not say."""
     if name.startswith("anthropic-ratelimit-"):
@@ -162,5 +190,8 @@ def _amount(text: str | None) -> float | None:
     """A count of requests or tokens; None unless it is a number from 0 to 10¹²."""
     if text is None:
         return None
-    number = _number(text.strip().replace(",", "") if not text.isdigit() else text)
+    if text.isdecimal() and text.isascii():
+        count = float(text)
+        return count if count <= _LARGEST else None
+    number = _number(text.strip().replace(",", ""))
     return number if number is not None and 0 <= number <= _LARGEST else None
