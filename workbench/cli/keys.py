@@ -1,8 +1,12 @@
-"""`llm-workbench keys`: which keys there are, what they are called, and where each came from. Never a key itself."""
+"""`llm-workbench keys`: which keys there are, where each came from, and how it stands. Never a key itself."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,37 +14,67 @@ from workbench.cli.accounts import Account, accounts
 from workbench.cli.options import config_option, invocation
 from workbench.cli.table import columns
 
+if TYPE_CHECKING:
+    from workbench.engine.live_keys import LiveKey, LiveLane, LiveProcess
+
+_LOOK_EVERY_S = 1.0
+
 
 @click.command("keys")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per key and line.")
 @config_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, watch: bool, as_json: bool) -> None:
     """List the keys that were found, by alias and source, and what could be set for the others.
 
-    The fingerprint tells two keys apart without giving either away.
+    What runs now, the workbench or a run, tells of each key it uses: calls in flight, what the last minute used of each
+    limit, until when it is cooling, and why. The fingerprint tells two keys apart without giving either away.
     """
+    # Imported here, since `--help` has no use for it.
+    from workbench.engine.live_keys import live_processes
+
     invoked = invocation(ctx)
     found = accounts(invoked.settings(), invoked.environ)
-    if as_json:
-        for account in found:
-            for key in account.keyring.keys:
-                click.echo(
-                    json.dumps(
-                        {
-                            "alias": key.alias,
-                            "provider": account.row.name,
-                            "source": key.source,
-                            "fingerprint": key.fingerprint,
-                            "account": key.account or None,
-                        }
-                    )
-                )
-        return
-    click.echo(_listing(found))
+    running = invoked.paths().running
+    while True:
+        live = list(live_processes(running))
+        if as_json:
+            for line in _json_lines(found, live):
+                click.echo(line)
+        else:
+            if watch:
+                click.clear()
+            # Whoever watches wants to see what changes, on one screen.
+            click.echo(_listing(found, live) if watch else f"{_listing(found, live)}{_missing(found)}")
+        if not watch:
+            return
+        time.sleep(_LOOK_EVERY_S)
 
 
-def _listing(found: list[Account]) -> str:
+def _json_lines(found: Sequence[Account], live: Sequence[LiveProcess]) -> Iterator[str]:
+    import msgspec
+
+    for account in found:
+        for key in account.keyring.keys:
+            yield json.dumps(
+                {
+                    "alias": key.alias,
+                    "provider": account.row.name,
+                    "source": key.source,
+                    "fingerprint": key.fingerprint,
+                    "account": key.account or None,
+                    "live": [
+                        {"pid": process.pid, "program": process.program, **msgspec.to_builtins(seen)}
+                        for process in live
+                        for seen in process.keys
+                        if seen.fingerprint == key.fingerprint
+                    ],
+                }
+            )
+
+
+def _listing(found: Sequence[Account], live: Sequence[LiveProcess]) -> str:
     rows = [("ALIAS", "FOUND IN", "FINGERPRINT", "ACCOUNT")]
     rows += [
         (key.alias, key.source, key.fingerprint, key.account or "its own")
@@ -50,8 +84,45 @@ def _listing(found: list[Account]) -> str:
     parts = [columns(rows)] if len(rows) > 1 else ["No keys were found."]
     if notes := [note for account in found for note in account.keyring.notes]:
         parts.append("\n".join(notes))
-    without = [account for account in found if not account.can_be_asked]
-    if without:
-        variables = [(account.row.title or account.row.name, account.row.key_variables[0]) for account in without]
-        parts.append(f"Without a key, and the variable to set:\n{columns(variables, indent=2)}")
+    parts += [_in_use(process) for process in live if process.keys]
     return "\n\n".join(parts)
+
+
+def _missing(found: Sequence[Account]) -> str:
+    without = [account for account in found if not account.can_be_asked]
+    variables = [(account.row.title or account.row.name, account.row.key_variables[0]) for account in without]
+    return f"\n\nWithout a key, and the variable to set:\n{columns(variables, indent=2)}" if variables else ""
+
+
+def _in_use(process: LiveProcess) -> str:
+    rows: list[tuple[str, ...]] = [("ALIAS", "MODEL", "STATE", "IN FLIGHT", "WAIT", "USED IN THE LAST MINUTE", "WHY")]
+    for key in process.keys:
+        rows += [_row(key, lane) for lane in key.lanes]
+    return f"In use by {process.program}, process {process.pid}:\n{columns(rows, right=frozenset({3, 4}), indent=2)}"
+
+
+def _row(key: LiveKey, lane: LiveLane) -> tuple[str, ...]:
+    from workbench.session.diagnosis import amount
+
+    state, why = lane.state, lane.why
+    if key.condition == "retired":
+        state, why = key.condition, key.why
+    elif lane.cooling_s is not None:
+        until = datetime.now().astimezone() + timedelta(seconds=lane.cooling_s)
+        state = f"{lane.state} until {until:%H:%M:%S}"
+    elif lane.reason:
+        why = lane.reason if lane.next_s is None else f"{lane.reason}, the next goes in {lane.next_s:.0f} s"
+    used = [
+        f"{amount(limit.used)} of {'~' if limit.learned else ''}{amount(limit.per_minute)} {limit.kind}"
+        for limit in lane.limits
+    ]
+    model = lane.name.partition(" · ")[2]
+    return (
+        key.alias,
+        model,
+        state,
+        f"{lane.in_flight}/{lane.window}",
+        str(lane.waiting) if lane.waiting else "",
+        ", ".join(used) or "—",
+        why,
+    )

@@ -78,6 +78,11 @@ class Paths:
         return self.state / "locks"
 
     @property
+    def running(self) -> Path:
+        """Sockets of the processes that are running, which tell how their keys stand."""
+        return self.state / "running"
+
+    @property
     def database(self) -> Path:
         """Runs, conversations, prompts, votes and jobs."""
         return self.data / "workbench.sqlite3"

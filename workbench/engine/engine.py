@@ -32,6 +32,7 @@ from workbench.engine.keyring import Keyring
 from workbench.engine.keyrings import Keyrings
 from workbench.engine.lane_values import Change
 from workbench.engine.limiter import Limiter, LimiterOptions
+from workbench.engine.live_keys import LiveKeys
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice, NoticeBoard
 from workbench.engine.poll_watch import PollWatch
@@ -106,6 +107,7 @@ class Engine:
         self._semantic: SemanticCache | None = None
         self._wires: Wires | None = None
         self._limiter: Limiter | None = None
+        self._live_keys: LiveKeys | None = None
         self._services: Services | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stored_answers = 0
@@ -131,6 +133,8 @@ class Engine:
         admission = self._given_admission
         if admission is None:
             admission = self._limiter = self._open_limiter()
+            self._live_keys = LiveKeys(self._paths.running, self._limiter.statistics)
+            await self._live_keys.open()
         self._services = Services(
             settings=self._settings,
             clock=self._clock,
@@ -159,6 +163,8 @@ class Engine:
             return
         # From the callers inwards: requests end first, then what they stood on.
         await self._intake.aclose()
+        if self._live_keys is not None:
+            await self._live_keys.aclose()
         await services.admission.aclose()
         await self._wires.aclose()
         if self._semantic is not None:

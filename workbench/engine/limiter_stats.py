@@ -104,6 +104,8 @@ class KeyStats:
     cooling_until_ns: int | None
     why: str
     lanes: tuple[str, ...]
+    fingerprint: str = ""
+    """Tells keys apart where aliases cannot: in another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,7 @@ def _key(provider: str, state: KeyState, lanes: list[Lane], now_s: float) -> Key
         cooling_until_ns=_ns(until_s) if cooling and not state.retired else None,
         why=why,
         lanes=tuple(lane.name for lane in lanes),
+        fingerprint=state.key.fingerprint,
     )
 
 
