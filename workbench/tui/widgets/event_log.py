@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from textual import on
 from textual.content import Content
 
 from workbench.core.text import strip_control
@@ -14,6 +15,7 @@ from workbench.tui.widgets.line_list import LineList
 
 _STYLES: Final = {Kind.PAUSE: "$text-warning", Kind.LIMIT: "$text-accent", Kind.BREAKER: "$text-error"}
 _WHERE: Final = 40
+_READING_S: Final = 12.0
 
 
 class EventLog(LineList):
@@ -23,7 +25,8 @@ class EventLog(LineList):
     Newest first, with the time of day, what it was, the lane, and the reason in words. **429** is a refusal for a
     limit; **error** and **cut off** are attempts that failed before and after output had begun; **stall** is an answer
     that was silent for more than two seconds; **pause**, **limit** and **key** are what the limiter made of it, or what
-    was done by hand; **breaker** stops asking a provider that keeps failing.
+    was done by hand; **breaker** stops asking a provider that keeps failing. Enter shows the whole of an entry that is
+    longer than its row.
     """
 
     def __init__(self, glyphs: Glyphs, time_of_day: Callable[[int], str]) -> None:
@@ -39,6 +42,14 @@ class EventLog(LineList):
         self.set_count(len(entries))
         if held is not None:
             self.cursor = next((index for index, entry in enumerate(entries) if entry == held), 0)
+
+    @on(LineList.Chosen)
+    def _tell_whole(self, chosen: LineList.Chosen) -> None:
+        """At eighty columns a row has room for a third of what a provider says."""
+        entry = self._entries[chosen.index]
+        title = f"{self._time_of_day(entry.at_ns)} {entry.kind.value}"
+        said = f"{strip_control(entry.where)}\n{strip_control(entry.text)}"
+        self.app.notify(said, title=title, markup=False, timeout=_READING_S)
 
     def entry(self, index: int, width: int) -> Content:
         entry = self._entries[index]
