@@ -11,12 +11,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, assert_never
 
 from workbench.core.errors import (
     LimitKind,
-    MissingKey,
     ProviderError,
     RateLimited,
     WorkbenchError,
@@ -25,11 +24,11 @@ from workbench.core.events import WaitReason
 from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
 from workbench.engine.admitted_log import Costs
+from workbench.engine.group_board import GroupBoard
 from workbench.engine.lane import OWN_BOOKS, Lane
 from workbench.engine.lane_board import LaneBoard, nothing_usable
 from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots
 from workbench.engine.lane_queue import ClaimState
-from workbench.engine.lane_twins import TwinWatch
 from workbench.engine.lane_values import Flight
 from workbench.engine.limit_headers import Headers, layout_of
 from workbench.engine.limit_refusals import hint_of, readings_of
@@ -56,17 +55,14 @@ class Dispatcher:
         blocked: Callable[[Group], None] = lambda group: None,
     ) -> None:
         self.board = board
-        self.groups: dict[GroupName, Group] = {}
+        self._group_board = GroupBoard(board, family, slots)
+        self.groups: Mapping[GroupName, Group] = self._group_board.groups
         self.wake_s = math.inf
         """When to call `pump_due`, or earlier; infinity while only the end of a call can change anything."""
         self.person_present = False
         """Somebody said that a person is at the screen; interactive requests say so by themselves for two minutes."""
-        self._family = family
         self._wall_s = wall_s
-        self._slots = slots
         self._blocked = blocked
-        self._groups_of: dict[Lane, list[Group]] = {}
-        self._twins: dict[tuple[str, ...], TwinWatch] = {}
         self._attended_until_s = -math.inf
         self._order = itertools.count()
 
@@ -75,7 +71,7 @@ class Dispatcher:
     def enqueue(self, claim: PendingClaim, now_s: float) -> None:
         """Queue a claim and send what can go. It may have been granted, or have failed, when this returns."""
         try:
-            group = self._group(claim.ticket)
+            group = self._group_board.of(claim.ticket)
         except WorkbenchError as error:
             self._fail(claim, error)
             return
@@ -125,7 +121,7 @@ class Dispatcher:
             if readings:
                 lane.mirror(now_s, flight, readings)
         if readings:
-            self._look_for_twins(group, now_s)
+            self._group_board.look_for_twins(group, now_s)
             self._go_on(group, flight.lane, now_s)
 
     def settle(
@@ -317,31 +313,6 @@ class Dispatcher:
         if blocked.differs_from(group.told):
             self._blocked(group)
 
-    def _look_for_twins(self, group: Group, now_s: float) -> None:
-        """Merge lanes that turn out to be one account, and take apart what was merged by mistake."""
-        place = group.name[:2]
-        watch = self._twins.get(place)
-        if watch is None:
-            watch = self._twins[place] = TwinWatch()
-        if not watch.due(now_s):
-            return
-        twins, overmerged = watch.look([lane for name, lane in self.board if name[:2] == place], now_s)
-        if twins:
-            self.board.merge(twins, "as what remains after each answer shows", now_s)
-        elif overmerged is not None:
-            watch.keep_apart(self.board.split(overmerged, "more remains than one account could leave", now_s))
-        else:
-            return
-        for served in self.groups.values():
-            self._serve(served, self.board.lanes_for(served.spec, served.name[1], served.name[2]))
-
-    def _serve(self, group: Group, lanes: list[Lane]) -> None:
-        group.lanes = lanes
-        for lane in lanes:
-            served = self._groups_of.setdefault(lane, [])
-            if group not in served:
-                served.append(group)
-
     def _take_slot(self, slots: Slots, group: Group, claim: PendingClaim, now_s: float) -> bool:
         """Last of all, so that nobody holds a shared slot while waiting for something of his own."""
         claim.slot = slots.acquire()
@@ -356,7 +327,7 @@ class Dispatcher:
 
     def _go_on(self, group: Group, lane: Lane, now_s: float) -> None:
         """A call of this group over this lane has ended, or told us something: see who can go now."""
-        for served in self._groups_of.get(lane, ()):
+        for served in self._group_board.over(lane):
             self.pump(served, now_s)
         if group.slots is not None:
             for other in self.groups.values():
@@ -382,12 +353,8 @@ class Dispatcher:
 
     def reload_keys(self, now_s: float) -> None:
         """Ask for the keys again: new ones get lanes, those that are gone send no more."""
+        self._group_board.reload_keys()
         for group in self.groups.values():
-            try:
-                lanes = self.board.lanes_for(group.spec, group.name[1], group.name[2])
-            except MissingKey:
-                lanes = []
-            self._serve(group, lanes)
             self.pump(group, now_s)
 
     # -- the end --------------------------------------------------------------------------------------------------
@@ -406,12 +373,3 @@ class Dispatcher:
         waiting += [claim for _, _, claim in group.parked if claim.state is ClaimState.WAITING]
         group.parked.clear()
         return waiting
-
-    def _group(self, ticket: Ticket) -> Group:
-        name = (ticket.route.provider, ticket.route.base_url, self._family(ticket))
-        group = self.groups.get(name)
-        if group is None:
-            lanes = self.board.lanes_for(ticket.spec, ticket.route.base_url, name[2])
-            group = self.groups[name] = Group(name, ticket.spec, [], self._slots(ticket.route.provider))
-            self._serve(group, lanes)
-        return group

@@ -7,7 +7,7 @@ go out of that minute: there, all that it has counted is compared with all that 
 wrong (somebody else may spend just as much as we do), so a merged lane is watched as well: if more remains than one
 account could leave, it is taken apart again, for good.
 
-Pure: looks at lanes every few seconds and says what to do with them; `Dispatcher` does it.
+Pure: looks at lanes every few seconds and says what to do with them; `GroupBoard` does it.
 """
 
 from __future__ import annotations
