@@ -91,16 +91,22 @@ def test_what_an_older_store_did_not_keep_is_nothing() -> None:
 def test_the_line_has_its_bar_and_loses_its_shortest_parts_first() -> None:
     anatomy = Anatomy(((Part.CONNECT, 0.05), (Part.PREFILL, 1.0), (Part.ANSWER, 3.0)))
 
-    assert anatomy.line() == "╌░░░░███████████ connect 0.05s · prefill 1.00s · answer 3.00s"
-    assert anatomy.line(45) == "╌░░█████ prefill 1.00s · answer 3.00s"
-    assert anatomy.line(45, ascii_only=True) == "cppaaaaa prefill 1.00s - answer 3.00s"
+    assert anatomy.line() == "╌░░░░███████████ connect 0.05s, prefill 1.00s, answer 3.00s"
+    assert anatomy.line(45) == "╌░░█████ prefill 1.00s, answer 3.00s"
+    assert anatomy.line(45, ascii_only=True) == "cppaaaaa prefill 1.00s, answer 3.00s"
     assert anatomy.line(10) == ""
 
 
 def test_what_went_wrong_is_said_even_where_it_was_short() -> None:
     anatomy = Anatomy(((Part.RETRIES, 0.5), (Part.PREFILL, 2.0), (Part.ANSWER, 8.0), (Part.STALLED, 1.5)))
 
-    assert anatomy.line(44).endswith(" retries 0.50s · stalled 1.50s")
+    assert anatomy.line(44).endswith(" retries 0.50s, stalled 1.50s")
+
+
+def test_a_retry_that_cost_nothing_gives_way_to_what_took_long() -> None:
+    anatomy = Anatomy(((Part.QUEUE, 16.1), (Part.RETRIES, 0.03), (Part.PREFILL, 0.4), (Part.ANSWER, 2.4)))
+
+    assert anatomy.line(38).endswith(" queue 16.1s, answer 2.40s")
 
 
 @settings(max_examples=100, deadline=None)
@@ -125,5 +131,5 @@ def test_the_history_shows_it_below_the_figures() -> None:
 
     page = as_markdown(run, [answer])
 
-    assert "`░░░░░░░░▒▒▒▒▒▒▒▒ prefill 1.00s · thought 1.00s`" in page
+    assert "`░░░░░░░░▒▒▒▒▒▒▒▒ prefill 1.00s, thought 1.00s`" in page
     assert "`" not in as_markdown(run, [replace(answer, cached=True)])

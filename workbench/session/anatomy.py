@@ -61,6 +61,8 @@ _SIGNS = {
 }
 
 _TROUBLE = frozenset({Part.RETRIES, Part.STALLED})
+_TROUBLE_SHARE = 0.02
+"""Of the whole time: a refusal that came back at once has cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,13 @@ class Anatomy:
         """The bar and its parts in words, as many as fit; what went wrong stays longest, then what took longest."""
         shown = list(self.parts)
         cells = BAR_CELLS if width >= _WIDE else BAR_CELLS // 2
+        worth_s = self.total_s * _TROUBLE_SHARE
         while shown:
-            words = (f" {'-' if ascii_only else '·'} ").join(f"{part} {figures.seconds(span)}" for part, span in shown)
+            words = ", ".join(f"{part} {figures.seconds(span)}" for part, span in shown)
             line = f"{self.bar(cells, ascii_only=ascii_only)} {words}"
             if len(line) <= width:
                 return line
-            shown.remove(min(shown, key=lambda one: (one[0] in _TROUBLE, one[1])))
+            shown.remove(min(shown, key=lambda one: (one[0] in _TROUBLE and one[1] >= worth_s, one[1])))
         return ""
 
 
