@@ -94,6 +94,11 @@ CASES = {
         Cause.COLD_START,
         "the first request has waited 5 s: a model that must be loaded takes so long",
     ),
+    "the only answer so far": (
+        view(traffic=lane_traffic(answered=1, ttft_s=times(6.3, 1))),
+        Cause.COLD_START,
+        "the only first token so far took 6.30s: a model that must be loaded takes so long",
+    ),
     "a model that was loaded": (
         view(traffic=lane_traffic(answered=3, ttft_s=Percentiles(4, 0.4, max=6.3))),
         Cause.COLD_START,
