@@ -305,7 +305,9 @@ def _cold(view: LaneView) -> Diagnosis | None:
     if not ttft.n or ttft.max is None or ttft.max < COLD_S or ttft.p50 is None:
         return None
     if ttft.n == 1:
-        said = f"the only first token so far took {figures.seconds(ttft.max)}: a model that must be loaded takes so long"
+        said = (
+            f"the only first token so far took {figures.seconds(ttft.max)}: a model that must be loaded takes so long"
+        )
         return Diagnosis(Cause.COLD_START, said, 1)
     if ttft.n <= 2 * FEW and ttft.p50 < ttft.max / 3:
         said = f"the first token took {figures.seconds(ttft.max)} once; later requests find the model loaded"
