@@ -172,6 +172,29 @@ def test_what_was_sent_before_a_limit_was_told_says_nothing_against_it():
     assert bench.lane.counters.cuts == 1, "whoever is refused within what was told shares the account with others"
 
 
+@pytest.mark.parametrize(
+    ("in_flight", "remaining", "after_s", "read"),
+    [
+        pytest.param(100, 99_900, 0.0, False, id="plenty is left"),
+        pytest.param(100, 99_900, 0.1, True, id="the last one is a while ago"),
+        pytest.param(100, 40_000, 0.0, True, id="little is left"),
+        pytest.param(10, 99_990, 0.0, True, id="few calls"),
+    ],
+)
+def test_of_many_answers_at_once_one_is_read_while_plenty_is_left(in_flight, remaining, after_s, read):
+    def headers(limit: int) -> list[tuple[str, str]]:
+        return [("x-ratelimit-limit-requests", str(limit)), ("x-ratelimit-remaining-requests", str(remaining))]
+
+    bench = Bench(window=200)
+    claims = [bench.ask() for _ in range(in_flight)]
+    bench.dispatcher.observe(claims[0], headers(100_000), bench.now_s)
+    bench.wait(after_s)
+
+    bench.dispatcher.observe(claims[1], headers(120_000), bench.now_s)
+
+    assert bench.lane.buckets[LimitKind.REQUESTS].limit == (120_000 if read else 100_000)
+
+
 def test_an_unnamed_refusal_is_blamed_on_what_held_us_back():
     bench = Bench(window=4)
     claims = [bench.ask() for _ in range(6)]

@@ -30,7 +30,7 @@ from workbench.engine.lane_board import LaneBoard, nothing_usable
 from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots
 from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_values import Flight
-from workbench.engine.limit_headers import Headers, layout_of
+from workbench.engine.limit_headers import Headers, Reading, layout_of
 from workbench.engine.limit_refusals import hint_of, readings_of
 
 INTERACTIVE_SHARE: Final = 0.1
@@ -113,13 +113,13 @@ class Dispatcher:
         assert group is not None
         assert flight is not None
         lane = flight.lane
-        layout = layout_of(headers)
-        lane.counters.heard(layout.excerpt(headers), now_s)
-        readings = layout.readings(headers, self._wall_s())
+        readings: tuple[Reading, ...] = ()
+        if lane.news_due(now_s):
+            layout = layout_of(headers)
+            lane.counters.heard(layout.excerpt(headers), now_s)
+            readings = layout.readings(headers, self._wall_s())
         with lane.books:
-            lane.accepted(flight)
-            if readings:
-                lane.mirror(now_s, flight, readings)
+            lane.accepted(now_s, flight, readings)
         if readings:
             self._group_board.look_for_twins(group, now_s)
             self._go_on(group, flight.lane, now_s)
@@ -187,7 +187,8 @@ class Dispatcher:
             return None
         flight.settled = True
         claim.group.queue.count_ended(claim.ticket)
-        self._return_slot(claim)
+        if claim.slot is not None:
+            self._return_slot(claim)
         return flight
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -284,13 +285,12 @@ class Dispatcher:
         """The lane that can send this earliest, then the emptiest, and what it charges; None when no lane has a usable
         key."""
         ticket = claim.ticket
-        if len(group.lanes) == 1:  # as nearly always
+        if len(group.lanes) == 1:  # as nearly always; then its books are open already
             lane = group.lanes[0]
             if not lane.usable:
                 return None, math.inf
-            with lane.books:
-                costs = lane.meters.price(ticket.cost, ticket.job)
-                return (lane, costs), lane.wait_s(now_s, costs, reserve)
+            costs = lane.meters.price(ticket.cost, ticket.job)
+            return (lane, costs), lane.wait_s(now_s, costs, reserve)
         best: tuple[Lane, Costs] | None = None
         best_wait_s = best_load = math.inf
         for lane in group.lanes:
@@ -328,7 +328,8 @@ class Dispatcher:
     def _go_on(self, group: Group, lane: Lane, now_s: float) -> None:
         """A call of this group over this lane has ended, or told us something: see who can go now."""
         for served in self._group_board.over(lane):
-            self.pump(served, now_s)
+            if served.queue.size or served.parked or served.slots is not None:
+                self.pump(served, now_s)
         if group.slots is not None:
             for other in self.groups.values():
                 if other.slots is group.slots and other.blocked == Blocked(WaitReason.GLOBAL_CAP):

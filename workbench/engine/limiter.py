@@ -108,8 +108,9 @@ class Limiter:
         else:
             if self._loop is None:
                 self._loop = asyncio.get_running_loop()
-            self._dispatcher.enqueue(waiter, self.now_s)
-            self._rearm()
+            self._dispatcher.enqueue(waiter, self._clock.monotonic_ns() / NS_PER_S)
+            if self._dispatcher.wake_s < self._timer_s:
+                self._rearm()
         return waiter
 
     async def aclose(self) -> None:
@@ -198,12 +199,14 @@ class Limiter:
         return self._clock.monotonic_ns() / NS_PER_S
 
     def observe(self, waiter: LimiterWaiter, headers: tuple[tuple[str, str], ...]) -> None:
-        self._dispatcher.observe(waiter, headers, self.now_s)
-        self._rearm()
+        self._dispatcher.observe(waiter, headers, self._clock.monotonic_ns() / NS_PER_S)
+        if self._dispatcher.wake_s < self._timer_s:
+            self._rearm()
 
     def settle(self, waiter: LimiterWaiter, outcome: Outcome, usage: Usage | None, error: ProviderError | None) -> None:
-        self._dispatcher.settle(waiter, outcome, self.now_s, usage=usage, error=error)
-        self._rearm()
+        self._dispatcher.settle(waiter, outcome, self._clock.monotonic_ns() / NS_PER_S, usage=usage, error=error)
+        if self._dispatcher.wake_s < self._timer_s:
+            self._rearm()
 
     def withdraw(self, waiter: LimiterWaiter) -> None:
         self._dispatcher.withdraw(waiter, self.now_s)

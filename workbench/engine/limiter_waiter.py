@@ -72,8 +72,10 @@ class LimiterWaiter(PendingClaim):
             self._limiter.withdraw(self)
 
     def granted(self) -> None:
-        self._stop_deadline()
-        self._wake()
+        if self._deadline is not None:
+            self._stop_deadline()
+        if self._future is not None:
+            self._wake()
 
     def failed(self, error: WorkbenchError) -> None:
         self._stop_deadline()
