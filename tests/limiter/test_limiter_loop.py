@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+import pytest
 from limiter_virtual_time import SPEC, in_virtual_time, keyring, lease_of, make_limiter, ticket
 
 from workbench.bench.limits_paced import KINDS, header_pairs
 from workbench.core.errors import LimitKind, RateLimited
 from workbench.core.events import Queued, WaitReason
+from workbench.core.settings import LaneLimits
 from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome
 from workbench.engine.limiter import Limiter
@@ -111,6 +113,21 @@ def test_who_waits_is_told_of_a_new_reason_and_counts_down_to_it():
     assert events[1].until_ns is not None
     assert 5.0 <= (events[1].until_ns - 1001e9) / 1e9 <= 5.6
     assert events[1].at_ns <= 1001.3e9
+
+
+def test_who_is_not_the_next_counts_down_as_well_before_anything_has_waited_before():
+    async def scenario(clock):
+        limiter = make_limiter(clock, lanes={"acme": LaneLimits(requests_per_minute=4)})
+        for _ in range(4):
+            await lease_of(limiter.enqueue(ticket()))
+        waiters = [limiter.enqueue(ticket()) for _ in range(3)]
+        return [await waiter.next() for waiter in waiters], clock.monotonic_ns()
+
+    events, now_ns = in_virtual_time(scenario)
+
+    assert [event.ahead for event in events] == [0, 1, 2]
+    lasts_s = [(event.until_ns - now_ns) / 1e9 for event in events]
+    assert lasts_s == pytest.approx([15.0, 30.0, 45.0], rel=0.05)
 
 
 def test_a_cancelled_crowd_leaves_no_lease_behind():

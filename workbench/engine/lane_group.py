@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from workbench.core.errors import RequestTooLarge, WorkbenchError
+from workbench.core.errors import LimitKind, RequestTooLarge, WorkbenchError
 from workbench.core.events import WaitReason
 from workbench.engine.admission import Ticket
 from workbench.engine.lane import Lane
@@ -139,6 +139,14 @@ class Group:
             provider=self.spec.name,
         )
 
+    def _allowed_interval_s(self, reason: WaitReason) -> float:
+        """From one send to the next, as a limit on requests lets them go; 0 where it is not what is waited for."""
+        if reason not in (WaitReason.REQUESTS, WaitReason.COOLING):
+            return 0.0
+        rates = [lane.buckets[LimitKind.REQUESTS].rate for lane in self.lanes if lane.usable]
+        known = [rate for rate in rates if rate]
+        return 1 / sum(known) if known and len(known) == len(rates) else 0.0
+
     def standing(self, claim: PendingClaim, now_s: float) -> Standing:
         """Why this request waits, how many are before it, and when it should go at the present speed."""
         if claim.parked:
@@ -147,8 +155,10 @@ class Group:
         ahead = self.queue.ahead_of(claim)
         blocked = self.blocked or Blocked(WaitReason.WINDOW)
         until_s = blocked.until_s
-        if ahead and self.interval_s is not None:
-            until_s = max(until_s or now_s, self.sent_s) + ahead * self.interval_s
+        # What was seen may be a burst of what had been saved up, or nothing yet.
+        interval_s = max(self.interval_s or 0.0, self._allowed_interval_s(blocked.reason))
+        if ahead and interval_s:
+            until_s = max(until_s or now_s, self.sent_s) + ahead * interval_s
         elif ahead:
             until_s = None
         if self.queue.outranked(claim):
