@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
+from collections.abc import Sequence
 
 import pytest
 from click.testing import CliRunner
@@ -24,7 +26,7 @@ SAMPLE = {
 def test_a_pane_is_measured_in_a_terminal_of_its_own():
     scenario = ui.Scenario("tiny", "feed", panes=1, rate=100, preload=50)
 
-    sample = ui._run("ours", scenario, seconds=0.3)
+    [sample] = ui._run("ours", [scenario], seconds=0.3)
 
     assert sample.keys() == SAMPLE.keys()
     assert 0 < sample["cpu"] <= 1.5
@@ -33,7 +35,9 @@ def test_a_pane_is_measured_in_a_terminal_of_its_own():
 
 def test_rows_stand_beside_the_peer_with_ratio_and_target(monkeypatch):
     slower = {name: value * 4 for name, value in SAMPLE.items()}
-    monkeypatch.setattr(ui, "_run", lambda kind, scenario, seconds: SAMPLE if kind == "ours" else slower)
+    monkeypatch.setattr(
+        ui, "_run", lambda kind, sitting, seconds: [SAMPLE if kind == "ours" else slower] * len(sitting)
+    )
 
     result = CliRunner().invoke(ui.command, ["--json", "--rounds", "2"])
 
@@ -55,14 +59,36 @@ def test_rows_stand_beside_the_peer_with_ratio_and_target(monkeypatch):
     assert rows[-1]["reached"] is True
 
 
-def test_a_quick_look_leaves_out_what_takes_the_peer_minutes(monkeypatch):
+def runs(monkeypatch) -> list[tuple[str, int]]:
+    """Kind and text of every run that would be made."""
     asked: list[tuple[str, int]] = []
 
-    def run(kind: str, scenario: ui.Scenario, seconds: float) -> dict[str, float]:
-        asked.append((kind, scenario.preload))
-        return SAMPLE
+    def run(kind: str, sitting: Sequence[ui.Scenario], seconds: float) -> ui.Samples:
+        asked.append((kind, sitting[0].preload))
+        return [SAMPLE] * len(sitting)
 
     monkeypatch.setattr(ui, "_run", run)
+    return asked
+
+
+def test_what_needs_the_same_text_is_measured_in_one_app_one_after_the_other():
+    # More than fits on a screen: what cannot be scrolled has no frame that counts.
+    first, second = ui.Scenario("open", "open", 1, 0, 4_000), ui.Scenario("resize", "resize", 1, 0, 4_000)
+
+    opened, resized = ui._run("ours", [first, second], seconds=0.3)
+
+    assert opened["first_frame"] > 0
+    assert resized["first_frame"] > 0
+
+
+def test_every_target_is_measured_in_some_sitting_of_one_text():
+    assert {scenario for sitting in ui.SITTINGS for scenario in sitting} == set(ui.TARGETS)
+    assert all(len({(one.panes, one.preload) for one in sitting}) == 1 for sitting in ui.SITTINGS)
+    assert all(one.task != "open" for sitting in ui.SITTINGS for one in sitting[1:])
+
+
+def test_a_quick_look_leaves_out_what_takes_the_peer_minutes(monkeypatch):
+    asked = runs(monkeypatch)
 
     result = CliRunner().invoke(ui.command, ["--quick"])
 
@@ -72,16 +98,28 @@ def test_a_quick_look_leaves_out_what_takes_the_peer_minutes(monkeypatch):
 
 
 def test_the_two_kinds_take_turns(monkeypatch):
-    kinds: list[str] = []
+    asked = runs(monkeypatch)
 
-    def run(kind: str, scenario: ui.Scenario, seconds: float) -> dict[str, float]:
-        kinds.append(kind)
-        return SAMPLE
-
-    monkeypatch.setattr(ui, "_run", run)
     list(itertools.islice(ui.measure(3, 1.0), 1))
 
-    assert kinds == ["ours", "stream"] * 3
+    assert [kind for kind, _ in asked] == ["ours", "stream"] * 3
+
+
+def test_the_peer_is_asked_again_only_where_something_is_held_against_it(monkeypatch):
+    asked = runs(monkeypatch)
+
+    list(ui.measure(3, 1.0))
+
+    assert [preload for kind, preload in asked if kind == "stream"] == [1_000] * 7 + [8_000, 32_000]
+
+
+def test_a_program_is_not_waited_for_once_its_result_is_there(tmp_path):
+    result = tmp_path / "result"
+    program = f"import pathlib, signal; pathlib.Path({str(result)!r}).touch(); signal.pause()"
+
+    ui.in_terminal([sys.executable, "-c", program], until=result)
+
+    assert result.exists()
 
 
 def test_the_text_never_repeats_a_section():

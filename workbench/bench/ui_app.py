@@ -1,7 +1,7 @@
 """The app that `bench ui` measures: panes of one kind, fed at a steady rate, in a terminal of its own.
 
-Run as `python -m workbench.bench.ui_app JOB FILE`; writes one JSON object with the figures to FILE and ends. Heartbeat,
-feeding and panes share one loop, as engine and panes do in the workbench.
+Run as `python -m workbench.bench.ui_app JOB FILE`; writes a list with the figures of each task to FILE and ends.
+Heartbeat, feeding and panes share one loop, as engine and panes do in the workbench.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,26 +33,26 @@ TOKEN = 4
 """Characters that are fed as one token."""
 BEAT_S = 0.010
 SETTLING_S = 1.5
-"""Between the first frame and the start of a measurement."""
+"""Between the first frame, or one measurement, and the start of the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     kind: str
     """`ours` or `stream`."""
-    task: str
-    """`feed`, `open` or `resize`."""
+    tasks: tuple[str, ...]
+    """`open`, `feed` or `resize`, one after the other; an `open` only as the first."""
     panes: int
     rate: float
     """Tokens per second and pane."""
     preload: int
-    """Tokens on screen before the measurement."""
+    """Tokens on screen before the measurements."""
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run measured; milliseconds, and shares of one core."""
+    """What one task came to; milliseconds, and shares of one core."""
 
     cpu: float
     lag_p50: float
@@ -162,7 +162,7 @@ class PeerPane(VerticalScroll):
         return 0 < self.markdown.size.width <= columns and self.max_scroll_y > 0
 
 
-class BenchApp(App[Sample]):
+class BenchApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     .frame { border: solid $primary; }
@@ -170,9 +170,10 @@ class BenchApp(App[Sample]):
     OurPane, PeerPane { padding: 0 1; scrollbar-size: 1 1; }
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, on_measured: Callable[[list[Sample]], None]) -> None:
         super().__init__()
         self._job = job
+        self._on_measured = on_measured
         self._panes = [OurPane() if job.kind == "ours" else PeerPane() for _ in range(job.panes)]
         self._waiting: list[deque[tuple[int, float]]] = [deque() for _ in self._panes]
         self._delays: list[float] = []
@@ -206,17 +207,27 @@ class BenchApp(App[Sample]):
     async def _measure(self) -> None:
         sources = [Source() for _ in self._panes]
         texts = [source.tokens(self._job.preload) for source in sources]
-        if self._job.task == "open":
+        if self._job.tasks[0] == "open":
             # The first parse imports and builds the parser, on both sides; that belongs to starting, not to opening.
             await self._load([source.tokens(100) for source in sources])
         else:
             await self._load(texts)
-        gc.collect()
-        settle_heap()
+        samples: list[Sample] = []
+        for task in self._job.tasks:
+            if samples:
+                await asyncio.sleep(SETTLING_S)
+            gc.collect()
+            settle_heap()
+            samples.append(await self._sample(task, sources, texts))
+        self._on_measured(samples)
+        self.exit()
+
+    async def _sample(self, task: str, sources: list[Source], texts: list[str]) -> Sample:
+        self._lags, self._delays = [], []
         beat = asyncio.create_task(self._heartbeat(), name="heartbeat")
         cpu, wall = time.process_time(), time.perf_counter()
         first_frame = 0.0
-        match self._job.task:
+        match task:
             case "open":
                 first_frame = await self._first_frame(self._load(texts, settle=False), self.size.width)
             case "resize":
@@ -227,20 +238,18 @@ class BenchApp(App[Sample]):
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         backlog = max(pane.fed - pane.shown for pane in self._panes) // TOKEN
         now = time.perf_counter()
-        self._delays += [now - at for waiting in self._waiting for _, at in waiting]
+        delays = self._delays + [now - at for waiting in self._waiting for _, at in waiting]
         self._measuring = False
         await beat
-        self.exit(
-            Sample(
-                cpu=cpu / wall,
-                lag_p50=percentile(self._lags, 0.50),
-                lag_p95=percentile(self._lags, 0.95),
-                lag_p99=percentile(self._lags, 0.99),
-                delay_p50=percentile(self._delays, 0.50),
-                delay_p95=percentile(self._delays, 0.95),
-                backlog=backlog,
-                first_frame=first_frame * 1e3,
-            )
+        return Sample(
+            cpu=cpu / wall,
+            lag_p50=percentile(self._lags, 0.50),
+            lag_p95=percentile(self._lags, 0.95),
+            lag_p99=percentile(self._lags, 0.99),
+            delay_p50=percentile(delays, 0.50),
+            delay_p95=percentile(delays, 0.95),
+            backlog=backlog,
+            first_frame=first_frame * 1e3,
         )
 
     async def _load(self, texts: list[str], *, settle: bool = True) -> None:
@@ -273,6 +282,9 @@ class BenchApp(App[Sample]):
             due = int(elapsed * self._job.rate) - sent
             sent += due
             for _ in range(due):
+                # A pane that makes its feeder wait takes twice as long to be given what is due by now.
+                if time.perf_counter() - began >= self._job.seconds:
+                    return
                 for pane, source, waiting in zip(self._panes, sources, self._waiting, strict=True):
                     await pane.feed(source.tokens(1))
                     waiting.append((pane.fed, time.perf_counter()))
@@ -295,9 +307,15 @@ def end_with(parent: int) -> None:
 def main() -> None:
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     job = Job(**json.loads(sys.argv[1]))
-    sample = BenchApp(job).run()
-    assert sample is not None
-    Path(sys.argv[2]).write_text(json.dumps(asdict(sample)))
+    file = Path(sys.argv[2])
+
+    def write(samples: list[Sample]) -> None:
+        """At once as a whole: whoever waits for the file need not wait for the end."""
+        partial = file.with_suffix(".part")
+        partial.write_text(json.dumps([asdict(sample) for sample in samples]))
+        partial.rename(file)
+
+    BenchApp(job, write).run()
 
 
 if __name__ == "__main__":
