@@ -20,7 +20,7 @@ from yarl import URL
 
 from workbench.core.clock import Clock
 from workbench.providers.exchange import EXTENSION, Exchange, Traffic
-from workbench.providers.network import Origin, Proxy, TLSContexts, keepalive_options
+from workbench.providers.network import Destination, keepalive_options
 
 _OWN_HEADERS = frozenset({"host", "transfer-encoding"})
 """aiohttp writes these itself from the URL and the body."""
@@ -65,23 +65,10 @@ class _Stamps:
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    def __init__(
-        self,
-        *,
-        origin: Origin,
-        tls: TLSContexts,
-        proxy: Proxy | None,
-        max_connections: int,
-        keepalive_s: float,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, to: Destination) -> None:
         self.traffic = Traffic()
-        self._origin = origin
-        self._tls = tls
-        self._proxy = proxy
-        self._max_connections = max_connections
-        self._keepalive_s = keepalive_s
-        self._clock = clock
+        self._to = to
+        self._clock = to.clock
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -110,7 +97,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     # Deadlines of the answer belong to its reader; a timer per read would cost more than the read.
                     timeout=aiohttp.ClientTimeout(sock_connect=timeouts.get("connect"), connect=timeouts.get("pool")),
                     server_hostname=request.extensions.get("sni_hostname"),
-                    proxy_headers=None if self._proxy is None else self._proxy.headers,
+                    proxy_headers=None if self._to.proxy is None else self._to.proxy.headers,
                     trace_request_ctx=stamps,
                 )
             except _STALE:
@@ -126,9 +113,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         session = self._open_session()
         connector = session.connector
         assert connector is not None
-        url = URL.build(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port)
-        proxy = None if self._proxy is None else URL(self._proxy.url)
-        proxy_headers = None if self._proxy is None else self._proxy.headers
+        url = URL.build(scheme=self._to.origin.scheme, host=self._to.origin.host, port=self._to.origin.port)
+        proxy = None if self._to.proxy is None else URL(self._to.proxy.url)
+        proxy_headers = None if self._to.proxy is None else self._to.proxy.headers
         timeout = aiohttp.ClientTimeout(sock_connect=10.0)
         hooks = _trace(self._clock, self.traffic)
         # A session freezes its own hooks; these come in beside it.
@@ -159,9 +146,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=self._max_connections,
-                    keepalive_timeout=self._keepalive_s,
-                    ssl=self._tls.offering("http/1.1") if self._origin.scheme == "https" else False,
+                    limit=self._to.max_connections,
+                    keepalive_timeout=self._to.keepalive_s,
+                    ssl=self._to.tls.offering("http/1.1") if self._to.origin.scheme == "https" else False,
                     ttl_dns_cache=60,
                     socket_factory=_socket,
                 ),
@@ -171,7 +158,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 timeout=aiohttp.ClientTimeout(total=None),
                 trust_env=False,
                 trace_configs=[_trace(self._clock, self.traffic)],
-                proxy=None if self._proxy is None else self._proxy.url,
+                proxy=None if self._to.proxy is None else self._to.proxy.url,
                 # Providers send long rate-limit and policy headers.
                 max_line_size=32 * 1024,
                 max_field_size=32 * 1024,

@@ -6,8 +6,11 @@ from the `ByteSource` skips the nested generators behind `aiter_bytes`, and know
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from workbench.core.clock import Clock
 
 EXTENSION = "workbench.exchange"
 
@@ -23,6 +26,26 @@ class ByteSource(Protocol):
 
     async def aclose(self) -> None:
         """Give the connection back, or close it when the body has not been read to its end."""
+
+
+class IteratedSource:
+    """A `ByteSource` over the chunks that an HTTP library iterates; those without a byte are passed over."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], close: Callable[[], Awaitable[None]], clock: Clock) -> None:
+        self._chunks = chunks
+        self._close = close
+        self._clock = clock
+        self.arrived_ns = clock.monotonic_ns()
+
+    async def read(self) -> bytes:
+        async for chunk in self._chunks:
+            if chunk:
+                self.arrived_ns = self._clock.monotonic_ns()
+                return chunk
+        return b""
+
+    async def aclose(self) -> None:
+        await self._close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import asyncio
 import math
 from collections import deque
 
-from workbench.core.clock import NS_PER_S, Clock
+from workbench.core.clock import NS_PER_S
 from workbench.providers.dialling import ConnectTimeout, dial
 from workbench.providers.exchange import Traffic
 from workbench.providers.h2_connection import H2Connection
 from workbench.providers.h2_session import GoingAway
-from workbench.providers.network import Origin, Proxy, TLSContexts
+from workbench.providers.network import Destination
 
 STREAMS_EACH = 8
 """How many streams a connection gets before another one is opened. All streams of a connection share one congestion
@@ -40,22 +40,9 @@ class NoHttp2(Exception):
 class H2Shards:
     """Belongs to one event loop. Dials in tasks of its own, because several requests wait for one handshake."""
 
-    def __init__(
-        self,
-        origin: Origin,
-        tls: TLSContexts,
-        proxy: Proxy | None,
-        max_connections: int,
-        keepalive_s: float,
-        clock: Clock,
-        traffic: Traffic,
-    ) -> None:
-        self._origin = origin
-        self._tls = tls
-        self._proxy = proxy
-        self._max_connections = max_connections
-        self._keepalive_s = keepalive_s
-        self._clock = clock
+    def __init__(self, to: Destination, traffic: Traffic) -> None:
+        self._to = to
+        self._clock = to.clock
         self._traffic = traffic
         self._connections: list[H2Connection] = []
         self._dialling: set[asyncio.Task[Exception | None]] = set()
@@ -89,7 +76,7 @@ class H2Shards:
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             if isinstance(exc, TimeoutError) and not isinstance(exc, ConnectTimeout):
-                raise ConnectTimeout(f"no connection to {self._origin} became free") from exc
+                raise ConnectTimeout(f"no connection to {self._to.origin} became free") from exc
             raise
 
     async def prewarm(self, requests: int) -> int:
@@ -147,7 +134,7 @@ class H2Shards:
         load = sum(connection.load for connection in opened) + len(self._waiters)
         wanted = math.ceil(load / self._streams_each())
         packed = self._waiters and self._least_loaded(self._limit()) is None
-        ceiling = self._max_connections if packed else min(SOFT_MAX, self._max_connections)
+        ceiling = self._to.max_connections if packed else min(SOFT_MAX, self._to.max_connections)
         self._dial(min(wanted, ceiling) - len(opened) - len(self._dialling))
 
     def _dial(self, connections: int) -> None:
@@ -174,16 +161,16 @@ class H2Shards:
         return error
 
     async def _connect_once(self) -> None:
-        tls = self._tls.offering("h2", "http/1.1")
+        tls = self._to.tls.offering("h2", "http/1.1")
         connection = await dial(
-            self._origin,
+            self._to.origin,
             tls,
-            self._proxy,
-            lambda: H2Connection(self._clock, self._on_room, self._on_goaway, str(self._origin)),
+            self._to.proxy,
+            lambda: H2Connection(self._clock, self._on_room, self._on_goaway, str(self._to.origin)),
         )
         if connection.protocol != "h2":
             await connection.abort()
-            raise NoHttp2(f"{self._origin} speaks {connection.protocol}")
+            raise NoHttp2(f"{self._to.origin} speaks {connection.protocol}")
         self._traffic.connections_opened += 1
         self._connections.append(connection)
         self._sweep_later()
@@ -219,12 +206,12 @@ class H2Shards:
 
     def _sweep_later(self) -> None:
         if self._sweeping is None and not self._closed:
-            self._sweeping = asyncio.get_running_loop().call_later(self._keepalive_s, self._sweep)
+            self._sweeping = asyncio.get_running_loop().call_later(self._to.keepalive_s, self._sweep)
 
     def _sweep(self) -> None:
         """Close what nobody has used for the keep-alive time."""
         self._sweeping = None
-        horizon = self._clock.monotonic_ns() - round(self._keepalive_s * NS_PER_S)
+        horizon = self._clock.monotonic_ns() - round(self._to.keepalive_s * NS_PER_S)
         for connection in self._connections:
             if connection.load == 0 and connection.idle_since_ns <= horizon:
                 connection.close()

@@ -11,13 +11,12 @@ from collections.abc import AsyncIterable, Mapping
 
 import httpx
 
-from workbench.core.clock import Clock
 from workbench.core.errors import ConnectionFailed
 from workbench.providers.aiohttp_transport import AiohttpTransport
 from workbench.providers.exchange import EXTENSION, Exchange, Traffic
 from workbench.providers.h2_connection import Http11Required, NotProcessed
 from workbench.providers.h2_shards import H2Shards, NoHttp2
-from workbench.providers.network import Origin, Proxy, TLSContexts
+from workbench.providers.network import Destination
 
 _RESENDS = 16
 """A server that refuses again and again is overloaded, and the engine should hear of it."""
@@ -26,30 +25,14 @@ _HOP_BY_HOP = frozenset({b"host", b"connection", b"keep-alive", b"proxy-connecti
 
 
 class Http2Transport(httpx.AsyncBaseTransport):
-    def __init__(
-        self,
-        *,
-        origin: Origin,
-        tls: TLSContexts,
-        proxy: Proxy | None,
-        max_connections: int,
-        keepalive_s: float,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, to: Destination) -> None:
         self.traffic = Traffic()
-        self._origin = origin
-        self._clock = clock
-        self._shards = H2Shards(origin, tls, proxy, max_connections, keepalive_s, clock, self.traffic)
-        self._plain = AiohttpTransport(
-            origin=origin,
-            tls=tls,
-            proxy=proxy,
-            max_connections=max_connections,
-            keepalive_s=keepalive_s,
-            clock=clock,
-        )
+        self._origin = to.origin
+        self._clock = to.clock
+        self._shards = H2Shards(to, self.traffic)
+        self._plain = AiohttpTransport(to)
         self._plain.traffic = self.traffic
-        self._speaks_http2 = origin.scheme == "https"
+        self._speaks_http2 = to.origin.scheme == "https"
         """Without TLS there is no handshake to agree on HTTP/2 in."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -9,7 +9,7 @@ answer holds its deadlines.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, assert_never
 
@@ -18,7 +18,7 @@ from workbench.core.errors import EngineClosed
 from workbench.providers.base import ProviderSpec, Transport
 from workbench.providers.exchange import Traffic
 from workbench.providers.lean_imports import import_httpx
-from workbench.providers.network import KEEPALIVE_S, Origin, Proxy, TLSContexts, proxy_for
+from workbench.providers.network import KEEPALIVE_S, Destination, Origin, TLSContexts, proxy_for
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -150,12 +150,7 @@ class Connections:
 
         proxy = proxy_for(origin, self._environ)
         transport = _transport_class(kind)(
-            origin=origin,
-            tls=self._tls,
-            proxy=proxy,
-            max_connections=self._max_connections,
-            keepalive_s=self._keepalive_s,
-            clock=self._clock,
+            Destination(origin, self._tls, proxy, self._max_connections, self._keepalive_s, self._clock)
         )
         assert isinstance(transport, httpx.AsyncBaseTransport)
         client = httpx.AsyncClient(
@@ -182,20 +177,7 @@ async def _close(pools: Iterable[_Pool]) -> None:
         await pool.client.aclose()
 
 
-class _TransportFactory(Protocol):
-    def __call__(
-        self,
-        *,
-        origin: Origin,
-        tls: TLSContexts,
-        proxy: Proxy | None,
-        max_connections: int,
-        keepalive_s: float,
-        clock: Clock,
-    ) -> PooledTransport: ...
-
-
-def _transport_class(kind: Transport) -> _TransportFactory:
+def _transport_class(kind: Transport) -> Callable[[Destination], PooledTransport]:
     """Imported here and not above: nothing that only looks at providers should wait for an HTTP library."""
     import_httpx()
     match kind:

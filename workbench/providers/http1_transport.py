@@ -8,31 +8,18 @@ from typing import Any
 import httpx
 
 from workbench.core.clock import Clock
-from workbench.providers.exchange import EXTENSION, Exchange, Traffic
-from workbench.providers.network import Origin, Proxy, TLSContexts, keepalive_options
+from workbench.providers.exchange import EXTENSION, Exchange, IteratedSource, Traffic
+from workbench.providers.network import Destination, keepalive_options
 
 
-class Http1Source(httpx.AsyncByteStream):
-    """A response body; a `ByteSource`, and what httpx iterates when somebody else reads it."""
+class Http1Source(IteratedSource, httpx.AsyncByteStream):
+    """A response body, which httpx iterates as well when somebody else reads it."""
 
     def __init__(self, body: httpx.AsyncByteStream, clock: Clock) -> None:
-        self._body = body
-        self._chunks = body.__aiter__()
-        self._clock = clock
-        self.arrived_ns = clock.monotonic_ns()
-
-    async def read(self) -> bytes:
-        async for chunk in self._chunks:
-            if chunk:
-                self.arrived_ns = self._clock.monotonic_ns()
-                return chunk
-        return b""
+        super().__init__(aiter(body), body.aclose, clock)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
-
-    async def aclose(self) -> None:
-        await self._body.aclose()
 
 
 class _Stamps:
@@ -53,28 +40,19 @@ class _Stamps:
 
 
 class Http1Transport(httpx.AsyncBaseTransport):
-    def __init__(
-        self,
-        *,
-        origin: Origin,
-        tls: TLSContexts,
-        proxy: Proxy | None,
-        max_connections: int,
-        keepalive_s: float,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, to: Destination) -> None:
         self.traffic = Traffic()
-        self._origin = origin
-        self._clock = clock
+        self._origin = to.origin
+        self._clock = to.clock
         self._inner = httpx.AsyncHTTPTransport(
-            verify=tls.offering("http/1.1"),
+            verify=to.tls.offering("http/1.1"),
             trust_env=False,
             limits=httpx.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=keepalive_s,
+                max_connections=to.max_connections,
+                max_keepalive_connections=to.max_connections,
+                keepalive_expiry=to.keepalive_s,
             ),
-            proxy=None if proxy is None else httpx.Proxy(proxy.url, headers=proxy.headers),
+            proxy=None if to.proxy is None else httpx.Proxy(to.proxy.url, headers=to.proxy.headers),
             socket_options=keepalive_options(),
         )
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from workbench.core.clock import Clock
 from workbench.core.errors import ConfigError
 
 KEEPALIVE_S = 90.0
@@ -188,6 +189,19 @@ def _tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
             f"{variable}={cafile or capath} cannot be read as certificates: {exc}.",
             hint="It must name a PEM file (SSL_CERT_FILE) or a directory of hashed ones (SSL_CERT_DIR).",
         ) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One origin and how it is reached: what every transport is told."""
+
+    origin: Origin
+    tls: TLSContexts
+    proxy: Proxy | None
+    max_connections: int
+    keepalive_s: float
+    """How long an idle connection is kept."""
+    clock: Clock
 
 
 def keepalive_options() -> list[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from workbench.core.clock import NS_PER_S, Clock
 from workbench.core.errors import MalformedResponse, TimedOut, TimeoutKind
 from workbench.providers.base import Deadlines
-from workbench.providers.exchange import ByteSource, exchange_of
+from workbench.providers.exchange import ByteSource, IteratedSource, exchange_of
 from workbench.providers.sse import SSEDecoder, SSEEvent
 from workbench.providers.transport_errors import Place, translate, translated
 
@@ -242,24 +242,5 @@ def _source_of(response: httpx.Response, clock: Clock) -> ByteSource:
     exchange = exchange_of(response)
     if exchange is not None and response.headers.get("content-encoding", "identity") == "identity":
         return exchange.source
-    return _Iterated(response, clock)
-
-
-class _Iterated:
-    """A `ByteSource` over any response at all: another transport's, or one that came compressed."""
-
-    def __init__(self, response: httpx.Response, clock: Clock) -> None:
-        self._response = response
-        self._chunks = response.aiter_bytes()
-        self._clock = clock
-        self.arrived_ns = clock.monotonic_ns()
-
-    async def read(self) -> bytes:
-        async for chunk in self._chunks:
-            if chunk:
-                self.arrived_ns = self._clock.monotonic_ns()
-                return chunk
-        return b""
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
+    # Another transport's response, or one that came compressed.
+    return IteratedSource(response.aiter_bytes(), response.aclose, clock)
