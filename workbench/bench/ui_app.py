@@ -62,7 +62,7 @@ class Sample:
     delay_p95: float
     """From a token's arrival to the first frame that shows it."""
     backlog: int
-    """Tokens that were not on screen when feeding stopped, in the pane that was furthest behind."""
+    """Tokens that were due and not on screen when feeding stopped, in the pane that was furthest behind."""
     first_frame: float
     """Of an `open` or `resize`: from asking for it to the first frame that shows it."""
 
@@ -176,6 +176,8 @@ class BenchApp(App[None]):
         self._on_measured = on_measured
         self._panes = [OurPane() if job.kind == "ours" else PeerPane() for _ in range(job.panes)]
         self._waiting: list[deque[tuple[int, float]]] = [deque() for _ in self._panes]
+        self._unfed: list[float] = []
+        """When each token was due that the panes could not be given in time."""
         self._delays: list[float] = []
         self._lags: list[float] = []
         self._displayed = asyncio.Event()
@@ -223,7 +225,7 @@ class BenchApp(App[None]):
         self.exit()
 
     async def _sample(self, task: str, sources: list[Source], texts: list[str]) -> Sample:
-        self._lags, self._delays = [], []
+        self._lags, self._delays, self._unfed = [], [], []
         beat = asyncio.create_task(self._heartbeat(), name="heartbeat")
         cpu, wall = time.process_time(), time.perf_counter()
         first_frame = 0.0
@@ -236,9 +238,10 @@ class BenchApp(App[None]):
             case _:
                 await self._feed(sources)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        backlog = max(pane.fed - pane.shown for pane in self._panes) // TOKEN
+        backlog = max(pane.fed - pane.shown for pane in self._panes) // TOKEN + len(self._unfed)
         now = time.perf_counter()
-        delays = self._delays + [now - at for waiting in self._waiting for _, at in waiting]
+        missing = [at for waiting in self._waiting for _, at in waiting] + self._unfed * len(self._panes)
+        delays = self._delays + [now - at for at in missing]
         self._measuring = False
         await beat
         return Sample(
@@ -281,13 +284,15 @@ class BenchApp(App[None]):
         while (elapsed := time.perf_counter() - began) < self._job.seconds:
             due = int(elapsed * self._job.rate) - sent
             sent += due
-            for _ in range(due):
-                # A pane that makes its feeder wait takes twice as long to be given what is due by now.
+            for fed in range(due):
+                # A pane that makes its feeder wait would take twice as long to be given all that is due.
                 if time.perf_counter() - began >= self._job.seconds:
+                    self._unfed = [began + elapsed] * (due - fed)
                     return
                 for pane, source, waiting in zip(self._panes, sources, self._waiting, strict=True):
                     await pane.feed(source.tokens(1))
-                    waiting.append((pane.fed, time.perf_counter()))
+                    # When it was due: whoever makes its feeder wait has made the token wait.
+                    waiting.append((pane.fed, began + elapsed))
             await asyncio.sleep(min(1 / self._job.rate, 0.01))
 
 
