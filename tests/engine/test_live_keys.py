@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +154,24 @@ def test_a_key_that_cools_or_is_retired_says_until_when_and_why(root: Path, envi
     assert rows[1].endswith(" paced 3/8 2 4 of ~4 requests requests per minute, the next goes in 6 s")
     assert rows[2].startswith(f"openai#3 {MODEL} retired 3/8")
     assert rows[2].endswith("key rejected")
+
+
+def test_watching_looks_again_until_ctrl_c(environ: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "workbench", "keys", "--watch", "--json"],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        try:
+            looks = [json.loads(child.stdout.readline())["alias"] for _ in range(4)]
+        finally:
+            child.send_signal(signal.SIGINT)
+
+    assert looks == ["openai#1", "openai#2"] * 2
+    assert child.returncode == 130
 
 
 async def test_an_engine_that_is_asked_often_answers_each_time(root: Path, environ: dict[str, str]) -> None:
