@@ -156,6 +156,22 @@ def test_a_key_that_cools_or_is_retired_says_until_when_and_why(root: Path, envi
     assert rows[2].endswith("key rejected")
 
 
+def test_of_very_many_keys_only_those_in_use_have_a_row(root: Path, environ: dict[str, str]) -> None:
+    def key(number: int, used: float) -> LiveKey:
+        limits = (LiveLimit("requests", used, 60.0, learned=False),)
+        lane = LiveLane(f"openai#{number} · {MODEL}", "open", 0, 8, limits, 0, "", None, None, "")
+        return LiveKey(f"openai#{number}", "openai", "OPENAI_KEYS", "", "ready", 0, 0, 0, None, "", (lane,))
+
+    seen = LiveProcess(4242, "llm-workbench", (key(1, 0.0), key(2, 3.0), *(key(n, 0.0) for n in range(3, 1_001))))
+
+    with speaking(root / "state" / "running", msgspec.json.encode(seen)):
+        shown = keys(environ).stdout.partition("process 4242:\n")[2].partition("\n\n")[0]
+
+    _, row, others = shown.splitlines()
+    assert "3 of 60 requests" in row
+    assert others == "  and 999 more, idle"
+
+
 def test_watching_looks_again_until_ctrl_c(environ: dict[str, str]) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "workbench", "keys", "--watch", "--json"],

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from workbench.engine.live_keys import LiveKey, LiveLane, LiveProcess
 
 _LOOK_EVERY_S = 1.0
+_SCREENFUL = 30
+"""Rows of one process, above which idle ones are only counted."""
 
 
 @click.command("keys")
@@ -96,9 +98,17 @@ def _missing(found: Sequence[Account]) -> str:
 
 def _in_use(process: LiveProcess) -> str:
     rows: list[tuple[str, ...]] = [("ALIAS", "MODEL", "STATE", "IN FLIGHT", "WAIT", "USED IN THE LAST MINUTE", "WHY")]
-    for key in process.keys:
-        rows += [_row(key, lane) for lane in key.lanes]
-    return f"In use by {process.program}, process {process.pid}:\n{columns(rows, right=frozenset({3, 4}), indent=2)}"
+    seen = [(key, lane) for key in process.keys for lane in key.lanes]
+    shown = seen if len(seen) <= _SCREENFUL else [pair for pair in seen if not _idle(*pair)]
+    rows += [_row(key, lane) for key, lane in shown]
+    table = columns(rows, right=frozenset({3, 4}), indent=2)
+    others = f"\n  and {len(seen) - len(shown):,} more, idle" if len(shown) < len(seen) else ""
+    return f"In use by {process.program}, process {process.pid}:\n{table}{others}"
+
+
+def _idle(key: LiveKey, lane: LiveLane) -> bool:
+    used = lane.in_flight or lane.waiting or any(limit.used for limit in lane.limits)
+    return key.condition == "ready" and lane.cooling_s is None and not used
 
 
 def _row(key: LiveKey, lane: LiveLane) -> tuple[str, ...]:
