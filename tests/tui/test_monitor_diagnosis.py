@@ -130,6 +130,16 @@ CASES = {
         "stopped by hand, 14 requests wait; p lets it go on",
     ),
     "no key": (view(lane(state=LaneState.DEAD)), Cause.NO_KEY, "no usable key is left: paste another one"),
+    "the first connection, opened beside an import": (
+        view(traffic=lane_traffic(answered=1, ttft_s=times(0.4, 1), connect_s=times(0.4, 1))),
+        Cause.NOTHING,
+        "nothing holds it up",
+    ),
+    "the first connection, and it is far away": (
+        view(traffic=lane_traffic(answered=1, ttft_s=times(0.4, 1), connect_s=times(1.4, 1))),
+        Cause.SLOW_CONNECTION,
+        "opening a connection takes 1.40s (p50 of 1); it is not the model",
+    ),
     "a connection that was slow to open once": (
         view(traffic=lane_traffic(answered=5, ttft_s=times(0.4, 5), connect_s=times(0.9, 1))),
         Cause.NOTHING,

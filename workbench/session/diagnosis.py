@@ -29,6 +29,9 @@ SLOW_TPOT_S: Final = 0.1
 SLOW_CONNECT_S: Final = 0.3
 """Three round trips around the globe; a connection that is nearer takes less."""
 
+SLOW_CONNECT_ONCE_S: Final = 1.0
+"""The very first one is opened while SDKs are still being imported."""
+
 COLD_S: Final = 2.0
 """Before the first answer of all: an SDK is imported in half that."""
 
@@ -323,6 +326,8 @@ def _connection(view: LaneView) -> Diagnosis | None:
     assert connect.p50 is not None
     if connect.n * 2 < traffic.ttft_s.n:
         return None  # Most go over connections that are open already.
+    if connect.n < FEW and connect.p50 < SLOW_CONNECT_ONCE_S:
+        return None
     if traffic.ttft_s.p50 is not None and traffic.ttft_s.p50 > max(SLOW_TTFT_S, connect.p50):
         return None
     said = f"opening a connection takes {figures.seconds(connect.p50)} (p50 of {connect.n}); it is not the model"
