@@ -14,7 +14,7 @@ import resource
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from statistics import quantiles
 from typing import Any, Protocol
 
@@ -261,16 +261,9 @@ class OpenAISDK:
         return self._sdk.with_options(base_url=base_url)
 
     async def stream(self, base_url: str, prompt: str) -> tuple[int, float]:
-        characters, first_s = 0, 0.0
         messages = [{"role": "user", "content": prompt}]
-        started = time.perf_counter()
-        chunks = await self._client(base_url).chat.completions.create(model=MODEL, messages=messages, stream=True)
-        async for chunk in chunks:
-            if chunk.choices and (text := chunk.choices[0].delta.content):
-                if not characters:
-                    first_s = time.perf_counter() - started
-                characters += len(text)
-        return characters, first_s
+        asked = self._client(base_url).chat.completions.create(model=MODEL, messages=messages, stream=True)
+        return await _read_chunks(asked)
 
     async def request(self, base_url: str, prompt: str) -> int:
         messages = [{"role": "user", "content": prompt}]
@@ -290,14 +283,7 @@ class LiteLLM:
         self._litellm = import_litellm()
 
     async def stream(self, base_url: str, prompt: str) -> tuple[int, float]:
-        characters, first_s = 0, 0.0
-        started = time.perf_counter()
-        async for chunk in await self._ask(base_url, prompt, stream=True):
-            if chunk.choices and (text := chunk.choices[0].delta.content):
-                if not characters:
-                    first_s = time.perf_counter() - started
-                characters += len(text)
-        return characters, first_s
+        return await _read_chunks(self._ask(base_url, prompt, stream=True))
 
     async def request(self, base_url: str, prompt: str) -> int:
         answer = await self._ask(base_url, prompt, stream=False)
@@ -315,6 +301,18 @@ class LiteLLM:
         )
 
     async def aclose(self) -> None: ...
+
+
+async def _read_chunks(asked: Awaitable[Any]) -> tuple[int, float]:
+    """Characters of an answer in Chat Completions' chunks, and the seconds until the first of them."""
+    characters, first_s = 0, 0.0
+    started = time.perf_counter()
+    async for chunk in await asked:
+        if chunk.choices and (text := chunk.choices[0].delta.content):
+            if not characters:
+                first_s = time.perf_counter() - started
+            characters += len(text)
+    return characters, first_s
 
 
 def httpx_client(*, http2: bool, ca_file: str) -> Any:

@@ -59,14 +59,7 @@ def _as_json(answer: Answer) -> dict[str, Json]:
         "text": result.text,
         "reasoning": result.reasoning,
         "finish_reason": result.finish_reason.value if error is None or said_something else None,
-        "usage": None
-        if usage is None
-        else {
-            "input_tokens": usage.input,
-            "cached_input_tokens": usage.cached_input,
-            "output_tokens": usage.output,
-            "reasoning_tokens": usage.reasoning,
-        },
+        "usage": None if usage is None else usage.as_json(),
         "cost_usd": result.cost_usd,
         "ttft_s": _rounded(timing.ttft_s),
         "tpot_s": _rounded(timing.tpot_s(usage.output)) if usage else None,

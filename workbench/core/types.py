@@ -185,6 +185,15 @@ class Usage:
     def total(self) -> int:
         return self.input + self.output
 
+    def as_json(self) -> dict[str, Json]:
+        """As one answer's line says it to programs."""
+        return {
+            "input_tokens": self.input,
+            "cached_input_tokens": self.cached_input,
+            "output_tokens": self.output,
+            "reasoning_tokens": self.reasoning,
+        }
+
     @property
     def is_plausible(self) -> bool:
         """Whether it can be true: nothing below zero, nothing that no model could have read or written."""

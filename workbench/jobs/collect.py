@@ -26,6 +26,7 @@ from workbench.jobs.submit import Errand
 from workbench.providers.batch import BatchResult, BatchState
 from workbench.store.job_records import AnswerRecord
 from workbench.store.jobs import JobStore
+from workbench.store.usage_columns import usage_columns
 
 SLICE = 200
 _TURN = 16
@@ -112,12 +113,7 @@ def answer_record(result: BatchResult, part: int, now_s: float, price: Price | N
         error_title=None,
         error_message=None,
         error_code=None,
-        input_tokens=usage.input if usage else None,
-        cached_tokens=usage.cached_input if usage else None,
-        written_tokens=usage.cache_write if usage else None,
-        output_tokens=usage.output if usage else None,
-        reasoning_tokens=usage.reasoning if usage else None,
-        usage_source=usage.source if usage else None,
+        **usage_columns(usage),
         cost_usd=cost,
         saved_usd=None if cost is None or live is None else max(0.0, live - cost),
         request_id=result.request_id,

@@ -9,6 +9,7 @@ from workbench.core.types import FinishReason, KeyAlias, Message, Role, Usage, U
 from workbench.jobs.job import Job, JobCounts, JobPart, JobRow, JobState, RowAnswer, RowError, state_of
 from workbench.jobs.rows import Row
 from workbench.store.job_records import AnswerRecord, JobRecord, PartRecord, RowRecord, StoredJob, StoredRow
+from workbench.store.usage_columns import usage_columns
 
 
 def job_of(stored: StoredJob) -> Job:
@@ -125,12 +126,7 @@ def error_record(wire_id: str, part: int, now_s: float, error: RowError) -> Answ
         error_title=error.title,
         error_message=error.message,
         error_code=error.code,
-        input_tokens=None,
-        cached_tokens=None,
-        written_tokens=None,
-        output_tokens=None,
-        reasoning_tokens=None,
-        usage_source=None,
+        **usage_columns(None),
         cost_usd=None,
         saved_usd=None,
         request_id=None,

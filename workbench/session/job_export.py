@@ -95,14 +95,7 @@ def row_as_json(job: Job, row: JobRow) -> dict[str, Json]:
         "reasoning": answer.reasoning if answer else "",
         "tool_calls": answer.tool_calls if answer else "",
         "finish_reason": answer.finish_reason.value if answer and answer.finish_reason else None,
-        "usage": None
-        if usage is None
-        else {
-            "input_tokens": usage.input,
-            "cached_input_tokens": usage.cached_input,
-            "output_tokens": usage.output,
-            "reasoning_tokens": usage.reasoning,
-        },
+        "usage": None if usage is None else usage.as_json(),
         "cost_usd": row.cost_usd,
         "error": error,
     }

@@ -21,22 +21,14 @@ from workbench.engine.records import LaneName, LaneTraffic, Traffic
 from workbench.session.diagnosis import Diagnosis, LaneView, diagnosis, lane_diagnosis
 from workbench.session.monitor_hindsight import hindsight
 from workbench.session.monitor_outlook import BatchOutlook, Outlook, outlook
+from workbench.session.waiting import WaitStatistics
 
 
-class Statistics(Protocol):
+class Statistics(WaitStatistics, Protocol):
     """What the monitor reads of an engine's statistics."""
 
     @property
-    def traffic(self) -> Traffic: ...
-
-    @property
-    def circuits(self) -> tuple[CircuitStats, ...]: ...
-
-    @property
     def notices(self) -> tuple[Notice, ...]: ...
-
-    @property
-    def limits(self) -> LimiterStats | None: ...
 
     @property
     def stamp_error_s(self) -> Percentiles: ...

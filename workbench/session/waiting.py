@@ -21,7 +21,7 @@ SOON_S = 1.0
 """A countdown that always says `1 s`, as it would where requests are sent one after the other, says nothing."""
 
 
-class Statistics(Protocol):
+class WaitStatistics(Protocol):
     """What is read of an engine's."""
 
     @property
@@ -53,7 +53,7 @@ class Waiting:
         return f"{self.requests:,} waiting: {self.reason}{goes}"
 
 
-def waiting(statistics: Statistics) -> Waiting | None:
+def waiting(statistics: WaitStatistics) -> Waiting | None:
     """None while nothing waits for a limit, a provider that fails, or its turn to be tried again."""
     causes: dict[WaitReason, tuple[int, int | None]] = {}
     every = 0
@@ -67,7 +67,7 @@ def waiting(statistics: Statistics) -> Waiting | None:
     return Waiting(every, reason, until_ns)
 
 
-def _waits(statistics: Statistics) -> Iterator[tuple[int, WaitReason, int | None]]:
+def _waits(statistics: WaitStatistics) -> Iterator[tuple[int, WaitReason, int | None]]:
     """How many, for what and until when: those of the limiter by their queues, which know it better than each does."""
     for queue in () if statistics.limits is None else statistics.limits.queues:
         if count := sum(queue.waiting.values()) + queue.parked:

@@ -19,6 +19,7 @@ from workbench.core.errors import StoreError, WorkbenchError
 from workbench.core.types import FinishReason, Params, Result, Timing
 from workbench.store.database import Database
 from workbench.store.ids import new_id
+from workbench.store.usage_columns import usage_columns
 
 
 class RunKind(StrEnum):
@@ -349,12 +350,7 @@ def _answer_from(
         service_s=timing.service_s,
         e2e_s=timing.e2e_s,
         timing=_stamps(timing),
-        input_tokens=usage.input if usage else None,
-        cached_tokens=usage.cached_input if usage else None,
-        written_tokens=usage.cache_write if usage else None,
-        output_tokens=usage.output if usage else None,
-        reasoning_tokens=usage.reasoning if usage else None,
-        usage_source=usage.source if usage else None,
+        **usage_columns(usage),
         cost_usd=result.cost_usd,
         saved_usd=saved_usd,
         saved_by=saved_by or by,
