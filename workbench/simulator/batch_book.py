@@ -251,8 +251,15 @@ class BatchBook:
         until_s = self.results_until_s(batch)
         return until_s is not None and self.now_s() < until_s
 
-    def enqueued_tokens(self, provider: Provider, organisation: str, model: str) -> int:
-        """Waiting in batches that are not over."""
+    def over_limit(self, batch: Batch) -> tuple[int, int] | None:
+        """The limit of tokens in waiting, and how many wait already, where this batch is too much; else None."""
+        limit = batch.pace.enqueued_tokens
+        if limit is None or (waiting := self._enqueued_tokens_beside(batch)) + batch.tokens <= limit:
+            return None
+        return limit, waiting
+
+    def _enqueued_tokens_beside(self, batch: Batch) -> int:
+        """In batches of its model that are not over."""
         now_s = self.now_s()
-        waiting = (batch for batch in self.batches(provider, organisation) if batch.model == model)
-        return sum(batch.tokens for batch in waiting if not batch.problems and not batch.at(now_s).phase.is_end)
+        others = (one for one in self.batches(batch.provider, batch.organisation) if one.model == batch.model)
+        return sum(one.tokens for one in others if not one.problems and not one.at(now_s).phase.is_end)

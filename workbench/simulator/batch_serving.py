@@ -64,9 +64,8 @@ class BatchEndpoints:
 
     def check_enqueued(self, batch: Batch) -> None:
         """For those that refuse at once what would be too much in waiting."""
-        limit = batch.pace.enqueued_tokens
-        waiting = self.book.enqueued_tokens(batch.provider, batch.organisation, batch.model)
-        if limit is not None and waiting + batch.tokens > limit:
+        if (over := self.book.over_limit(batch)) is not None:
+            limit, waiting = over
             raise Refusal(
                 Reason.RATE_ENQUEUED, "", model=batch.model, limit=limit, used=waiting, requested=batch.tokens
             )

@@ -94,11 +94,9 @@ class Validation:
         return None
 
     def _over_limit(self, batch: Batch) -> list[Problem]:
-        book = self._dialect.simulation.batches
-        limit = book.pace.enqueued_tokens
-        waiting = book.enqueued_tokens(batch.provider, batch.organisation, batch.model)
-        if limit is None or waiting + batch.tokens <= limit:
+        if (over := self._dialect.simulation.batches.over_limit(batch)) is None:
             return []
+        limit, _ = over
         text = (
             f"Enqueued token limit reached for {batch.model} in organization org-simulated. Limit: {limit:,} enqueued "
             "tokens. Please try again once some in_progress batches have been completed."
