@@ -87,12 +87,12 @@ CASES = {
     "a model that is being loaded": (
         view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None))),
         Cause.COLD_START,
-        "the first request has waited 5 s: a model that must be loaded takes so long",
+        "the first request has waited 5 s: a model that must be loaded takes so long, or the server does not answer",
     ),
     "a model that is being loaded after its SDK was imported": (
         view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None)), setup_s=Percentiles(1, 2.4, max=2.4)),
         Cause.COLD_START,
-        "the first request has waited 5 s: a model that must be loaded takes so long",
+        "the first request has waited 5 s: a model that must be loaded takes so long, or the server does not answer",
     ),
     "the only answer so far": (
         view(traffic=lane_traffic(answered=1, ttft_s=times(6.3, 1))),

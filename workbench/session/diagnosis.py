@@ -298,7 +298,9 @@ def _cold(view: LaneView) -> Diagnosis | None:
     # What a request waits for now, before what it has waited for.
     longest_s = traffic.underway.longest_wait_s if traffic is not None else None
     if traffic is not None and not ttft.n and not traffic.answered and longest_s is not None and longest_s >= COLD_S:
-        said = f"the first request has waited {figures.countdown(longest_s)}: a model that must be loaded takes so long"
+        # Before the headers of its answer nothing tells a model from a server that cannot be reached.
+        waited = f"the first request has waited {figures.countdown(longest_s)}"
+        said = f"{waited}: a model that must be loaded takes so long, or the server does not answer"
         return Diagnosis(Cause.COLD_START, said, traffic.underway.unanswered)
     if ttft.n < FEW and view.setup_s.max is not None and view.setup_s.max >= COLD_S:
         said = f"the first request waited {figures.seconds(view.setup_s.max)} for its SDK to be imported"
