@@ -38,7 +38,7 @@ CASES = {
     "more than a minute's worth, which had been saved up": (
         view(lane(dimensions=(dimension(used=5.0, pace=4.0),)), queue=queue(WaitReason.REQUESTS, 1, until_s=9)),
         Cause.RATE_LIMIT,
-        "1 request waits, the next goes in 9 s: 4 requests per minute are allowed, and 5 went in the last one",
+        "1 request waits, the next goes in 9 s: 5 requests went in the last minute, which allows 4",
     ),
     "tokens per minute": (
         view(lane(dimensions=(SPENT, dimension(LimitKind.TOKENS, used=11_900, pace=12_000)))

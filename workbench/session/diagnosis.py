@@ -257,8 +257,7 @@ def _pace(lane: LaneStats, reason: WaitReason) -> str:
     tightest = max(fitting, key=lambda dimension: dimension.used / max(dimension.pace, 1e-9))
     if tightest.used > tightest.pace:
         # What had been saved up was spent beside what came in since: no limit was overstepped.
-        allowed = f"{amount(tightest.pace)} {tightest.kind.value} per minute are allowed"
-        return f"{allowed}, and {amount(tightest.used)} went in the last one"
+        return f"{amount(tightest.used)} {tightest.kind.value} went in the last minute, which allows {amount(tightest.pace)}"
     return f"{amount(tightest.used)} of {amount(tightest.pace)} {tightest.kind.value} per minute used"
 
 
