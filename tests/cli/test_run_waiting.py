@@ -8,15 +8,15 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from workbench.cli.entry import run
 from workbench.cli.sweep_progress import ProgressStyle, SweepProgress
-from workbench.core.clock import NS_PER_S
+from workbench.core.clock import NS_PER_S, ManualClock
 from workbench.core.events import WaitReason
 from workbench.session.sweep import SweepTally
 from workbench.session.waiting import Waiting
@@ -91,15 +91,43 @@ TALLY = SweepTally(total=100, done=50)
 
 
 def test_programs_are_told_reason_and_deadline(capsys: pytest.CaptureFixture[str]) -> None:
-    until_ns = time.monotonic_ns() + 3_600 * NS_PER_S
-    before_s = time.time()
+    clock = ManualClock(100.0)
+    progress = SweepProgress(ProgressStyle.JSONL, "out", clock)
 
-    SweepProgress(ProgressStyle.JSONL, "out").update(TALLY, lambda: Waiting(3, WaitReason.REQUESTS, until_ns))
+    progress.update(TALLY, lambda: Waiting(3, WaitReason.REQUESTS, 112 * NS_PER_S))
 
-    told = json.loads(capsys.readouterr().err)["waiting"]
-    assert (told["requests"], told["reason"]) == (3, "requests per minute")
-    assert 0 < told["next_in_s"] <= 3_600
-    assert told["next_at_s"] > before_s + told["next_in_s"] - 1
+    assert json.loads(capsys.readouterr().err)["waiting"] == {
+        "requests": 3,
+        "reason": "requests per minute",
+        "next_in_s": 12.0,
+        "next_at_s": clock.wall().timestamp() + 12.0,
+    }
+
+
+def test_the_rate_is_that_of_the_last_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = ManualClock()
+    progress = SweepProgress(ProgressStyle.JSONL, "out", clock)
+    kept = SweepTally(total=200, done=20, kept=20)
+
+    # Eighty at once, as a limit's first minute goes, then one every two seconds.
+    for second in range(0, 91, 10):
+        progress.update(replace(kept, done=100 + second // 2))
+        clock.advance(10.0)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[1]["rows_per_s"] == pytest.approx(8.5)
+    assert (lines[-1]["done"], lines[-1]["rows_per_s"], lines[-1]["eta_s"]) == (145, 0.5, 110.0)
+
+
+def test_while_nothing_ends_no_end_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = ManualClock()
+    progress = SweepProgress(ProgressStyle.BAR, "out", clock)
+
+    for _ in range(5):
+        clock.advance(10.0)
+        progress.update(TALLY, lambda: Waiting(50, WaitReason.COOLING, 60 * NS_PER_S))
+
+    assert "eta —" in capsys.readouterr().err.split("\r")[-1]
 
 
 def test_programs_are_told_that_nothing_waits_and_that_nobody_knows_how_long(
