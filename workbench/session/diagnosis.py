@@ -257,7 +257,8 @@ def _pace(lane: LaneStats, reason: WaitReason) -> str:
     tightest = max(fitting, key=lambda dimension: dimension.used / max(dimension.pace, 1e-9))
     if tightest.used > tightest.pace:
         # What had been saved up was spent beside what came in since: no limit was overstepped.
-        return f"{amount(tightest.used)} {tightest.kind.value} went in the last minute, which allows {amount(tightest.pace)}"
+        went = f"{amount(tightest.used)} {tightest.kind.value} went in the last minute"
+        return f"{went}, which allows {amount(tightest.pace)}"
     return f"{amount(tightest.used)} of {amount(tightest.pace)} {tightest.kind.value} per minute used"
 
 
