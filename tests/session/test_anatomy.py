@@ -103,6 +103,15 @@ def test_what_went_wrong_is_said_even_where_it_was_short() -> None:
     assert anatomy.line(44).endswith(" retries 0.50s, stalled 1.50s")
 
 
+def test_no_part_is_named_that_would_read_as_no_time_at_all() -> None:
+    timing = Timing(submitted_ns=0, admitted_ns=ns(0.004), sent_ns=ns(0.010), first_token_ns=ns(1), last_token_ns=ns(2))
+
+    found = anatomy_of(timing)
+
+    assert found is not None
+    assert [part for part, _ in found.parts] == [Part.CONNECT, Part.PREFILL, Part.THOUGHT]
+
+
 def test_a_retry_that_cost_nothing_gives_way_to_what_took_long() -> None:
     anatomy = Anatomy(((Part.QUEUE, 16.1), (Part.RETRIES, 0.03), (Part.PREFILL, 0.4), (Part.ANSWER, 2.4)))
 

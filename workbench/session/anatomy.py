@@ -14,7 +14,8 @@ from workbench.core.clock import NS_PER_S
 from workbench.core.types import Timing
 from workbench.session import figures
 
-WORTH_SHOWING_S = 0.001
+WORTH_SHOWING_S = 0.005
+"""Less would read as `0.00s`."""
 BAR_CELLS = 16
 _WIDE = 72
 """Columns below which a bar is half as long."""
