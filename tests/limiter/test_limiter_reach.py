@@ -86,6 +86,16 @@ def test_servers_that_refill_in_steps_are_paced(model, openness, least, most_ref
     assert world.refused_share(WARM_S, 900) <= most_refused
 
 
+@pytest.mark.parametrize("seed", [3, 4, 9])
+def test_a_window_that_slides_is_filled_again_after_a_refusal(seed):
+    spec = replace(spec_for(Openness.ON), model=ServerModel.SLIDING_WINDOW)
+
+    world = world_of(Regime.TPM, Openness.ON, [Paced([0], seed=seed)], seed=seed, until_s=1200, spec=spec)
+
+    assert world.tokens_per_minute(WARM_S, 1200) >= 0.95 * TPM
+    assert world.refused_share(WARM_S, 1200) <= 0.001
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(
     ("openness", "most_refused", "restored_s"), [(Openness.ON, 0.002, 5), (Openness.HIDDEN, 0.01, 150)]

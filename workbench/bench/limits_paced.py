@@ -20,7 +20,7 @@ from workbench.engine.lane_group import PendingClaim
 from workbench.engine.lane_values import History
 from workbench.engine.window import Window
 from workbench.providers.base import ProviderSpec, WireFamily
-from workbench.simulator.quota import Dimension, DimensionState
+from workbench.simulator.quota import Dimension, DimensionState, Refusal
 
 SPEC: Final = ProviderSpec(
     name="bench",
@@ -137,7 +137,7 @@ class Paced:
                 "refused",
                 limit=KINDS[reply.refusal.kind] if reply.refusal.named else LimitKind.UNKNOWN,
                 retry_after_s=reply.refusal.retry_after_s,
-                headers=header_pairs(reply.limits) if reply.limits else (),
+                headers=refusal_pairs(reply.refusal, reply.limits),
             )
             self.dispatcher.settle(claim, Outcome.REFUSED, now_s, error=error)
             self._enqueue(work)
@@ -164,6 +164,12 @@ class Paced:
             self._wake_s = float("inf")
         self.dispatcher.pump_due(self._world.now_s)
         self._refill()
+
+
+def refusal_pairs(refusal: Refusal, limits: dict[Dimension, DimensionState] | None) -> tuple[tuple[str, str], ...]:
+    """All headers of a 429."""
+    wait = () if refusal.retry_after_s is None else (("retry-after", str(refusal.retry_after_s)),)
+    return (*header_pairs(limits or {}), *wait)
 
 
 def header_pairs(limits: dict[Dimension, DimensionState]) -> tuple[tuple[str, str], ...]:

@@ -16,9 +16,11 @@ import msgspec
 from workbench.core.errors import LimitKind
 from workbench.engine.admitted_log import KINDS, AdmittedLog
 from workbench.engine.charging import Books
+from workbench.engine.even_pace import EvenPace
 from workbench.engine.evidence import Evidence
 from workbench.engine.lane_state import Stateful
 from workbench.engine.limit_headers import MINUTE_S, Reading
+from workbench.engine.rate_search import BETA, GROWS_EVERY_S, RateSearch
 from workbench.engine.server_type import ServerJudge, ServerType
 
 OUTPUT_KINDS: Final = (LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS)
@@ -26,26 +28,17 @@ BURST_S: Final = 2.0
 """Depth of a bucket whose real depth is unknown: conforms to windows and to limits quantised to a second alike."""
 MARGIN: Final = 0.01
 """Part of a told limit that is never spent: covers the flight time of a request."""
-WINDOW_PACE: Final = 0.98
-WINDOW_STEP: Final = 0.02
-SLOWEST_WINDOW_PACE: Final = 0.9
-FIRST_CUT: Final = 0.7
-"""What was admitted before the first refusal includes the server's saved minute."""
-BETA: Final = 0.9
-LEAST_TRUST: Final = 0.3
-"""Part of a rate that is believed in even if hardly any of it was used."""
-GROWTH: Final = 0.1
-GROWTH_S: Final = 60.0
-"""After this long without a refusal the rate is back where the last one happened."""
-STRIDES_FROM: Final = 1.2
-"""In units of `GROWTH_S`, after the rate is back where it was: sooner, and windows that slide are overrun; later, and a
-limit that was restored takes more than 150 s to be found."""
+IN_USE_S: Final = 2.0
+"""A rate that has held something back this recently is in use."""
+OWN_FILL: Final = 0.9
+"""Part of a limit that we must have used ourselves to have used it up."""
 EPSILON: Final = 1e-6
 
 
 class Mark(msgspec.Struct, frozen=True):
     """A bucket as it stood when a request was sent: what the server's answer to it is compared with."""
 
+    at_s: float
     level: float
     corrections: float
 
@@ -58,14 +51,9 @@ class Bucket(Stateful):
         "blocked_s",
         "ceiling",
         "corrections",
-        "cut_s",
-        "cut_short",
         "depth",
+        "even_pace",
         "evidence",
-        "floor_from_s",
-        "floor_rate",
-        "grown_s",
-        "held_s",
         "index",
         "judge",
         "kind",
@@ -75,9 +63,8 @@ class Bucket(Stateful):
         "period_s",
         "pinned",
         "rate",
+        "search",
         "server",
-        "window_pace",
-        "window_since_s",
     )
 
     FLOATS = (
@@ -88,20 +75,15 @@ class Bucket(Stateful):
         "depth",
         "at_s",
         "ceiling",
-        "cut_s",
         "blocked_s",
         "corrections",
         "largest",
         "judge.even_since_s",
-        "floor_from_s",
-        "floor_rate",
-        "grown_s",
-        "held_s",
-        "window_pace",
-        "window_since_s",
+        *(f"search.{name}" for name in RateSearch.FLOATS),
+        *(f"even_pace.{name}" for name in EvenPace.FLOATS),
         "evidence.reconciliation.ahead",
     )
-    COUNTS = ("server", "judge.votes", "judge.day_votes")
+    COUNTS = ("server", "judge.votes", "judge.day_votes", "even_pace.overruns")
 
     def __init__(self, kind: LimitKind, log: AdmittedLog) -> None:
         self.kind = kind
@@ -121,7 +103,6 @@ class Bucket(Stateful):
         """Time of `level`; may lie ahead of now, then nothing accrues until it has come."""
         self.ceiling: float | None = None
         """The rate at which the last refusal came; None while nothing has been learned."""
-        self.cut_s: float | None = None
         self.blocked_s = float("-inf")
         """When this bucket last made a request wait."""
         self.corrections = 0.0
@@ -131,14 +112,8 @@ class Bucket(Stateful):
         self.largest = 1.0
         self.evidence = Evidence(log, self.index)
         self._log = log
-        self.window_pace = WINDOW_PACE
-        self.window_since_s = float("-inf")
-        self.cut_short = False
-        """The last cut went only as far as a single minute may take it."""
-        self.held_s = 0.0
-        self.grown_s = 0.0
-        self.floor_from_s = float("-inf")
-        self.floor_rate = 0.0
+        self.search = RateSearch(log, self.index)
+        self.even_pace = EvenPace()
 
     # -- spending -------------------------------------------------------------------------------------------------
 
@@ -155,7 +130,7 @@ class Bucket(Stateful):
     def pace(self) -> float:
         """The rate that the stated limit allows."""
         assert self.limit is not None
-        return self.limit / self.period_s * (self.window_pace if self.server == ServerType.WINDOW else 1.0)
+        return self.limit / self.period_s * (self.even_pace.share if self.server == ServerType.WINDOW else 1.0)
 
     def wait_s(self, now_s: float, cost: float, reserve: float) -> float:
         """Seconds until `cost` fits while the fraction `reserve` stays untouched; 0.0 if it does now."""
@@ -182,7 +157,7 @@ class Bucket(Stateful):
             self.refill(now_s)
         self.level -= cost
         self.largest = cost if cost > self.largest else max(1.0, self.largest * 0.999)
-        return Mark(self.level, self.corrections)
+        return Mark(now_s, self.level, self.corrections)
 
     def give_back(self, now_s: float, amount: float) -> None:
         """Return what was reserved and not used; a negative amount charges what was used beyond the reserve."""
@@ -224,74 +199,46 @@ class Bucket(Stateful):
     def cut(self, now_s: float, *, hinted: bool) -> bool:
         """The server refused because of this dimension. False when there is too little history to find a rate in.
 
-        `hinted` = it said how long to wait, so that we come back when there is something again. Between two refusals
-        the server's bucket was empty at both ends, so what it admitted in between is its rate.
+        `hinted` = it said how long to wait.
         """
         if self._filled_its_window(now_s):
-            self.window_pace = max(SLOWEST_WINDOW_PACE, self.window_pace - WINDOW_STEP)
+            self.even_pace.overrun(now_s)
+            self.search.cut_short = False
             self.rate = self.pace
             self.level = min(self.level, 0.0)
             return True
-        units, elapsed_s = self._log.since(now_s, float("-inf") if self.cut_s is None else self.cut_s, self.index)
-        admitted = units / elapsed_s if elapsed_s > 0 else 0.0
-        if self.rate is None:
-            if elapsed_s < 3.0 or admitted <= 0:
-                return False
-            ceiling = FIRST_CUT * admitted
-        else:
-            ceiling = min(self.rate, max(admitted, 0.5 * self.rate)) if elapsed_s >= 1.0 else 0.7 * self.rate
-            if now_s - self.floor_from_s > 60.0:
-                lately, lately_s = self._log.since(now_s, now_s - MINUTE_S, self.index)
-                # A rate of which not even half was used says little about what the server gives.
-                idle = lately_s > 0 and lately < 0.5 * self.rate * lately_s
-                trusted = max(lately / lately_s, LEAST_TRUST * self.rate) if idle else self.rate
-                self.floor_from_s, self.floor_rate = now_s, trusted
-            # A server whose window is used up refuses nearly everything for the rest of it: that says nothing about its
-            # rate, and without a hint we run into it several times.
-            floor = (0.4 if hinted else 0.55) * self.floor_rate
-            self.cut_short, ceiling = ceiling < floor, max(ceiling, floor)
-        self.learn(now_s, max(ceiling, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
-        return True
+        found = self.search.found(now_s, self.rate, hinted=hinted)
+        if found is not None:
+            self.learn(now_s, max(found, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
+        return found is not None
 
     def _filled_its_window(self, now_s: float) -> bool:
         """Refused at the very end of a window that we filled ourselves: what calls in flight hold in reserve did not
         fit on top. A little slower is enough, since nobody else is spending this account."""
         if self.limit is None or self.server != ServerType.WINDOW or self.ceiling is not None:
             return False
-        if now_s - self.window_since_s < self.period_s:
+        if now_s - self.even_pace.since_s < self.period_s:
             return False
         units, elapsed_s = self._log.since(now_s, now_s - self.period_s, self.index)
-        return elapsed_s > 0.9 * self.period_s and units > SLOWEST_WINDOW_PACE * self.limit
+        return elapsed_s > 0.9 * self.period_s and units > OWN_FILL * self.limit
 
     def learn(self, now_s: float, ceiling: float) -> None:
         """Pace below `ceiling` from now on, and creep up to it and beyond."""
         if self.rate is None:
-            self.floor_from_s, self.floor_rate = now_s, ceiling
+            self.search.trust(now_s, ceiling)
         self.ceiling = ceiling
         self.rate = ceiling * BETA
-        self.cut_s = self.grown_s = self.at_s = now_s
-        self.held_s = 0.0
+        self.at_s = now_s
+        self.search.begin(now_s)
         self.level = min(self.level, 0.0)
         self._set_depth()
 
     def _grow(self, now_s: float) -> None:
-        if now_s - self.grown_s < 0.25:
+        if now_s - self.search.grown_s < GROWS_EVERY_S:
             return
         assert self.ceiling is not None
-        assert self.cut_s is not None
         assert self.rate is not None
-        if now_s - self.blocked_s > 2.0:
-            self.held_s += now_s - self.grown_s  # not in use: silence is no evidence for a higher rate
-        self.grown_s = now_s
-        x = (now_s - self.cut_s - self.held_s - GROWTH_S) / GROWTH_S
-        # Well past where the last refusal came there is more than there was: look for it in bigger strides.
-        strides = x**3 if x < STRIDES_FROM else x**3 * (x / STRIDES_FROM) ** 4
-        target = self.ceiling * (1 + GROWTH * strides)
-        if target > self.rate:
-            units, elapsed_s = self._log.since(now_s, now_s - 15.0, self.index)
-            admitted = units / elapsed_s if elapsed_s > 0 else 0.0
-            target = min(target, max(self.rate, 1.25 * max(admitted, self.ceiling)))
-        self.rate = max(target, 0.3 * self.ceiling)
+        self.rate = self.search.grown(now_s, self.rate, self.ceiling, held_back=now_s - self.blocked_s <= IN_USE_S)
         if self.told and self.rate >= self.pace:
             self.rate, self.ceiling = self.pace, None
         self._set_depth()
@@ -324,14 +271,24 @@ class Bucket(Stateful):
             return
         self.refill(now_s)
         if self.server == ServerType.WINDOW or self.ceiling is not None:
-            self.level = min(
-                self.level, reading.remaining - owed
-            )  # the level paces us; it is not a copy of the server's
+            # The level paces us; it is not a copy of the server's.
+            left = reading.remaining - owed
+            if self.ceiling is None:
+                left += self._given_back(mark.at_s, now_s) - admitted_since
+            self.level = min(self.level, left)
+            if self.ceiling is None and self.even_pace.regain(now_s):
+                self.rate = self.pace
+                self._set_depth()
             return
         error = reading.remaining - owed - mark.level - uncharged - (self.corrections - mark.corrections)
         step = error if error < 0 else 0.5 * error  # too little is believed at once, too much by halves
         self.level = min(self.depth, self.level + step)
         self.corrections += step
+
+    def _given_back(self, from_s: float, to_s: float) -> float:
+        """What a server whose window slides has given back of our own. A pause of ours comes round as one of this."""
+        before, after = self._log.at(from_s - self.period_s, self.index), self._log.at(to_s - self.period_s, self.index)
+        return 0.0 if before is None or after is None else max(0.0, after - before)
 
     def compare(self, books: Books, remaining: float, reset_s: float | None) -> None:
         """Take note of what remained after a request that was let in, beside the books as they stood when it was
@@ -346,7 +303,7 @@ class Bucket(Stateful):
         assert reading.limit is not None
         first = self.rate is None
         self.limit = reading.limit
-        self.window_pace = WINDOW_PACE
+        self.even_pace.restart()
         if self.server == ServerType.UNKNOWN:
             self.period_s = reading.period_s
             if reading.spoken:
@@ -363,7 +320,7 @@ class Bucket(Stateful):
 
     def _become(self, now_s: float, server: ServerType) -> None:
         self.server = server
-        self.window_since_s = now_s
+        self.even_pace.since_s = now_s
         if server == ServerType.WINDOW:
             self.evidence.reconciliation.forget()
         if self.rate is None or self.limit is None:
@@ -406,8 +363,7 @@ class Bucket(Stateful):
         self.restore(known)
         # Nothing was saved up or learned meanwhile, and what answers have corrected stays corrected.
         self.level, self.corrections, self.at_s = min(self.level, level), corrections, max(self.at_s, now_s)
-        self.held_s += now_s - then_s
-        self.grown_s = now_s
+        self.search.stand_still(now_s, now_s - then_s)
 
     def _set_depth(self) -> None:
         assert self.rate is not None

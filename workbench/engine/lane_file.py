@@ -33,7 +33,7 @@ REMEMBERED_S: Final = 86_400.0
 WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 
-_FORMAT: Final = 6.0
+_FORMAT: Final = 7.0
 _HEADER: Final = struct.Struct("5d")
 """Format, wall time and monotonic time of the last change, rows in use, and how many changes there have been."""
 _STATE: Final = struct.Struct(

@@ -135,12 +135,12 @@ class Refusals:
             old = bucket.rate
             if bucket.cut(now_s, hinted=hinted):
                 assert bucket.rate is not None
-                doubtful = doubtful or bucket.cut_short
+                doubtful = doubtful or bucket.search.cut_short
                 lane.note(now_s, kind, old and old * 60, bucket.rate * 60, "refused")
             else:
                 before = window.allowed
                 window.resize(window.size / 2)
-                bucket.cut_s = None
+                bucket.search.forget()
                 if window.allowed != before:
                     why = "refused before a rate could be measured"
                     lane.record(Change(now_s, lane.name, "window", before, window.allowed, why))

@@ -1,0 +1,106 @@
+"""The search for a rate that nobody states: where refusals put it, and how it creeps back up until the next one.
+
+Between two refusals the server's bucket was empty at both ends, so what it admitted in between is its rate. From there
+the pace follows a cubic curve: quickly back to where the last refusal came, slowly past it, then in bigger strides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workbench.engine.admitted_log import AdmittedLog
+from workbench.engine.lane_state import Stateful
+from workbench.engine.limit_headers import MINUTE_S
+
+BETA: Final = 0.9
+"""Part of the rate at which the refusal came that is used after it."""
+FIRST_CUT: Final = 0.7
+"""What was admitted before the first refusal includes the server's saved minute."""
+SHORTEST_HISTORY_S: Final = 3.0
+"""Less than this says nothing of a rate."""
+LEAST_TRUST: Final = 0.3
+"""Part of a rate that is believed in even if hardly any of it was used."""
+GROWTH: Final = 0.1
+GROWTH_S: Final = 60.0
+"""After this long without a refusal the rate is back where the last one happened."""
+STRIDES_FROM: Final = 1.2
+"""In units of `GROWTH_S`, after the rate is back where it was: sooner, and windows that slide are overrun; later, and a
+limit that was restored takes more than 150 s to be found."""
+GROWS_EVERY_S: Final = 0.25
+
+
+class RateSearch(Stateful):
+    """Of one dimension of one lane. `index` = which dimension of the log."""
+
+    FLOATS = ("cut_s", "floor_from_s", "floor_rate", "grown_s", "held_s")
+    __slots__ = (*FLOATS, "_index", "_log", "cut_short")
+
+    def __init__(self, log: AdmittedLog, index: int) -> None:
+        self.cut_s: float | None = None
+        """When the last refusal came that says something about the rate."""
+        self.grown_s = 0.0
+        self.held_s = 0.0
+        """For how long, since then, nothing was held back: silence is no evidence for a higher rate."""
+        self.floor_from_s = float("-inf")
+        self.floor_rate = 0.0
+        """What is believed in for a minute from then on, however often it is refused."""
+        self.cut_short = False
+        """The last cut went only as far as a single minute may take it."""
+        self._log = log
+        self._index = index
+
+    def found(self, now_s: float, rate: float | None, *, hinted: bool) -> float | None:
+        """The server's rate, as a refusal shows it; None while there is too little history. `rate` is what we sent at,
+        None if that was as fast as could be; `hinted` = the refusal said how long to wait, so that we come back when
+        there is something again."""
+        units, elapsed_s = self._admitted(now_s, float("-inf") if self.cut_s is None else self.cut_s)
+        admitted = units / elapsed_s if elapsed_s > 0 else 0.0
+        if rate is None:
+            return None if elapsed_s < SHORTEST_HISTORY_S or admitted <= 0 else FIRST_CUT * admitted
+        found = min(rate, max(admitted, 0.5 * rate)) if elapsed_s >= 1.0 else 0.7 * rate
+        if now_s - self.floor_from_s > MINUTE_S:
+            lately, lately_s = self._admitted(now_s, now_s - MINUTE_S)
+            # A rate of which not even half was used says little about what the server gives.
+            idle = lately_s > 0 and lately < 0.5 * rate * lately_s
+            self.trust(now_s, max(lately / lately_s, LEAST_TRUST * rate) if idle else rate)
+        # A server whose window is used up refuses nearly everything for the rest of it: that says nothing about its
+        # rate, and without a hint we run into it several times.
+        floor = (0.4 if hinted else 0.55) * self.floor_rate
+        self.cut_short = found < floor
+        return max(found, floor)
+
+    def trust(self, now_s: float, rate: float) -> None:
+        self.floor_from_s, self.floor_rate = now_s, rate
+
+    def begin(self, now_s: float) -> None:
+        """Search from a rate that has just been found."""
+        self.cut_s = self.grown_s = now_s
+        self.held_s = 0.0
+
+    def forget(self) -> None:
+        """What has been admitted so far says nothing about the rate to come."""
+        self.cut_s = None
+
+    def stand_still(self, now_s: float, for_s: float) -> None:
+        """Something else was obeyed for so long."""
+        self.held_s += for_s
+        self.grown_s = now_s
+
+    def grown(self, now_s: float, rate: float, ceiling: float, *, held_back: bool) -> float:
+        """The rate by now; `ceiling` is where the last refusal came, and `held_back` says that `rate` is in use."""
+        if not held_back:
+            self.held_s += now_s - self.grown_s
+        self.grown_s = now_s
+        assert self.cut_s is not None
+        x = (now_s - self.cut_s - self.held_s - GROWTH_S) / GROWTH_S
+        # Well past where the last refusal came there is more than there was: look for it in bigger strides.
+        strides = x**3 if x < STRIDES_FROM else x**3 * (x / STRIDES_FROM) ** 4
+        target = ceiling * (1 + GROWTH * strides)
+        if target > rate:
+            units, elapsed_s = self._admitted(now_s, now_s - 15.0)
+            admitted = units / elapsed_s if elapsed_s > 0 else 0.0
+            target = min(target, max(rate, 1.25 * max(admitted, ceiling)))
+        return max(target, 0.3 * ceiling)
+
+    def _admitted(self, now_s: float, since_s: float) -> tuple[float, float]:
+        return self._log.since(now_s, since_s, self._index)
