@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from workbench.bench.limits_paced import Paced
+from workbench.bench.limits_run import WORKLOADS, Regime
+from workbench.bench.limits_world import World
 from workbench.engine.window import LONGEST_PROBE_WAIT_S, Window
+from workbench.simulator.quota import Quota, QuotaSpec
 
 
 class Server:
@@ -117,3 +123,20 @@ def test_a_window_between_one_call_and_two_can_grow():
         window.succeeded(float(now_s), 0, window.epoch)
 
     assert window.allowed > 1
+
+
+def test_beyond_what_was_let_in_since_the_last_refusal_calls_go_one_after_the_other():
+    window = Window(16, 512)
+    assert window.spacing_s(16) == 0.0, "nothing has been refused yet"
+    window.refused(0.0, 17, after_s=0.1, stale=False)
+
+    assert [window.spacing_s(calls) for calls in (16, 17, 17, 18)] == [0.0, 0.1, 0.0, 0.1]
+
+
+def test_a_cap_that_is_overrun_refuses_hardly_more_than_the_call_that_finds_it():
+    high = QuotaSpec(max_in_flight=48, headers=False)
+    quota = Quota(replace(high, max_in_flight=16), schedule=[(200.0, high)])
+
+    world = World([quota], WORKLOADS[Regime.IN_FLIGHT], [Paced([0])], seed=1, until_s=500).run()
+
+    assert sum(refused for at_s, refused in world.attempts if at_s > 200.0) <= 6

@@ -157,9 +157,8 @@ class Lane(Stateful):
         in_flight = len(self.flights) + self.company.calls + 1
         self.counters.sent += 1
         self.window.note_sent(in_flight)
-        if self.window.unanswered and self.refusals.blame.established:
-            # Too many were in flight: what has waited meanwhile goes as calls end, not all at once when the pause does.
-            self.pause_until_s = max(self.pause_until_s, now_s + self.duration_s / self.window.allowed)
+        if in_flight > self.window.most_let_in or self.window.unanswered:
+            self._space_out(now_s, in_flight)
         marks: dict[LimitKind, Mark] = {}
         paced = False
         for bucket in self.paced:
@@ -188,6 +187,14 @@ class Lane(Stateful):
         )
         self.own(flight)
         return flight
+
+    def _space_out(self, now_s: float, in_flight: int) -> None:
+        """Where the next call may be one too many, let it not go with all the others that wait."""
+        spacing_s = self.window.spacing_s(in_flight)
+        if self.window.unanswered and self.refusals.blame.established:
+            spacing_s = self.duration_s / self.window.allowed  # no more than end in that time
+        if spacing_s and now_s + spacing_s > self.pause_until_s:
+            self.pause_until_s, self.pause_why = now_s + spacing_s, "one call at a time"
 
     def _least_loaded_key(self) -> KeyState:
         return min((key for key in self.keys if not key.retired), key=lambda key: (key.in_flight, key.sent))

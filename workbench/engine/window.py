@@ -22,6 +22,8 @@ FIRST_PATIENCE: Final = 25
 PATIENCE: Final = 1600
 """The most of them, times the ceiling: a cap of 16 or more is still probed every minute if calls take 8 s, one of 8
 every 200 s. With a probe every minute, 1.6 % were refused at a cap of 8, and 10 % at a cap of 1."""
+LONGEST_SPACING_S: Final = 0.2
+"""Between calls beyond what is known to work: all at once, a dozen were refused where one tells as much."""
 LARGEST_PROBE: Final = 32
 WIDEST_PROBE: Final = 0.25
 """Part of the window: all that goes beyond the cap is refused at once."""
@@ -32,8 +34,19 @@ SATURATED: Final = 0.8
 
 
 class Window(Stateful):
-    FLOATS = ("size", "before_guessing", "probe_at_s", "probe_wait_s")
-    COUNTS = ("ceiling", "epoch", "unanswered", "round", "peak", "probe_step", "answers", "probed_from", "in_vain")
+    FLOATS = ("size", "before_guessing", "probe_at_s", "probe_wait_s", "verdict_s")
+    COUNTS = (
+        "ceiling",
+        "epoch",
+        "unanswered",
+        "round",
+        "peak",
+        "probe_step",
+        "answers",
+        "probed_from",
+        "in_vain",
+        "most_let_in",
+    )
     FLAGS = ("slow_start", "blocked")
     __slots__ = (
         "allowed",
@@ -44,6 +57,7 @@ class Window(Stateful):
         "epoch",
         "in_vain",
         "largest",
+        "most_let_in",
         "peak",
         "pinned",
         "probe_at_s",
@@ -84,6 +98,8 @@ class Window(Stateful):
         """The ceiling before the last probe, until that fails."""
         self.in_vain = 0
         """Probes in a row that found the ceiling where it was."""
+        self.most_let_in = 0
+        """Most calls in flight since the last refusal."""
         self.verdict_s = 0.0
         """How long a refusal may take to come: the slowest of those lately."""
 
@@ -104,6 +120,14 @@ class Window(Stateful):
     def note_sent(self, in_flight: int) -> None:
         if in_flight > self.peak:
             self.peak = in_flight
+
+    def spacing_s(self, in_flight: int) -> float:
+        """How long to wait after a call that is one of so many before the next is sent: where there have never been as
+        many since the last refusal, until this one would have been refused."""
+        if in_flight <= self.most_let_in:
+            return 0.0
+        self.most_let_in = in_flight
+        return min(self.verdict_s, LONGEST_SPACING_S)
 
     def succeeded(self, now_s: float, in_flight: int, epoch: int) -> None:
         """A call ended well; `in_flight` are left, `epoch` is the one in which it was sent."""
@@ -135,6 +159,7 @@ class Window(Stateful):
         self.verdict_s = max(after_s, FORGETS * self.verdict_s)
         works = max(1, in_flight_at_send - 1)
         self.slow_start = False
+        self.most_let_in = min(works, self.most_let_in) if stale else works
         if not stale:
             self.in_vain = self.in_vain + 1 if works == self.probed_from else 0
             self.probed_from = None
@@ -173,6 +198,7 @@ class Window(Stateful):
         """Begin again with part of a window that was found some time ago; the ceiling is remembered whole."""
         self.unanswered = 0
         self.in_vain, self.probed_from = 0, None
+        self.most_let_in = self.allowed if self.ceiling is None else self.ceiling
         self._rest(now_s)
         self._new_round(0)
         if not self.pinned:
