@@ -213,7 +213,7 @@ _SLOW_DAYS = (
         quotas=_usual_quotas(),
         paces=(("*", Pace(0.2, 0.0, 0.0, 0.0)),),
         tokens_per_event=1,
-        answer_scale=40.0,
+        answer_scale=200.0,
         varies_repeats=True,
     ),
 )
