@@ -26,8 +26,9 @@ from workbench.simulator.quota import Quota, QuotaSpec, Refusal
 class Claim(PendingClaim):
     """Remembers what became of it, and how its lane stood at that moment."""
 
-    def __init__(self, ticket: Ticket) -> None:
+    def __init__(self, ticket: Ticket, history: History) -> None:
         super().__init__(ticket)
+        self.history = history
         self.grants = 0
         self.error: Exception | None = None
         self.within_window = True
@@ -38,7 +39,12 @@ class Claim(PendingClaim):
         assert self.flight is not None
         lane = self.flight.lane
         self.within_window = len(lane.flights) <= lane.window.allowed
-        self.during_pause = self.flight.sent_s < lane.pause_until_s
+        # As it was recorded: where a cap has fallen, a call that is sent makes the next one wait.
+        self.during_pause = any(
+            change.at_s <= self.flight.sent_s < change.at_s + (change.new or 0.0)
+            for change in self.history.latest()
+            if change.what == "pause" and change.lane == lane.name
+        )
 
     def failed(self, error: Exception) -> None:
         self.error = error
@@ -56,7 +62,7 @@ class Bench:
         self.now_s = 100.0
 
     def ask(self, **fields) -> Claim:
-        claim = Claim(ticket(**fields))
+        claim = Claim(ticket(**fields), self.history)
         self.dispatcher.enqueue(claim, self.now_s)
         return claim
 
