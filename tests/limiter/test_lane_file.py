@@ -16,7 +16,7 @@ from workbench.bench.limits_run import IN_FLIGHT, TPM, WORKLOADS, Openness, Regi
 from workbench.bench.limits_world import World
 from workbench.core.errors import LimitKind, RateLimited
 from workbench.engine.admission import Outcome, TokenCost
-from workbench.engine.lane import OWN_BOOKS, Lane
+from workbench.engine.lane import Lane
 from workbench.engine.lane_file import SIZE, LaneFile
 from workbench.engine.lane_values import KeyState
 from workbench.engine.lock_file import LockFile
@@ -102,7 +102,7 @@ def test_a_lane_that_somebody_leaves_goes_on(tmp_path):
 
     with other.books:
         assert (other.company.calls, other.company.rivals) == (0, 0)
-    assert one.books is OWN_BOOKS
+    assert not one.shared
     second.close()
 
 

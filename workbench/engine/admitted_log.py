@@ -45,7 +45,8 @@ class AdmittedLog(Stateful):
         self.requests = self.input = self.output = 0.0
         self.started_s = None
 
-    def add(self, now_s: float, requests: float, input_tokens: float, output_tokens: float) -> None:
+    def add(self, now_s: float, requests: float, input_tokens: float, output_tokens: float) -> Costs:
+        """Returns what has been admitted in all."""
         if self.started_s is None:
             self.started_s = now_s
             self.second = int(now_s)
@@ -56,6 +57,7 @@ class AdmittedLog(Stateful):
         self.requests += requests
         self.input += input_tokens
         self.output += output_tokens
+        return self.requests, self.input + self.output, self.input, self.output
 
     def totals(self) -> Costs:
         return self.requests, self.input + self.output, self.input, self.output

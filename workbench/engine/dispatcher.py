@@ -12,7 +12,8 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Final, assert_never
+from contextlib import nullcontext
+from typing import Final, Literal, assert_never
 
 from workbench.core.errors import (
     LimitKind,
@@ -25,7 +26,7 @@ from workbench.core.types import Priority, Usage
 from workbench.engine.admission import Outcome, Ticket
 from workbench.engine.admitted_log import Costs
 from workbench.engine.group_board import GroupBoard
-from workbench.engine.lane import OWN_BOOKS, Lane
+from workbench.engine.lane import Lane
 from workbench.engine.lane_board import LaneBoard, nothing_usable
 from workbench.engine.lane_group import Blocked, Group, GroupName, PendingClaim, Slots
 from workbench.engine.lane_queue import ClaimState
@@ -40,8 +41,12 @@ ATTENTION_S: Final = 120.0
 PARK_S: Final = 30.0
 PARK_EVERY: Final = 4
 SHORTEST_WAIT_S: Final = 0.001
+ONE_BY_ONE: Final = nullcontext()
+"""Of several lanes the books are opened one after the other; those of one, as of most groups, once for all it takes."""
 TIMER_ERROR_S: Final = 0.0001
 """A timer that goes off this much too early is on time; else it would be set again for nothing, over and over."""
+
+Setback = Literal[Outcome.REFUSED, Outcome.OVERLOADED, Outcome.KEY_DEAD, Outcome.NEUTRAL]
 
 
 class Dispatcher:
@@ -144,29 +149,31 @@ class Dispatcher:
         if error is not None:
             lane.counters.failed(error, now_s)
         with lane.books:
-            self._learn(group, lane, claim, flight, outcome, now_s, usage, error)
+            if outcome is Outcome.SUCCESS:
+                if group.suspects.seen:
+                    group.suspects.accepted(claim.ticket, flight.sent_s)
+                lane.succeeded(now_s, flight, usage)
+            else:
+                self._take_back(group, lane, claim, flight, outcome, now_s, usage, error)
         if outcome is Outcome.KEY_DEAD:
             self.board.retire(flight.key, lane, error, now_s)
             for other in self.groups.values():
                 self.pump(other, now_s)
         self._go_on(group, lane, now_s)
 
-    def _learn(
+    def _take_back(
         self,
         group: Group,
         lane: Lane,
         claim: PendingClaim,
         flight: Flight,
-        outcome: Outcome,
+        outcome: Setback,
         now_s: float,
         usage: Usage | None,
         error: ProviderError | None,
     ) -> None:
         kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
         match outcome:
-            case Outcome.SUCCESS:
-                group.suspects.accepted(claim.ticket, flight.sent_s)
-                lane.succeeded(now_s, flight, usage)
             case Outcome.REFUSED if group.suspects.refused(claim.ticket, now_s, kind):
                 lane.unsent(now_s, flight)  # smaller ones pass: its size was refused, not our rate
             case Outcome.REFUSED:
@@ -186,7 +193,8 @@ class Dispatcher:
         if claim.group is None or flight is None or flight.settled:
             return None
         flight.settled = True
-        claim.group.queue.count_ended(claim.ticket)
+        if claim.ticket.max_in_flight is not None:
+            claim.group.queue.count_ended(claim.ticket)
         if claim.slot is not None:
             self._return_slot(claim)
         return flight
@@ -202,7 +210,7 @@ class Dispatcher:
         if ticket.attempt > 1 or ticket.max_in_flight is not None:
             return False
         reserve = 0.0 if claim.tier is Priority.INTERACTIVE else self._reserve(now_s)
-        with group.lanes[0].books if len(group.lanes) == 1 else OWN_BOOKS:
+        with group.lanes[0].books if len(group.lanes) == 1 else ONE_BY_ONE:
             best, wait_s = self._best_lane(group, claim, now_s, reserve)
             if best is None or wait_s > 0:
                 return False
@@ -228,8 +236,7 @@ class Dispatcher:
             claim, privileged = turn
             assert isinstance(claim, PendingClaim)
             reserve = 0.0 if privileged else self._reserve(now_s)
-            # Several lanes are locked one after the other; the one of many groups only once for all that follows.
-            with group.lanes[0].books if len(group.lanes) == 1 else OWN_BOOKS:
+            with group.lanes[0].books if len(group.lanes) == 1 else ONE_BY_ONE:
                 may_go_on = self._take_turn(group, claim, now_s, reserve)
             if claim.state is ClaimState.GRANTED:
                 claim.granted()
@@ -327,7 +334,7 @@ class Dispatcher:
 
     def _go_on(self, group: Group, lane: Lane, now_s: float) -> None:
         """A call of this group over this lane has ended, or told us something: see who can go now."""
-        for served in self._group_board.over(lane):
+        for served in self._group_board.by_lane.get(lane, ()):
             if served.queue.size or served.parked or served.slots is not None:
                 self.pump(served, now_s)
         if group.slots is not None:

@@ -6,7 +6,7 @@ After each of these the groups are given their lanes anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from workbench.core.errors import MissingKey
 from workbench.engine.admission import Ticket
@@ -24,7 +24,8 @@ class GroupBoard:
         self._lanes = lanes
         self._family = family
         self._slots = slots
-        self._by_lane: dict[Lane, list[Group]] = {}
+        self.by_lane: dict[Lane, list[Group]] = {}
+        """The groups that send over a lane."""
         self._twins: dict[tuple[str, ...], TwinWatch] = {}
 
     def of(self, ticket: Ticket) -> Group:
@@ -36,10 +37,6 @@ class GroupBoard:
             group = self.groups[name] = Group(name, ticket.spec, [], self._slots(ticket.route.provider))
             self._serve(group, lanes)
         return group
-
-    def over(self, lane: Lane) -> Sequence[Group]:
-        """The groups that send over this lane."""
-        return self._by_lane.get(lane, ())
 
     def look_for_twins(self, group: Group, now_s: float) -> None:
         """Merge lanes that turn out to be one account, and take apart what was merged by mistake."""
@@ -71,6 +68,6 @@ class GroupBoard:
     def _serve(self, group: Group, lanes: list[Lane]) -> None:
         group.lanes = lanes
         for lane in lanes:
-            served = self._by_lane.setdefault(lane, [])
+            served = self.by_lane.setdefault(lane, [])
             if group not in served:
                 served.append(group)

@@ -60,7 +60,8 @@ class Refusals:
             self.accepted_since_cut = True
             self.strikes = 0
             self._lane.window.unanswered = 0
-            self.blame.accepted(flight.in_flight)
+            if flight.in_flight > self.blame.most_accepted:
+                self.blame.accepted(flight.in_flight)
 
     def overloaded(self, now_s: float, retry_after_s: float | None) -> None:
         """The provider has no room for anybody: fewer calls at once, down to half, and no verdict on our limits."""

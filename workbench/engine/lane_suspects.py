@@ -30,35 +30,36 @@ class _Suspicion:
 
 class Suspects:
     def __init__(self) -> None:
-        self._seen: dict[Mark, _Suspicion] = {}
+        self.seen: dict[Mark, _Suspicion] = {}
+        """Requests that were refused lately: nearly always none."""
 
     def refused(self, ticket: Ticket, now_s: float, kind: LimitKind) -> bool:
         """Count a refusal; True when it says more about the size of this request than about the limit that it names."""
         if kind in SIZELESS:
             return False
         mark = (ticket.job, ticket.cost)
-        suspicion = self._seen.get(mark)
+        suspicion = self.seen.get(mark)
         if suspicion is None:
-            if len(self._seen) >= TRACKED:
-                del self._seen[next(iter(self._seen))]
-            suspicion = self._seen[mark] = _Suspicion(now_s)
+            if len(self.seen) >= TRACKED:
+                del self.seen[next(iter(self.seen))]
+            suspicion = self.seen[mark] = _Suspicion(now_s)
         suspicion.refusals += 1
         return suspicion.smaller_passed and suspicion.refusals > TRUSTED
 
     def accepted(self, ticket: Ticket, sent_s: float) -> None:
-        if not self._seen:
+        if not self.seen:
             return
-        self._seen.pop((ticket.job, ticket.cost), None)
+        self.seen.pop((ticket.job, ticket.cost), None)
         size = _size(ticket.cost)
-        for (_, cost), suspicion in self._seen.items():
+        for (_, cost), suspicion in self.seen.items():
             if size < _size(cost) and sent_s >= suspicion.since_s:
                 suspicion.smaller_passed = True
 
     def refusals(self, ticket: Ticket) -> int:
         """How often this very request was refused while smaller ones passed."""
-        if not self._seen:
+        if not self.seen:
             return 0
-        suspicion = self._seen.get((ticket.job, ticket.cost))
+        suspicion = self.seen.get((ticket.job, ticket.cost))
         if suspicion is None or not suspicion.smaller_passed:
             return 0
         return min(suspicion.refusals, ticket.attempt - 1)

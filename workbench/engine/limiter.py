@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -81,7 +82,7 @@ class Limiter:
         self._board = LaneBoard(keys, self._make_window, self._rng, self._history.add, self._prepare)
         self._dispatcher = Dispatcher(
             self._board,
-            family=lambda ticket: self.options.families.get(ticket.route.wire_model, ticket.route.wire_model),
+            family=self._family if self.options.families else attrgetter("route.wire_model"),
             wall_s=self._wall_s,
             slots=self._slots_for,
             blocked=self._tell_soon,
@@ -254,6 +255,9 @@ class Limiter:
             for claim in group.queue.front(FRONT):
                 assert isinstance(claim, LimiterWaiter)
                 claim.look_again()
+
+    def _family(self, ticket: Ticket) -> str:
+        return self.options.families.get(ticket.route.wire_model, ticket.route.wire_model)
 
     def _wall_s(self) -> float:
         return self._clock.wall().timestamp()
