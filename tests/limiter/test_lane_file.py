@@ -19,6 +19,7 @@ from workbench.engine.admission import Outcome, TokenCost
 from workbench.engine.lane import Lane
 from workbench.engine.lane_file import SIZE, LaneFile
 from workbench.engine.lane_values import KeyState
+from workbench.engine.limiter_waiter import LimiterLease
 from workbench.engine.lock_file import LockFile
 from workbench.engine.window import Window
 from workbench.simulator.quota import Quota
@@ -140,6 +141,7 @@ from workbench.engine.admission import TokenCost
 from workbench.engine.lane import Lane
 from workbench.engine.lane_file import LaneFile
 from workbench.engine.lane_values import KeyState
+from workbench.engine.limiter_waiter import LimiterLease
 from workbench.engine.window import Window
 
 lane = Lane("lane", [KeyState(None)], Window(8, 512), Random(1), lambda change: None)
@@ -285,3 +287,21 @@ def test_limiters_with_one_state_directory_share_their_lanes(tmp_path):
     event = in_virtual_time(scenario)
 
     assert event.reason.value == "key cooling"
+
+
+def test_versions_that_lay_out_a_lane_differently_keep_out_of_each_others_books(tmp_path, monkeypatch):
+    async def scenario(clock):
+        one = make_limiter(clock, state_dir=tmp_path)
+        lease = await lease_of(one.enqueue(ticket()))
+        monkeypatch.setattr("workbench.engine.limiter.FORMAT", 99.0)
+        newer = make_limiter(clock, state_dir=tmp_path)
+        await lease_of(newer.enqueue(ticket()))
+
+        lease.settle(Outcome.REFUSED, clock.monotonic_ns(), error=RateLimited("no", retry_after_s=20.0))
+
+        step = await newer.enqueue(ticket()).next()
+        await one.aclose()
+        await newer.aclose()
+        return step
+
+    assert isinstance(in_virtual_time(scenario), LimiterLease)

@@ -33,7 +33,9 @@ REMEMBERED_S: Final = 86_400.0
 WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 
-_FORMAT: Final = 7.0
+FORMAT: Final = 7.0
+"""Counts changes of the layout. It belongs into a file's name: versions of the program at work at the same time would
+write into each other's figures."""
 _HEADER: Final = struct.Struct("5d")
 """Format, wall time and monotonic time of the last change, rows in use, and how many changes there have been."""
 _STATE: Final = struct.Struct(
@@ -113,7 +115,7 @@ class LaneFile:
             flight.moved, flight.marks, flight.epoch = True, {}, -1  # sent by other books, while the lock was taken
         layout, wall_s, then_s, rows, self._changes = _HEADER.unpack_from(self._map)
         now_s = self._now_s()
-        known = layout == _FORMAT
+        known = layout == FORMAT
         others = [n for n in self._file.held_between(_LOCKS_AT, _LOCKS_AT + MEMBERS) if n != _LOCKS_AT + row]
         in_use = known and bool(others) and then_s <= now_s + 1.0
         self._rows = max(row + 1, int(rows) if in_use else 0)
@@ -158,7 +160,7 @@ class LaneFile:
                 values += part.export()
         _STATE.pack_into(self._map, _HEADER.size, *values)
         self._changes += 1
-        _HEADER.pack_into(self._map, 0, _FORMAT, self._wall_s(), self._now_s(), float(self._rows), self._changes)
+        _HEADER.pack_into(self._map, 0, FORMAT, self._wall_s(), self._now_s(), float(self._rows), self._changes)
         assert self._row is not None
         lane = self._lane
         self._write_row(

@@ -26,7 +26,7 @@ from workbench.engine.dispatcher import Dispatcher
 from workbench.engine.keyring import Key
 from workbench.engine.lane import Lane
 from workbench.engine.lane_board import LaneBoard, LaneName
-from workbench.engine.lane_file import LaneFile
+from workbench.engine.lane_file import FORMAT, LaneFile
 from workbench.engine.lane_group import Group
 from workbench.engine.lane_queue import ClaimState
 from workbench.engine.lane_values import Change, History
@@ -292,7 +292,7 @@ class Limiter:
         provider, _, _, family = name
         if self.options.state_dir is not None:
             digest = hashlib.sha256("\0".join(name).encode()).hexdigest()[:24]
-            path = self.options.state_dir / "lanes" / f"{_file_name(provider)}-{digest}"
+            path = self.options.state_dir / "lanes" / f"{_file_name(provider)}-{digest}.{FORMAT:.0f}"
             try:
                 self._files.append(LaneFile(path, lane, lambda: self.now_s, self._wall_s))
             except CannotLock as exc:
