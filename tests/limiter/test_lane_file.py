@@ -250,6 +250,85 @@ def test_what_a_person_fixed_in_one_process_stays_in_that_process(tmp_path):
     second.close()
 
 
+def test_letting_go_of_a_limit_leaves_the_others_what_they_have_learned_since(tmp_path):
+    moment = Moment()
+    (one, first), (other, second) = (lane_in(tmp_path / "lane", moment) for _ in range(2))
+    with one.books:
+        one.buckets[LimitKind.TOKENS].learn(moment.at_s, 100.0)
+        one.pin_limit(LimitKind.TOKENS, 600.0, moment.at_s)
+    with other.books:
+        other.buckets[LimitKind.TOKENS].learn(moment.at_s, 20.0)
+
+    with one.books:
+        held = one.buckets[LimitKind.TOKENS].limit
+        one.pin_limit(LimitKind.TOKENS, None, moment.at_s)
+
+    for lane in (one, other):
+        with lane.books:
+            assert (lane.buckets[LimitKind.TOKENS].limit, lane.buckets[LimitKind.TOKENS].ceiling) == (None, 20.0)
+    assert held == 600.0
+    first.close()
+    second.close()
+
+
+def test_letting_go_of_a_window_takes_over_where_the_others_are(tmp_path):
+    moment = Moment()
+    (one, first), (other, second) = (lane_in(tmp_path / "lane", moment) for _ in range(2))
+    with one.books:
+        one.pin_window(3, moment.at_s)
+    with other.books:
+        other.window.resize(50)
+
+    with one.books:
+        one.pin_window(None, moment.at_s)
+
+    for lane in (one, other):
+        with lane.books:
+            assert lane.window.allowed == 50
+    first.close()
+    second.close()
+
+
+def test_a_window_that_nobody_else_has_changed_adapts_from_where_a_person_had_it(tmp_path):
+    moment = Moment()
+    lane, file = lane_in(tmp_path / "lane", moment)
+    with lane.books:
+        lane.pin_window(3, moment.at_s)
+    with lane.books:
+        lane.pin_window(None, moment.at_s)
+
+    with lane.books:
+        assert lane.window.allowed == 3
+    file.close()
+
+
+def test_what_a_person_fixed_before_anybody_came_is_not_told_to_those_who_come(tmp_path):
+    moment = Moment()
+    one, first = lane_in(tmp_path / "lane", moment)
+    one.pin_window(3, moment.at_s)
+    one.pin_limit(LimitKind.TOKENS, 600.0, moment.at_s)
+    with one.books:
+        pass
+
+    other, second = lane_in(tmp_path / "lane", moment)
+
+    with other.books:
+        assert (other.window.allowed, other.paced) == (8, [])
+    first.close()
+    second.close()
+
+
+def test_what_a_person_fixed_stays_when_the_file_of_yesterday_is_opened_late(tmp_path):
+    moment = Moment()
+    lane, file = lane_in(tmp_path / "lane", moment)
+    lane.pin_limit(LimitKind.TOKENS, 600.0, moment.at_s)
+    with lane.books:
+        lane.start_warm(moment.at_s, 0.8)
+
+        assert (lane.buckets[LimitKind.TOKENS].limit, len(lane.paced)) == (600.0, 1)
+    file.close()
+
+
 @pytest.mark.parametrize(
     ("regime", "openness"), [(Regime.TPM, Openness.ON), (Regime.TPM, Openness.HIDDEN), (Regime.IN_FLIGHT, Openness.ON)]
 )

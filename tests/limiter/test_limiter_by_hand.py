@@ -158,3 +158,24 @@ def test_looking_on_leaves_what_processes_share_as_it_is(tmp_path):
         return used, later
 
     assert in_virtual_time(scenario) == (1.0, 0.0)
+
+
+@needs_locks
+def test_letting_go_of_a_limit_takes_over_what_another_process_was_told_meanwhile(tmp_path):
+    async def scenario(clock):
+        one, other = (make_limiter(clock, state_dir=tmp_path) for _ in range(2))
+        told = [await lease_of(limiter.enqueue(ticket())) for limiter in (one, other)]
+        told[0].observe((("x-ratelimit-limit-requests", "600"),), clock.monotonic_ns())
+        one.pin_limit(LANE, LimitKind.REQUESTS, 3)
+        told[1].observe((("x-ratelimit-limit-requests", "300"),), clock.monotonic_ns())
+
+        one.pin_limit(LANE, LimitKind.REQUESTS, None)
+
+        for lease in told:
+            lease.settle(Outcome.NEUTRAL, clock.monotonic_ns())
+        limits = [limiter.statistics().lanes[0].dimensions[0].limit for limiter in (one, other)]
+        await one.aclose()
+        await other.aclose()
+        return limits
+
+    assert in_virtual_time(scenario) == [300, 300]

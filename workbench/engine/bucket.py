@@ -18,7 +18,7 @@ from workbench.engine.admitted_log import KINDS, AdmittedLog
 from workbench.engine.charging import Books
 from workbench.engine.even_pace import EvenPace
 from workbench.engine.evidence import Evidence
-from workbench.engine.lane_state import Stateful
+from workbench.engine.lane_state import Pinnable
 from workbench.engine.limit_headers import MINUTE_S, Reading
 from workbench.engine.rate_search import BETA, GROWS_EVERY_S, RateSearch
 from workbench.engine.server_type import ServerJudge, ServerType
@@ -43,10 +43,9 @@ class Mark(msgspec.Struct, frozen=True):
     corrections: float
 
 
-class Bucket(Stateful):
+class Bucket(Pinnable):
     __slots__ = (
         "_log",
-        "_set_aside",
         "at_s",
         "blocked_s",
         "ceiling",
@@ -61,7 +60,6 @@ class Bucket(Stateful):
         "level",
         "limit",
         "period_s",
-        "pinned",
         "rate",
         "search",
         "server",
@@ -86,15 +84,12 @@ class Bucket(Stateful):
     COUNTS = ("server", "judge.votes", "judge.day_votes", "even_pace.overruns")
 
     def __init__(self, kind: LimitKind, log: AdmittedLog) -> None:
+        super().__init__()
         self.kind = kind
         self.index = KINDS.index(kind)
         self.limit: float | None = None
         """Units per `period_s` as the provider (or a person) states it."""
         self.period_s = 60.0
-        self.pinned = False
-        """A person set the limit: headers and refusals leave it alone."""
-        self._set_aside: tuple[float, list[float]] | None = None
-        """When a person set it, and what was known until then."""
         self.rate: float | None = None
         """Units per second at present; None while free."""
         self.level = 0.0
@@ -330,23 +325,27 @@ class Bucket(Stateful):
 
     def start_warm(self, now_s: float, part: float) -> None:
         """Begin again, some time later, with part of what was learned. A limit that was told will be told again."""
+        if self.aside is not None:
+            known = Bucket(self.kind, self._log)
+            known.restore(self.aside)
+            known.start_warm(now_s, part)
+            self.aside = known.export()
+            return
         learned = self.rate if self.ceiling is not None else None
-        largest, pinned, ahead = self.largest, self.pinned, self.ahead
-        fresh = Bucket(self.kind, self._log)
-        self.restore(fresh.export())
-        self.largest, self.pinned = largest, pinned
+        largest, ahead = self.largest, self.ahead
+        self.restore(Bucket(self.kind, self._log).export())
+        self.largest = largest
         self.evidence.reconciliation.ahead = ahead
         if learned is not None:
             self.learn(now_s, part * learned)
 
     def pin(self, now_s: float, limit: float | None) -> None:
-        """A person's own limit per minute; None goes back to what was known before there was one."""
+        """A person's own limit per minute; None goes back to what was known before there was one, or has become known
+        to other processes since."""
         if limit is None:
             self._unpin(now_s)
             return
-        if not self.pinned:
-            self._set_aside = now_s, self.export()
-        self.pinned = True
+        self.set_aside()
         first = self.rate is None
         self.limit, self.period_s, self.ceiling = limit, 60.0, None
         self.rate = self.pace
@@ -355,15 +354,13 @@ class Bucket(Stateful):
         self.at_s = max(self.at_s, now_s)
 
     def _unpin(self, now_s: float) -> None:
-        self.pinned = False
-        if self._set_aside is None:
+        known = self.let_go()
+        if known is None:
             return
-        (then_s, known), self._set_aside = self._set_aside, None
-        level, corrections = self.level_at(now_s), self.corrections
+        level = self.level_at(now_s)
         self.restore(known)
-        # Nothing was saved up or learned meanwhile, and what answers have corrected stays corrected.
-        self.level, self.corrections, self.at_s = min(self.level, level), corrections, max(self.at_s, now_s)
-        self.search.stand_still(now_s, now_s - then_s)
+        # Nothing was saved up meanwhile. Nothing was learned either: a rate that nobody used has not grown.
+        self.level, self.at_s = min(self.level, level), max(self.at_s, now_s)
 
     def _set_depth(self) -> None:
         assert self.rate is not None

@@ -241,6 +241,8 @@ class Lane(Stateful):
 
     def pin_limit(self, kind: LimitKind, per_minute: float | None, now_s: float) -> None:
         self.meters.pin(self._advance(now_s), kind, per_minute)
+        for flight in self.flights:
+            flight.marks.pop(kind, None)  # of a level that is no more
 
     def hold(self, held: bool, now_s: float) -> None:
         """Stop, or go on at once whatever the provider asked for."""

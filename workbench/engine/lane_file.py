@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -68,7 +68,6 @@ class LaneFile:
         self._depth = 0
         self._locked = False
         self._changes = -1.0
-        self._loaded: Sequence[float] = ()
         self._joined = False
         if self._row is not None:
             lane.books = self
@@ -142,22 +141,18 @@ class LaneFile:
         self._count_others()
 
     def _restore(self) -> None:
-        self._loaded = _STATE.unpack_from(self._map, _HEADER.size)
+        values = _STATE.unpack_from(self._map, _HEADER.size)
         at = 0
         for part in self._parts():
             width = type(part).width()
-            if not getattr(part, "pinned", False):  # what a person fixed in this process stays as it is
-                part.restore(self._loaded[at : at + width])
+            part.take_over(values[at : at + width])
             at += width
         self._lane.refresh()
 
     def _store(self) -> None:
         values: list[float] = []
         for part in self._parts():
-            if getattr(part, "pinned", False) and self._loaded:
-                values += self._loaded[len(values) : len(values) + type(part).width()]
-            else:
-                values += part.export()
+            values += part.known_to_all()
         _STATE.pack_into(self._map, _HEADER.size, *values)
         self._changes += 1
         _HEADER.pack_into(self._map, 0, FORMAT, self._wall_s(), self._now_s(), float(self._rows), self._changes)

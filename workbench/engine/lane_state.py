@@ -27,8 +27,9 @@ class Stateful:
 
     def __init_subclass__(cls) -> None:
         names = (*cls.FLOATS, *cls.COUNTS, *cls.FLAGS)
-        cls._read = staticmethod(attrgetter(*names))
-        cls._places = tuple(map(_place, names))
+        if names:
+            cls._read = staticmethod(attrgetter(*names))
+            cls._places = tuple(map(_place, names))
 
     @classmethod
     def width(cls) -> int:
@@ -48,6 +49,47 @@ class Stateful:
             setattr(part(self) if part else self, name, None if value != value else int(value))
         for (part, name), value in zip(places[counts:], values[counts:], strict=True):
             setattr(part(self) if part else self, name, bool(value))
+
+    def known_to_all(self) -> Sequence[float]:
+        """What other processes are to know."""
+        return self.export()
+
+    def take_over(self, values: Sequence[float]) -> None:
+        """What another process has shared."""
+        self.restore(values)
+
+
+class Pinnable(Stateful):
+    """What a person may fix in this process alone. What the others know is kept up beside it, for when he lets go."""
+
+    __slots__ = ("aside", "news", "pinned")
+
+    def __init__(self) -> None:
+        self.pinned = False
+        """A person set it: what comes from elsewhere leaves it alone."""
+        self.aside: Sequence[float] | None = None
+        """What was known before, or has become known to others since; None while nothing is pinned."""
+        self.news = False
+        """Others have changed it since it was pinned."""
+
+    def set_aside(self) -> None:
+        if not self.pinned:
+            self.aside, self.news = self.export(), False
+        self.pinned = True
+
+    def let_go(self) -> Sequence[float] | None:
+        """What had been set aside."""
+        known, self.aside, self.pinned = self.aside, None, False
+        return known
+
+    def known_to_all(self) -> Sequence[float]:
+        return self.export() if self.aside is None else self.aside
+
+    def take_over(self, values: Sequence[float]) -> None:
+        if self.pinned:
+            self.aside, self.news = values, True
+        else:
+            self.restore(values)
 
 
 def _place(name: str) -> _Place:

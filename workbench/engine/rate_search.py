@@ -81,11 +81,6 @@ class RateSearch(Stateful):
         """What has been admitted so far says nothing about the rate to come."""
         self.cut_s = None
 
-    def stand_still(self, now_s: float, for_s: float) -> None:
-        """Something else was obeyed for so long."""
-        self.held_s += for_s
-        self.grown_s = now_s
-
     def grown(self, now_s: float, rate: float, ceiling: float, *, held_back: bool) -> float:
         """The rate by now; `ceiling` is where the last refusal came, and `held_back` says that `rate` is in use."""
         if not held_back:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workbench.engine.lane_state import Stateful
+from workbench.engine.lane_state import Pinnable
 
 PROBE_EVERY_S: Final = 60.0
 PROBE_AGAIN_S: Final = 2.0
@@ -33,7 +33,7 @@ SATURATED: Final = 0.8
 """A round counts as evidence for growth if the window was filled to this part of it."""
 
 
-class Window(Stateful):
+class Window(Pinnable):
     FLOATS = ("size", "before_guessing", "probe_at_s", "probe_wait_s", "verdict_s")
     COUNTS = (
         "ceiling",
@@ -59,7 +59,6 @@ class Window(Stateful):
         "largest",
         "most_let_in",
         "peak",
-        "pinned",
         "probe_at_s",
         "probe_step",
         "probe_wait_s",
@@ -72,6 +71,7 @@ class Window(Stateful):
     )
 
     def __init__(self, size: float, largest: int) -> None:
+        super().__init__()
         self.size = float(size)
         self.allowed = int(size)
         """Calls that may be in flight: the window in whole calls."""
@@ -79,7 +79,6 @@ class Window(Stateful):
         self.ceiling: int | None = None
         """The most that is known to work; None while unknown."""
         self.slow_start = True
-        self.pinned = False
         self.epoch = 0
         """Counts cuts. Successes of calls that were sent before the last cut are no evidence for growth after it."""
         self.unanswered = 0
@@ -109,10 +108,13 @@ class Window(Stateful):
             self._set(size)
 
     def pin(self, size: int | None) -> None:
-        """A person's own number; None lets the window adapt again from there."""
-        self.pinned = size is not None
+        """A person's own number; None lets the window adapt again: from there, or from where other processes are."""
         if size is not None:
+            self.set_aside()
             self._set(size)
+        elif (known := self.let_go()) is not None and self.news:
+            self.restore(known)
+            self._set(self.size)
 
     def note_blocked(self) -> None:
         self.blocked = True
