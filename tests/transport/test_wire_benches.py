@@ -39,7 +39,8 @@ def test_wire_prints_one_object_per_client():
     result = CliRunner().invoke(wire.command, ["--runs", "1", "--chunks", "10", "--clients", "raw", "--json"])
 
     assert result.exit_code == 0, result.output
-    [row] = [json.loads(line) for line in result.output.splitlines()]
+    [row] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.stderr == "round 1 of 1, raw …\n"
     assert row.keys() == {"client", *wire.MEASURES}
     assert all(row[measure] > 0 for measure in wire.MEASURES)
 

@@ -166,8 +166,9 @@ def measure(requests: int, runs: int) -> list[dict[str, Row]]:
         for client in clients:
             client.run(Job(base_url, 2 * _IN_FLIGHT, _IN_FLIGHT, stream=False))
         rounds: list[dict[str, Row]] = [{} for _ in range(runs)]
-        for taken in rounds:
+        for number, taken in enumerate(rounds, 1):
             for client in clients:
+                click.echo(f"round {number} of {runs}, {client.name} …", err=True)
                 count = round(requests * (_LITELLM_SHARE if client.name == "litellm" else 1.0))
                 sample = client.run(Job(base_url, count, _IN_FLIGHT, stream=False))
                 taken[client.name] = Row(client.name, sample.wall_s * requests / count, sample.cpu_s * 1e3 / count)

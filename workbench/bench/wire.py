@@ -128,8 +128,9 @@ def measure(names: Sequence[str], runs: int, chunks: int) -> list[Round]:
         for client in clients:
             _warm_up(client, replay)
         rounds: list[Round] = [{} for _ in range(runs)]
-        for taken in rounds:
+        for number, taken in enumerate(rounds, 1):
             for client in clients:
+                click.echo(f"round {number} of {runs}, {client.name} …", err=True)
                 taken[client.name, "paced"] = _per_chunk(client, replay, "paced", chunks) * 1e6
                 taken[client.name, "burst"] = _per_chunk(client, replay, "burst", 500) * 1e6
                 taken[client.name, "whole"] = _per_request(client, replay) * 1e3
