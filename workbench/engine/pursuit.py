@@ -16,17 +16,15 @@ from workbench.core.types import Channel, FinishReason, Priority, Result
 from workbench.engine.admission import Lease, Outcome, Ticket
 from workbench.engine.attempt import Attempt
 from workbench.engine.breaker import Circuit, Passage, Refusal
-from workbench.engine.cache import ResponseCache
 from workbench.engine.flight import Flight
 from workbench.engine.observation import Observation
+from workbench.engine.recall import Recall
 from workbench.engine.records import Population
 from workbench.engine.replay import pieces
 from workbench.engine.retry import BackOff, Requeue, RetryBudget, RetryPolicy, RetryState, SendWithout, Stop, decide
 from workbench.engine.router import Target
-from workbench.engine.semantic import Question, SemanticCache
 from workbench.engine.services import Order, Services
 from workbench.engine.size import estimate
-from workbench.engine.stored_answer import StoredAnswer, may_store, reads, writes
 from workbench.providers.base import Adapter, Call, Deadlines
 
 
@@ -45,8 +43,7 @@ class Pursuit:
         self._route = order.targets[0].route
         self._attempt: Attempt | None = None
         self._notes: list[str] = list(order.request.notes)
-        self._question: Question | None = None
-        """What was asked, for the semantic cache."""
+        self._recall = Recall(services, order.request)
         self._doing = "before it could be sent"
 
     async def run(self) -> None:
@@ -186,16 +183,7 @@ class Pursuit:
         return keys[self._order.targets.index(target)] if keys else None
 
     async def _answer_from_cache(self, target: Target) -> bool:
-        cache, key = self._on.cache, self._cache_key(target)
-        if cache is None or key is None:
-            return False
-        # Also for requests that only write: opening it now costs nothing later.
-        await cache.open()
-        if writes(self._request.cache):
-            await cache.keep_up()
-        stored, similarity = cache.get(key) if reads(self._request.cache) else None, None
-        if stored is None and self._on.semantic is not None:
-            stored, similarity = await self._answer_in_other_words(target, cache, self._on.semantic)
+        stored, similarity = await self._recall.find(target, self._cache_key(target))
         if stored is None:
             return False
         start_ns = now_ns = self._now_ns()
@@ -224,22 +212,6 @@ class Pursuit:
         self._observation.finish(Population.CACHED, result)
         self._flight.emit(Finished(now_ns, result))
         return True
-
-    async def _answer_in_other_words(
-        self, target: Target, cache: ResponseCache, semantic: SemanticCache
-    ) -> tuple[StoredAnswer | None, float | None]:
-        """The stored answer to a question much like this one, and how much."""
-        question = self._question = await semantic.question(self._request, target)
-        if question is None or not reads(self._request.cache):
-            return None, None
-        near = await semantic.nearest(question)
-        if near is None:
-            return None, None
-        stored = cache.get(near.answer)
-        if stored is None:
-            semantic.forget(near.answer)
-            return None, None
-        return stored, near.similarity
 
     # -- breaker, keys and limits --------------------------------------------------------------------------------------
 
@@ -336,11 +308,7 @@ class Pursuit:
         assert attempt.end is not None, "a run that returns has seen its end mark"
         now_ns = self._now_ns()
         result = self._result(attempt.end.finish_reason, now_ns)
-        key = self._cache_key(target)
-        if key and self._on.cache and writes(self._request.cache) and may_store(result, self._request.params):
-            self._on.cache.put(key, result)
-            if self._on.semantic is not None and self._question is not None:
-                self._on.semantic.add(self._question, key)
+        self._recall.keep(self._cache_key(target), result)
         self._observation.finish(Population.ANSWERED, result)
         self._flight.emit(Finished(now_ns, result))
 
