@@ -319,4 +319,12 @@ def test_the_second_line_tells_both() -> None:
 
     said = reason(seen, Glyphs()).plain
 
-    assert said.startswith(" Why slow? nothing is asked; lately: slow model · ")
+    assert said.startswith("Why slow? nothing is asked; lately: slow model · ")
+
+
+def test_what_is_being_got_ready_is_not_called_idle() -> None:
+    seen = overview(world(lane(in_flight=0), under_way=2))
+
+    assert seen.diagnosis.cause is Cause.NOTHING
+    assert "got ready" in seen.diagnosis.sentence
+    assert seen.lately is None

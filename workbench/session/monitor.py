@@ -153,11 +153,12 @@ def overview(
             late_s=statistics.stamp_error_s,
             capped=capped,
             busy=busy,
+            under_way=traffic.under_way,
         ),
         stamp_error_s=statistics.stamp_error_s,
         outlook=outlook(traffic, serving, capped=capped),
         # Those that were busy lately come first.
-        lately=None if busy else hindsight(traffic, [row.view for row in lanes[:_RECENT]], statistics.stamp_error_s),
+        lately=None if busy or traffic.under_way else hindsight(traffic, [row.view for row in lanes[:_RECENT]], statistics.stamp_error_s),
         capped=capped,
         batches=batches,
     )

@@ -137,8 +137,8 @@ def reason(seen: Overview, glyphs: Glyphs) -> Content:
     """The second line: why it is slow, and at rest why it was."""
     found = seen.diagnosis
     if found.cause.is_trouble:
-        return Content.assemble((" Why slow? ", "bold"), _named(found, glyphs))
-    said = Content.assemble((" Why slow? ", "bold"), (found.sentence, cause_style(found.cause)))
+        return Content.assemble(("Why slow? ", "bold"), _named(found, glyphs))
+    said = Content.assemble(("Why slow? ", "bold"), (found.sentence, cause_style(found.cause)))
     if seen.lately is None:
         return said
     return Content.assemble(said, ("; lately: ", "$foreground-muted"), _named(seen.lately, glyphs))

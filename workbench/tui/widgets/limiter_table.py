@@ -75,8 +75,9 @@ class LimiterTable(LineList):
       to refill; `cooling`, the provider refused and nothing is sent for a while; `held`, stopped by hand; `no key`.
     - **flight**: calls in flight, of those its window allows; **limit by** says where that limit comes from: `by hand`,
       the `provider's cap`, `still growing`, or found `after a cut`.
-    - **requests/min**, **tokens/min**: used in the last minute, of what we send at most. `~` marks a pace that was
-      learned from refusals, not stated by the provider.
+    - **requests/min**, **tokens/min**: used in the last minute, of what we send at most. It may be more for a while:
+      what was saved up while nothing was asked counts, too. `~` marks a pace that was learned from refusals, not
+      stated by the provider.
     - **429**: refusals in the last minute.
     - **TTFT**: from the request being written to the first token of any kind; p95 needs 20 answers in the last minute,
       p99 needs 100, otherwise `—`.
