@@ -144,6 +144,9 @@ def overview(
     serving: dict[LaneName, list[LaneView]] = {model.name: [] for model in traffic.lanes if model.left}
     lanes = () if limits is None else _lanes(limits, statistics, serving, before)
     busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
+    at_rest = not busy and not traffic.under_way
+    # Those that were busy lately come first.
+    recent = [row.view for row in lanes[:_RECENT]] if at_rest else []
     return Overview(
         traffic=traffic,
         lanes=lanes,
@@ -157,8 +160,7 @@ def overview(
         ),
         stamp_error_s=statistics.stamp_error_s,
         outlook=outlook(traffic, serving, capped=capped),
-        # Those that were busy lately come first.
-        lately=None if busy or traffic.under_way else hindsight(traffic, [row.view for row in lanes[:_RECENT]], statistics.stamp_error_s),
+        lately=hindsight(traffic, recent, statistics.stamp_error_s) if at_rest else None,
         capped=capped,
         batches=batches,
     )

@@ -93,7 +93,7 @@ class MonitorScreen(AreaScreen):
         Binding("f", "fix", "Fix", id="monitor.fix", tooltip="Keep the lane's in-flight limit, or let it adapt again"),
         Binding("e", "edit", "Limits", id="monitor.limits",
                 tooltip="Set how many calls in flight, requests and tokens a minute this lane may have"),
-        Binding("p", "hold", "Pause/resume", id="monitor.pause", tooltip="Stop sending over this lane, or go on at once"),
+        Binding("p", "hold", "Pause/resume", id="monitor.pause", tooltip="Stop sending over this lane, or go on"),
         Binding("s", "span", "Span", id="monitor.span", tooltip="Charts over 60 s, 5 minutes, the run"),
         *(
             Binding(str(number), f"zoom({panel!r})", f"Zoom {panel}", id=f"monitor.zoom-{panel}", show=False)
