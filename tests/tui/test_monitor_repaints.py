@@ -1,4 +1,4 @@
-"""What the Monitor leaves undrawn: rows that did not change, rates between two seconds, styles that are known."""
+"""What the Monitor leaves undrawn: rows that did not change, times between two seconds, keys that stay the same."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_moved_cursor_draws_the_row_that_it_leaves_and_the_one_that_it_e
         assert drawn == {0, 1}
 
 
-async def test_rates_in_rows_change_with_the_times_once_a_second_and_counters_at_once() -> None:
+async def test_times_in_rows_change_once_a_second_and_counters_at_once() -> None:
     on = stage()
     async with on.app.run_test(size=(200, 50)) as pilot:
         screen = await monitored(pilot, on)
@@ -75,9 +75,8 @@ async def test_rates_in_rows_change_with_the_times_once_a_second_and_counters_at
         after = screen.table.render_line(0).text
 
         assert "    4" in between
-        assert "~212" in between
+        assert "~345" in between
         assert "0.41s" in between
-        assert "~345" in after
         assert "0.99s" in after
 
 

@@ -255,17 +255,17 @@ class Widgets(App[None]):
 
 
 def _cells(lane: LaneStats, traffic: LaneTraffic, *, whole: bool) -> Iterator[tuple[int, str]]:
-    """Columns and what stands in them; `whole` for times and rates as well."""
+    """Columns and what stands in them; `whole` for times as well."""
     yield 0, lane.name
     yield 1, f"{lane.in_flight}/{lane.window}"
     for column, one in enumerate(lane.dimensions, 2):
         yield column, f"{one.used:,.0f}/{one.pace:,.0f}"
     yield 4, f"{traffic.refusals_window}"
     if whole:
-        yield 9, f"~{traffic.tokens_per_s:,.0f}"
         times = (traffic.ttft_s.p50, traffic.ttft_s.p95, traffic.ttft_s.p99, traffic.tpot_s.p50)
         for column, value in enumerate(times, 5):
             yield column, figures.seconds(value)
+    yield 9, f"~{traffic.tokens_per_s:,.0f}"
 
 
 def main() -> None:

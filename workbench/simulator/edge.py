@@ -184,9 +184,9 @@ class _Connection(asyncio.Protocol):
         """Written past the library, for which GOAWAY is the end: the accepted streams are still to be answered."""
         self._last_accepted = last
         self._statistics.goaways += 1
-        self.flush()
         frame = GoAwayFrame(0, last_stream_id=last, error_code=self._manners.goaway_error)
-        self.transport.write(frame.serialize())
+        # In one piece with what goes before it: a client that has read the end of an answer knows that it was the last.
+        self.transport.write(self._h2.data_to_send() + frame.serialize())
 
     def _deliver(self, number: int, data: bytes, *, more: bool) -> None:
         stream = self._streams.get(number)
@@ -242,7 +242,6 @@ class _Connection(asyncio.Protocol):
             data = data[room:]
         if not message.get("more_body", False) and number in self._streams:
             self._h2.end_stream(number)
-            self.flush()
             del self._streams[number]
             self._after_answer()
 
@@ -254,9 +253,9 @@ class _Connection(asyncio.Protocol):
             for number in list(self._streams):
                 self._h2.reset_stream(number, ErrorCodes.INTERNAL_ERROR)
                 self._streams.pop(number).messages.put_nowait({"type": "http.disconnect"})
-            self.flush()
         if manners.goodbye_after is not None and self._answered >= manners.goodbye_after and not self._streams:
             self._say_goaway(self._latest)
+        self.flush()
         finished = self._last_accepted is not None and not self._streams
         if finished or (manners.close_after is not None and self._answered >= manners.close_after):
             self.transport.close()

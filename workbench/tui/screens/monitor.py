@@ -1,6 +1,6 @@
 """The Monitor: what runs, why it is slow, every lane, four charts, what happened. It answers from the screen alone.
 
-Counters are read four times a second, times, rates and charts once; nothing at all while another area is looked at.
+Counters are read four times a second, times and charts once; nothing at all while another area is looked at.
 What changes in between stands at the top of the screen: a frame costs by how far apart the changes are.
 """
 
@@ -140,8 +140,10 @@ class MonitorScreen(AreaScreen):
             yield self.log_view
             with self.detail:
                 yield Static(id="detail-text", markup=False)
-        yield self.status
-        yield KeyBar(self.desk.glyphs)
+        # In a box of their own they are not even looked at when a frame has nothing new for them.
+        with Vertical(id="foot"):
+            yield self.status
+            yield KeyBar(self.desk.glyphs)
         yield Static("The terminal is too small: 40 by 12 cells at least.", id="too-small", markup=False)
 
     def on_mount(self) -> None:

@@ -1,6 +1,6 @@
 """The limiter's lanes, a row each: state, in flight, limits, refusals, times, what binds it. Only rows in view exist.
 
-Counters follow every look, times and rates once a second: what changes four times a second cannot be read.
+Counters follow every look, times once a second: a percentile that changes four times a second cannot be read.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class LimiterTable(LineList):
         return self.rows[self.cursor] if self.cursor < len(self.rows) else None
 
     def show_lanes(self, rows: Sequence[MonitoredLane], *, with_times: bool) -> None:
-        """The cursor stays on its lane, wherever that has gone; `with_times` takes over times and rates as well."""
+        """The cursor stays on its lane, wherever that has gone; `with_times` takes over the percentiles as well."""
         held = self.row.name if self.row is not None else None
         self.rows = tuple(rows)
         if with_times:
@@ -182,7 +182,7 @@ class LimiterTable(LineList):
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """What may stand in one row; times and rates are those of the last full second."""
+    """What may stand in one row; times are those of the last full second."""
 
     row: MonitoredLane
     times: LaneTraffic | None
@@ -241,9 +241,10 @@ class _Cells:
         return [(f"{f'{least}{tpot_s * 1e3:.0f}ms':>8}", "")]
 
     def rate(self) -> Sequence[Piece]:
-        if self.times is None or not self.times.tokens_per_s:
-            return [(f"{figures.UNKNOWN if self.times is None else '0':>8}", FAINT)]
-        return [(f"{f'~{self.times.tokens_per_s:,.0f}':>8}", "")]
+        traffic = self.row.traffic
+        if traffic is None or not traffic.tokens_per_s:
+            return [(f"{figures.UNKNOWN if traffic is None else '0':>8}", FAINT)]
+        return [(f"{f'~{traffic.tokens_per_s:,.0f}':>8}", "")]
 
     def reset(self) -> Sequence[Piece]:
         reset_s = self.row.reset_s
