@@ -7,9 +7,10 @@ behaves, the cap on money, and where metrics are served.
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +55,8 @@ def line_up_for(day: str | None) -> tuple[str, ...]:
     """The models to ask on such a day."""
     return SLOW_DAYS.get(day or USUAL_DAY, DEMO_LINE_UP)
 
+
+_ROOT_PREFIX = "llm-workbench-demo-"
 
 WITH_TLS = "slow-connection"
 """A connection is quick to be accepted; it is the handshake that shows how far away the server is."""
@@ -140,9 +143,7 @@ async def demo(settings: Settings, day: str | None = None, *, keys: int = 1) -> 
     from workbench.simulator.process import SimulatorFailed, simulator_process
 
     async with AsyncExitStack() as stack:
-        root = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="llm-workbench-demo-", ignore_cleanup_errors=True)
-        )
+        root = stack.enter_context(tempfile.TemporaryDirectory(prefix=_ROOT_PREFIX, ignore_cleanup_errors=True))
         try:
             simulator = await stack.enter_async_context(
                 simulator_process(profile=day or USUAL_DAY, tls=day == WITH_TLS)
@@ -150,3 +151,12 @@ async def demo(settings: Settings, day: str | None = None, *, keys: int = 1) -> 
         except SimulatorFailed as exc:
             raise DemoFailed(f"The demo could not start: {exc}.") from exc
         yield demo_world(simulator, settings, Path(root), keys=keys)
+
+
+def running_demos() -> Iterator[Paths]:
+    """Where the demos that this person has open now keep their files."""
+    for root in Path(tempfile.gettempdir()).glob(f"{_ROOT_PREFIX}*"):
+        # What somebody else has put there is not looked at; one that has just ended is gone.
+        with suppress(OSError):
+            if root.stat().st_uid == os.getuid():
+                yield Paths.under(root)

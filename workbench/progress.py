@@ -62,6 +62,7 @@ def progress_line(
     columns: int,
     *,
     before: int = 0,
+    not_before_s: float = 0.0,
     after: str = "",
     note: str = "",
 ) -> str:
@@ -69,10 +70,11 @@ def progress_line(
 
     Args:
         before: how many of `done` were so at the start, which the rate is without.
+        not_before_s: how long the next one waits at the least, whatever the rate has been.
         note: what everything but the count makes room for, where there is little.
     """
     rate = (done - before) / elapsed_s if elapsed_s > 0 else 0.0
-    eta = f"eta {clock_time((total - done) / rate)}" if rate else "eta —"
+    eta = f"eta {clock_time(max(not_before_s, (total - done) / rate))}" if rate else "eta —"
     parts = [label, f"{done}/{total}", f"{rate:.3g}/s", eta, after, note]
     for less_needed in (2, 4, 3, 0) if note else ():
         if _width(parts) + _NARROW + 2 > columns:

@@ -24,6 +24,7 @@ from workbench.cli.invocation import Invocation
 from workbench.cli.keys import command
 from workbench.core.settings import Settings
 from workbench.core.types import CacheMode, Message, Params, Request
+from workbench.demo import demo
 from workbench.engine.engine import Engine
 from workbench.engine.live_keys import LiveKey, LiveKeys, LiveLane, LiveLimit, LiveProcess, live_processes
 from workbench.simulator.server import SimulatorThread
@@ -200,3 +201,16 @@ async def test_an_engine_that_is_asked_often_answers_each_time(root: Path, envir
 
         await server.aclose()
     assert counts == [1] * 20
+
+
+async def test_a_demo_tells_too_though_its_files_are_its_own(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(root))
+    async with demo(Settings(), "rate-limit") as world, Engine(world.settings, environ=world.environ) as engine:
+        await engine.complete(question(1))
+
+        shown = await asyncio.to_thread(keys, {"LLM_STATE_DIR": str(root), "LLM_CONFIG_DIR": str(root)})
+    after = await asyncio.to_thread(keys, {"LLM_STATE_DIR": str(root), "LLM_CONFIG_DIR": str(root)})
+
+    assert f" --demo, process {os.getpid()}:" in shown.stdout
+    assert "1 of 4 requests" in shown.stdout
+    assert "--demo" not in after.stdout

@@ -20,6 +20,11 @@ def test_without_progress_there_is_no_estimate():
     assert progress_line("m", 0, 10, 5.0, 40).endswith("0/10  0/s  eta —")
 
 
+def test_the_end_is_no_nearer_than_what_waits_may_go():
+    assert progress_line("m", 4, 6, 6.0, 60, not_before_s=14.0).endswith("0.667/s  eta 0:14")
+    assert progress_line("m", 4, 60, 6.0, 60, not_before_s=14.0).endswith("0.667/s  eta 1:24")
+
+
 @pytest.mark.parametrize(
     ("columns", "line"),
     [

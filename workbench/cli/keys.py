@@ -33,7 +33,10 @@ def command(ctx: click.Context, watch: bool, as_json: bool) -> None:
     What runs now, the workbench or a run, tells of each key it uses: calls in flight, what the last minute used of each
     limit, until when it is cooling, and why. The fingerprint tells two keys apart without giving either away.
     """
-    # Imported here, since `--help` has no use for it.
+    # Imported here, since `--help` has no use for them.
+    from msgspec.structs import replace
+
+    from workbench.demo import running_demos
     from workbench.engine.live_keys import live_processes
 
     invoked = invocation(ctx)
@@ -41,6 +44,8 @@ def command(ctx: click.Context, watch: bool, as_json: bool) -> None:
     running = invoked.paths().running
     while True:
         live = list(live_processes(running))
+        for demo in running_demos():
+            live += [replace(process, program=f"{process.program} --demo") for process in live_processes(demo.running)]
         if as_json:
             for line in _json_lines(found, live):
                 click.echo(line)

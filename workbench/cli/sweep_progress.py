@@ -117,6 +117,10 @@ class SweepProgress:
         recent.append((now, fresh))
         return tally.done - (fresh - had), now - then
 
+    def _next_s(self, waits: Waiting | None) -> float:
+        """How long the end is away at the least."""
+        return (waits and waits.left_s(self._clock.monotonic_ns())) or 0.0
+
     def _draw_bar(self, tally: SweepTally, waits: Waiting | None, now: float) -> None:
         before, span_s = self._pace(tally, now)
         own = progress_line(
@@ -126,6 +130,7 @@ class SweepProgress:
             span_s,
             shutil.get_terminal_size().columns - 1,
             before=before,
+            not_before_s=self._next_s(waits),
             after=_extras(tally),
             note="" if waits is None else waits.words(self._clock.monotonic_ns()),
         )
@@ -150,7 +155,7 @@ class SweepProgress:
                     "unpriced": tally.unpriced,
                     "elapsed_s": round(elapsed_s, 3),
                     "rows_per_s": None if rate is None else round(rate, 3),
-                    "eta_s": round((tally.total - tally.done) / rate, 1) if rate else None,
+                    "eta_s": round(max(self._next_s(waits), (tally.total - tally.done) / rate), 1) if rate else None,
                     "waiting": None if waits is None else _waiting_as_json(waits, self._clock),
                 }
             )
