@@ -11,7 +11,7 @@ from monitor_world import NAME, dimension, lane, world
 from scripted_engine import ScriptedLanes
 from textual.pilot import Pilot
 from textual.widgets import Input
-from tui_stage import Stage, ready, until
+from tui_stage import Stage, at_the_monitor, until
 
 from workbench.core.errors import LimitKind, UsageError
 from workbench.engine.limiter_stats import LaneStats
@@ -114,11 +114,7 @@ def stage() -> Stage:
 
 async def opened(pilot: Pilot[Any], on: Stage) -> Any:
     """The monitor under the dialog of its first lane."""
-    await ready(pilot)
-    await pilot.press("ctrl+t", "3")
-    await until(pilot, lambda: on.app.area_screen.id == "monitor" and on.app.screen is on.app.area_screen)
-    screen: Any = on.app.area_screen
-    await until(pilot, lambda: screen.seen is not None and screen.table.row is not None)
+    screen = await at_the_monitor(pilot, on)
     await pilot.press("e")
     await until(pilot, lambda: on.app.screen is not screen and isinstance(on.app.focused, Input))
     return screen

@@ -12,7 +12,7 @@ from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.pilot import Pilot
 from textual.strip import Strip
-from tui_stage import Stage, ready, until
+from tui_stage import Stage, at_the_monitor, until
 
 from workbench.session.monitor import overview
 from workbench.tui.areas import COMPARE, MONITOR
@@ -30,11 +30,7 @@ def stage() -> Stage:
 
 
 async def monitored(pilot: Pilot[Any], on: Stage) -> Any:
-    await ready(pilot)
-    await pilot.press("ctrl+t", "3")
-    await until(pilot, lambda: on.app.area_screen.id == "monitor" and on.app.screen is on.app.area_screen)
-    screen: Any = on.app.area_screen
-    await until(pilot, lambda: screen.seen is not None and screen.query_one("#lanes-heading").plain)
+    screen = await at_the_monitor(pilot, on)
     await pilot.pause()
     return screen
 

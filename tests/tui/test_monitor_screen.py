@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from monitor_world import NAME, OTHER, busy, lane, lane_traffic, times, world
 from scripted_engine import ScriptedLanes, ScriptedStatistics
-from textual.pilot import Pilot
-from tui_stage import Stage, ready, until
+from tui_stage import Stage, at_the_monitor, until
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.settings import LimitSettings, Settings, UISettings
@@ -26,15 +25,6 @@ def stage(seen: ScriptedStatistics | None = None, **options: Any) -> Stage:
     return on
 
 
-async def monitored(pilot: Pilot[Any], on: Stage) -> Any:
-    await ready(pilot)
-    await pilot.press("ctrl+t", "3")
-    await until(pilot, lambda: on.app.area_screen.id == "monitor" and on.app.screen is on.app.area_screen)
-    screen: Any = on.app.area_screen
-    await until(pilot, lambda: screen.seen is not None and screen.query_one("#lanes-heading").plain)
-    return screen
-
-
 def row_text(screen: Any, index: int) -> str:
     """A row as it stands on the screen."""
     return str(screen.table.render_line(index).text)
@@ -44,7 +34,7 @@ def row_text(screen: Any, index: int) -> str:
 async def test_the_screen_answers_why_it_is_slow_in_every_size(size: tuple[int, int]) -> None:
     on = stage()
     async with on.app.run_test(size=size) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
 
         assert "in flight 10" in screen.run_bar.plain
         assert "queued 14" in screen.run_bar.plain
@@ -63,7 +53,7 @@ async def test_the_screen_answers_why_it_is_slow_in_every_size(size: tuple[int, 
 async def test_a_wide_row_has_everything_and_unknown_is_never_zero() -> None:
     on = stage()
     async with on.app.run_test(size=(200, 50)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
 
         first, second = row_text(screen, 0), row_text(screen, 1)
         for said in ("provider's cap", "45/100", "11.9k/~30.0k", "    3", "0.88s", "12ms", "~212"):
@@ -75,7 +65,7 @@ async def test_a_wide_row_has_everything_and_unknown_is_never_zero() -> None:
 async def test_the_cursor_stays_on_its_lane_when_rows_change_places() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         await pilot.press("j")
         await until(pilot, lambda: screen.table.row.name == OTHER)
 
@@ -93,7 +83,7 @@ async def test_enter_tells_all_about_a_lane_and_its_charts_and_escape_goes_back(
     alone.stand(7, on.clock.monotonic_ns() - 2 * NS_PER_S, limit=8)
     on.engine.timelines = {NAME: alone}
     async with on.app.run_test(size=(200, 50)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         assert "no data" in screen.charts[0].plain
 
         await pilot.press("enter")
@@ -111,7 +101,7 @@ async def test_enter_tells_all_about_a_lane_and_its_charts_and_escape_goes_back(
 async def test_a_digit_makes_one_panel_as_large_as_the_screen_and_escape_restores(number: int) -> None:
     on = stage()
     async with on.app.run_test(size=(80, 24)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         panels = (screen.table, *screen.charts, screen.log_view)
         before = [panel.region.height for panel in panels]
 
@@ -126,7 +116,7 @@ async def test_a_digit_makes_one_panel_as_large_as_the_screen_and_escape_restore
 async def test_a_lane_is_set_by_hand() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
 
         await pilot.press("plus", "minus", "f", "p")
         assert on.engine.limiter is not None
@@ -141,7 +131,7 @@ async def test_a_lane_is_set_by_hand() -> None:
 async def test_without_a_lane_there_is_nothing_to_set_and_a_sentence_says_so() -> None:
     on = stage(world())
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
 
         assert "No lane yet" in row_text(screen, 0)
         assert "nothing is asked" in screen.why.plain
@@ -154,7 +144,7 @@ async def test_without_a_lane_there_is_nothing_to_set_and_a_sentence_says_so() -
 async def test_nothing_is_read_while_another_area_is_looked_at() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         await pilot.press("ctrl+t", "1")
         await until(pilot, lambda: on.app.screen is on.compare)
         seen = screen.seen
@@ -172,7 +162,7 @@ async def test_nothing_is_read_while_another_area_is_looked_at() -> None:
 async def test_this_programs_own_lateness_is_on_show() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
 
         assert "loop late 2 ms p95 6 ms max 11 ms" in screen.status.plain
         assert "frames" in screen.status.plain
@@ -182,7 +172,7 @@ async def test_this_programs_own_lateness_is_on_show() -> None:
 async def test_s_changes_how_far_back_the_charts_look() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         assert "-60s" in screen.charts[0].plain
 
         await pilot.press("s")
@@ -197,7 +187,7 @@ async def test_charts_and_signs_do_with_ascii() -> None:
     everything.stand(7, on.clock.monotonic_ns() - 2 * NS_PER_S, limit=8)
     on.engine.timelines = {"": everything}
     async with on.app.run_test(size=(200, 50)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         await until(pilot, lambda: "limit 8" in screen.charts[0].plain)
 
         drawn = screen.charts[0].plain + row_text(screen, 0)
@@ -209,7 +199,7 @@ async def test_a_thousand_lanes_are_drawn_no_slower_than_the_few_that_fit() -> N
     carried = {one.name: lane_traffic(ttft_s=times(0.4)) for one in many}
     on = stage(world(*many, carried=carried))
     async with on.app.run_test(size=(200, 50)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         made: list[int] = []
         pieces = screen.table.pieces
 
@@ -227,7 +217,7 @@ async def test_a_thousand_lanes_are_drawn_no_slower_than_the_few_that_fit() -> N
 async def test_help_explains_the_numbers_of_what_has_the_focus() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        await monitored(pilot, on)
+        await at_the_monitor(pilot, on)
         await pilot.press("f1")
         await until(pilot, lambda: type(on.app.screen).__name__ == "HelpScreen")
         text = on.app.screen._text  # type: ignore[attr-defined]  # what it was given
@@ -239,7 +229,7 @@ async def test_help_explains_the_numbers_of_what_has_the_focus() -> None:
 async def test_its_own_looks_are_counted_among_the_frames_and_so_are_those_left_out() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         frames = on.app.desk.frames.statistics()
 
         screen.look()
@@ -259,7 +249,7 @@ async def test_its_own_looks_are_counted_among_the_frames_and_so_are_those_left_
 async def test_a_rest_behind_another_area_is_no_frame_left_out() -> None:
     on = stage()
     async with on.app.run_test(size=(120, 35)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
         await pilot.press("ctrl+t", "1")
         await until(pilot, lambda: on.app.screen is on.compare and screen._ticked_ns is None)
         on.clock.advance(3600.0)
@@ -275,7 +265,7 @@ async def test_a_rest_behind_another_area_is_no_frame_left_out() -> None:
 async def test_who_waits_for_money_is_told_so_though_no_lane_knows_of_it() -> None:
     on = stage(world(lane(in_flight=0)), settings=Settings(limits=LimitSettings(max_cost_usd=0)))
     async with on.app.run_test(size=(80, 24)) as pilot:
-        screen = await monitored(pilot, on)
+        screen = await at_the_monitor(pilot, on)
 
         on.app.desk.comparison.send(Draft("Hello"))
 

@@ -71,3 +71,13 @@ async def ready(pilot: Pilot[Any]) -> None:
     app = pilot.app
     await until(pilot, lambda: app.desk.engine.directory is not None, "the app is ready")  # type: ignore[attr-defined]  # ours
     await pilot.pause()
+
+
+async def at_the_monitor(pilot: Pilot[Any], on: Stage) -> Any:
+    """The Monitor's screen, once it has been read for the first time."""
+    await ready(pilot)
+    await pilot.press("ctrl+t", "3")
+    await until(pilot, lambda: on.app.area_screen.id == "monitor" and on.app.screen is on.app.area_screen)
+    screen: Any = on.app.area_screen
+    await until(pilot, lambda: screen.seen is not None and screen.query_one("#lanes-heading").plain)
+    return screen
