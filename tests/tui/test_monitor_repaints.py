@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from monitor_world import NAME, busy, lane, lane_traffic, times, world
+from rich.cells import cell_len
 from scripted_engine import ScriptedLanes
 from textual.app import App, ComposeResult
 from textual.content import Content
@@ -139,6 +140,29 @@ async def test_a_live_bar_looks_like_a_bar(words: Content, theme: str) -> None:
         await pilot.pause()
 
         assert cells(live.render_line(0)) == cells(bar.render_line(0))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("left " * 20, "right"),
+        ("left", "right " * 20),
+        ("日本" * 20, "右"),
+        ("a" + "日本" * 20, "r"),
+        ("l", "日本" * 20),
+    ],
+)
+@pytest.mark.parametrize("columns", [30, 31])
+async def test_a_live_bar_is_as_wide_as_it_says_whatever_does_not_fit(left: str, right: str, columns: int) -> None:
+    app = Bars()
+    async with app.run_test(size=(columns, 4)) as pilot:
+        live = app.query_one("#live", LiveBar)
+        live.show(Content(left), Content(right))
+        await pilot.pause()
+
+        drawn = live.render_line(0)
+
+        assert drawn.cell_length == cell_len(drawn.text) == live.size.width
 
 
 async def test_a_live_bar_follows_the_theme() -> None:

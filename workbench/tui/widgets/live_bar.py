@@ -35,7 +35,10 @@ class LiveBar(Bar):
         if y:
             return Strip.blank(width, self._resolved(()))
         segments = [Segment(text, self._resolved(styles)) for text, styles in _pieces(self.row())]
-        return Strip(segments).adjust_cell_length(width, self._resolved(()))
+        # A row is as wide as the bar unless its right part alone is wider; measuring its pieces would cost more than
+        # making them did.
+        drawn = Strip(segments, max(width, self._right.cell_length))
+        return drawn.adjust_cell_length(width, self._resolved(()))
 
     def _resolved(self, styles: _Styles) -> RichStyle:
         known = self._known.get(styles)
