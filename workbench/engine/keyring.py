@@ -107,9 +107,6 @@ class Keyring:
         stored = cls.from_sources(spec, {}, shared_account=account, system=system or read_system_keyring)
         return replace(stored, notes=(*found.notes, *stored.notes))
 
-    def by_alias(self, alias: str) -> Key | None:
-        return next((key for key in self.keys if key.alias == alias), None)
-
 
 def fingerprint(provider: str, secret: str) -> str:
     return hashlib.sha256(f"{provider}\0{secret}".encode()).hexdigest()[:12]

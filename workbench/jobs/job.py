@@ -41,11 +41,6 @@ class JobState(StrEnum):
         """Nothing more will happen, and what the provider had is here."""
         return self in _ENDED
 
-    @property
-    def is_at_provider(self) -> bool:
-        """Goes on there whether or not anybody watches."""
-        return self in (JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)
-
 
 _ENDED = frozenset(
     {JobState.COMPLETED, JobState.PARTIAL, JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED},

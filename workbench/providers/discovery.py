@@ -62,8 +62,6 @@ class LocalModel:
     name: str
     context: int | None = None
     """Tokens that fit as the server has it loaded now; None when it does not say."""
-    longest_context: int | None = None
-    """Tokens that the model could take, where the server knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +190,11 @@ async def _contexts(connections: Connections, root: str, kind: ServerKind) -> di
 
 
 def _model(row: Mapping[str, Any], contexts: Mapping[str, int]) -> LocalModel:
-    meta = row.get("meta")
-    trained = meta.get("n_ctx_train") if isinstance(meta, dict) else None
     served = row.get("max_model_len") or row.get("context_length")
     name = str(row["id"])
     return LocalModel(
         name=name,
         context=contexts.get(name, contexts.get("", served if isinstance(served, int) else None)),
-        longest_context=trained if isinstance(trained, int) else None,
     )
 
 

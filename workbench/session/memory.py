@@ -83,10 +83,6 @@ class Memory:
         self.line_ups[name] = line_up
         self._save_line_ups()
 
-    def forget_line_up(self, name: str) -> None:
-        self.line_ups.pop(name, None)
-        self._save_line_ups()
-
     def remember_line_up(self, line_up: LineUp) -> None:
         self.last_line_up = line_up
         self._save_line_ups()

@@ -123,10 +123,6 @@ class Meter:
         self._buckets[bucket] += tokens
 
     @property
-    def first_token_seen(self) -> bool:
-        return self._first_ns is not None
-
-    @property
     def reasoning_span_ns(self) -> tuple[int, int | None] | None:
         """When the reasoning began and, once it is over, ended; None as long as there is none."""
         if not self._reasoned or self._first_ns is None:

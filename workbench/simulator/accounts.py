@@ -17,7 +17,6 @@ from workbench.simulator.profiles import QuotaRule
 from workbench.simulator.quota import Quota, QuotaSpec
 from workbench.simulator.refusal import Reason, Refusal
 
-DEAD_KEY = "sim-key-dead"
 FORBIDDEN_KEY = "sim-key-forbidden"
 SPENT_KEY = "sim-key-spent"
 FIRST_KEY = "sim-key-1"

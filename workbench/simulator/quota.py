@@ -51,10 +51,6 @@ class Dimension(StrEnum):
     def per_day(self) -> bool:
         return self in (Dimension.REQUESTS_PER_DAY, Dimension.TOKENS_PER_DAY)
 
-    @property
-    def counts_requests(self) -> bool:
-        return self in (Dimension.REQUESTS, Dimension.REQUESTS_PER_DAY)
-
 
 @dataclass(frozen=True, slots=True)
 class Competition:

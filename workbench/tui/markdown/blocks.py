@@ -74,7 +74,6 @@ class Block:
     """Of a heading: 1 to 6."""
     info: str = ""
     """A fence's info string; a table's delimiter row; `\\[` or `$$` for maths."""
-    fenced: bool = False
     first: int = 0
     """Start of the first part, when a long block was cut into parts; else its own start."""
     blank_before: bool = False

@@ -54,7 +54,6 @@ class Leaf:
             tuple(self.lines),
             self.level,
             self.info,
-            self.fence is not None,
             self.start if self.first < 0 else self.first,
             self.blank_before,
         )
