@@ -54,6 +54,8 @@ class LoadedEngine:
     def __init__(self) -> None:
         self._hub = MetricsHub()
         self._watch = PollWatch(time.monotonic_ns)
+        self.fed_s = 0.0
+        """CPU that the events themselves have cost."""
         self._stamp_error_s = NOTHING
         self._rng = Random(7)
         self._routes = [Route(f"m{n}", "openai", f"model-{n}", "http://loopback") for n in range(LANES)]
@@ -81,11 +83,12 @@ class LoadedEngine:
         try:
             while True:
                 due = int((time.perf_counter() - began) * IN_FLIGHT * EVENTS_PER_S) - fed
-                now_ns = time.monotonic_ns()
+                now_ns, before = time.monotonic_ns(), time.thread_time()
                 for _ in range(due):
                     self._feed(which, now_ns)
                     which = (which + 1) % IN_FLIGHT
                 fed += due
+                self.fed_s += time.thread_time() - before
                 await asyncio.sleep(TURN_S)
         finally:
             self._watch.remove()
