@@ -37,6 +37,7 @@ from workbench.tui.errands import Errands
 from workbench.tui.frame import FIRST_FRAME_S, FrameClock
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.host import Opener
+from workbench.tui.picture import aligned
 from workbench.tui.screens.area import AreaScreen
 from workbench.tui.screens.compare import CompareScreen
 from workbench.tui.spend_cap import SpendCap
@@ -254,6 +255,9 @@ class WorkbenchApp(App[object]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
         return [*filters, self._ascii_signs] if self.settings.ui.ascii else filters
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        return aligned(super().export_screenshot(title=title, simplify=simplify))
 
     def get_key_display(self, binding: Binding) -> str:
         shown = super().get_key_display(binding)
