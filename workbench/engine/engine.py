@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -24,7 +24,8 @@ from workbench.core.types import Priority, Request, Result
 from workbench.engine.admission import Admission
 from workbench.engine.batching import Batching
 from workbench.engine.cache import ResponseCache
-from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector, embed_texts
+from workbench.engine.embedder import Embedder
+from workbench.engine.embedding import EmbeddingRequest, Embeddings, Vector
 from workbench.engine.engine_stats import EngineStatistics
 from workbench.engine.gate import Gate
 from workbench.engine.intake import Intake, result_of
@@ -35,12 +36,13 @@ from workbench.engine.limiter import Limiter, LimiterOptions
 from workbench.engine.live_keys import LiveKeys
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice, NoticeBoard
+from workbench.engine.open_parts import OpenParts
 from workbench.engine.poll_watch import PollWatch
 from workbench.engine.prompt_layout import LayoutWatch
 from workbench.engine.records import RequestRecord
 from workbench.engine.router import Router, Target
 from workbench.engine.semantic import SemanticCache
-from workbench.engine.services import Order, Services
+from workbench.engine.services import Services
 from workbench.engine.tariff import Tariff
 from workbench.engine.telemetry import Telemetry
 from workbench.engine.timeline import Series, Span
@@ -95,6 +97,7 @@ class Engine:
         self._hub = MetricsHub(self._record, self._watch.late_ns)
         self._gate = Gate(self._clock)
         self._intake = Intake(self._router, self._hub, self._clock)
+        self._embedder = Embedder(self._router, self._intake, self._clock, self._find_keys)
         self._stamp_error_s = NOTHING
         self._telemetry = Telemetry(settings.telemetry, self.statistics, self._notices.tell)
         self._memory = ParameterMemory()
@@ -102,14 +105,11 @@ class Engine:
         self._given_admission = admission
         self._paths = Paths.from_environment(self._environ)
         self._keyrings = Keyrings(settings, self._environ, self._notices.tell)
-        self._tariff: Tariff | None = None
-        self._cache: ResponseCache | None = None
-        self._semantic: SemanticCache | None = None
-        self._wires: Wires | None = None
-        self._limiter: Limiter | None = None
-        self._live_keys: LiveKeys | None = None
-        self._services: Services | None = None
+        self._parts: OpenParts | None = None
+        """Kept when it is closed, for whoever looks at its statistics."""
+        self._is_open = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        """Where it was opened; None before that."""
         self._stored_answers = 0
 
     # -- opening and closing -------------------------------------------------------------------------------------------
@@ -118,24 +118,48 @@ class Engine:
         """Raises ConfigError for a `prices.toml` that cannot be read, and for telemetry that cannot be meant."""
         if self._loop is not None:
             raise UsageError("An engine is opened once.", hint="Make another one.")
-        self._tariff = Tariff(PriceTable.load(self._settings, self._paths.prices_file))
+        tariff = Tariff(PriceTable.load(self._settings, self._paths.prices_file))
         self._loop = asyncio.get_running_loop()
         self._notices.bind(self._loop)
         await self._telemetry.open()
         self._watch.install(self._loop)
-        if self._settings.cache.enabled:
-            self._cache = ResponseCache(self._paths.responses, self._settings.cache, self._clock, self._notices.tell)
-            if self._settings.cache.semantic:
-                self._semantic = SemanticCache(
-                    self._paths.questions, self._settings.cache, self._embed_question, self._notices.tell
-                )
-        self._wires = Wires(self._environ, self._clock, self._memory, self._given_adapters)
+        limiter, live_keys = None, None
         admission = self._given_admission
         if admission is None:
-            admission = self._limiter = self._open_limiter()
-            self._live_keys = LiveKeys(self._paths.running, self._limiter.statistics)
-            await self._live_keys.open()
-        self._services = Services(
+            admission = limiter = self._open_limiter()
+            live_keys = LiveKeys(self._paths.running, limiter.statistics)
+            await live_keys.open()
+        self._parts = OpenParts(
+            services=self._services(admission, tariff),
+            wires=Wires(self._environ, self._clock, self._memory, self._given_adapters),
+            tariff=tariff,
+            limiter=limiter,
+            live_keys=live_keys,
+        )
+        self._is_open = True
+        tariff.warm()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._is_open or self._parts is None:
+            return
+        self._is_open = False
+        # From the callers inwards: requests end first, then what they stood on.
+        await self._intake.aclose()
+        await self._parts.aclose()
+        # Last, so that it hears of every request that the closing ended.
+        await self._telemetry.aclose()
+        self._watch.remove()
+
+    def _services(self, admission: Admission, tariff: Tariff) -> Services:
+        chosen, tell = self._settings.cache, self._notices.tell
+        cache = ResponseCache(self._paths.responses, chosen, self._clock, tell) if chosen.enabled else None
+        semantic = None
+        if cache is not None and chosen.semantic:
+            semantic = SemanticCache(self._paths.questions, chosen, self._embed_question, tell)
+        return Services(
             settings=self._settings,
             clock=self._clock,
             rng=self._rng,
@@ -143,38 +167,15 @@ class Engine:
             admission=admission,
             gate=self._gate,
             memory=self._memory,
-            cache=self._cache,
-            semantic=self._semantic,
+            cache=cache,
+            semantic=semantic,
             hub=self._hub,
-            cost_of=self._tariff.cost_usd,
-            prefix_saving_of=self._tariff.prefix_saving_usd,
+            cost_of=tariff.cost_usd,
+            prefix_saving_of=tariff.prefix_saving_usd,
             stamp_error_ns=self._watch.worst_ns,
-            layout=LayoutWatch(self._notices.tell),
+            layout=LayoutWatch(tell),
             budgets={},
         )
-        self._tariff.warm()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        services, self._services = self._services, None
-        if services is None or self._wires is None or self._tariff is None:
-            return
-        # From the callers inwards: requests end first, then what they stood on.
-        await self._intake.aclose()
-        if self._live_keys is not None:
-            await self._live_keys.aclose()
-        await services.admission.aclose()
-        await self._wires.aclose()
-        if self._semantic is not None:
-            await self._semantic.aclose()
-        if self._cache is not None:
-            await self._cache.aclose()
-        await self._tariff.aclose()
-        # Last, so that it hears of every request that the closing ended.
-        await self._telemetry.aclose()
-        self._watch.remove()
 
     def _open_limiter(self) -> Limiter:
         limits = self._settings.limits
@@ -194,12 +195,12 @@ class Engine:
 
     async def _adapter_for(self, target: Target, request: Request) -> Adapter:
         """The adapter, with the provider's keys found: the system's keyring may take its time to answer."""
-        assert self._wires is not None, "only an open engine runs requests"
+        assert self._parts is not None, "only an open engine runs requests"
         await self._find_keys(target)
-        return await self._wires.adapter_for(target, request)
+        return await self._parts.wires.adapter_for(target, request)
 
     async def _find_keys(self, target: Target) -> None:
-        if self._limiter is not None:
+        if self.limiter is not None:
             await self._keyrings.find(target.spec)
 
     def _limit_changed(self, change: Change) -> None:
@@ -234,7 +235,7 @@ class Engine:
         Args:
             stream: False asks for the answer in one piece. Costs less CPU, and gives neither TTFT nor a partial answer.
         """
-        if (stored := self._intake.stored_answer(self._check_open(), request)) is not None:
+        if (stored := self._intake.stored_answer(self._check_open().services, request)) is not None:
             self._stored_answers += 1
             if self._stored_answers % _AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
@@ -247,50 +248,32 @@ class Engine:
         Raises, after all of them have ended, what the first failed one came to; the others' vectors are cached.
         UsageError for an empty text and for a model whose provider has no embeddings.
         """
-        services = self._check_open()
-        # Vectors of two models cannot be compared: what follows in a chain would spoil rather than save the call.
-        target = self._router.route(request.model)[0]
-        return await embed_texts(
-            request, target, self._cache, lambda texts: self._embed_at_once(services, request, target, texts)
-        )
+        return await self._embedder.embed(self._check_open(), request)
 
     async def _embed_question(self, text: str) -> Vector:
         model = self._settings.cache.semantic_model
         request = EmbeddingRequest(model, (text,), priority=Priority.INTERACTIVE, job="semantic cache")
         return (await self.embed(request)).vectors[0]
 
-    async def _embed_at_once(
-        self, services: Services, request: EmbeddingRequest, target: Target, texts: Sequence[str]
-    ) -> tuple[tuple[Vector, ...], Result]:
-        assert self._wires is not None, "an open engine has its wires"
-        await self._find_keys(target)
-        wire = await self._wires.embedding_wire(target, texts, request.dimensions)
-        now_ns = self._clock.monotonic_ns()
-        order = Order(request.as_request(texts), (target,), (), now_ns, stream=False, adapter=wire)
-        result = await result_of(self._intake.pursue(services, order))
-        return wire.vectors, result
-
     def batching(self) -> Batching:
         """What batch jobs need. Raises EngineClosed or UsageError when this engine cannot be used here."""
-        self._check_open()
-        assert self._wires is not None, "an open engine has its wires"
-        assert self._tariff is not None, "an open engine has its prices"
+        parts = self._check_open()
         return Batching(
             clock=self._clock,
             rng=self._rng,
             router=self._router,
             keyring=self._keyrings.of,
-            prices=self._tariff.table.price_of,
-            cache=self._cache,
-            adapters=BatchAdapters(self._wires.connections, self._clock, self._memory),
-            ready=self._wires.ready,
+            prices=parts.tariff.table.price_of,
+            cache=parts.services.cache,
+            adapters=BatchAdapters(parts.wires.connections, self._clock, self._memory),
+            ready=parts.wires.ready,
         )
 
     def _events(self, request: Request, *, stream: bool, quiet: bool) -> AsyncGenerator[StreamEvent, None]:
-        return self._intake.events(self._check_open, request, stream=stream, quiet=quiet)
+        return self._intake.events(lambda: self._check_open().services, request, stream=stream, quiet=quiet)
 
-    def _check_open(self) -> Services:
-        if self._services is None:
+    def _check_open(self) -> OpenParts:
+        if self._parts is None or not self._is_open:
             raise EngineClosed(
                 "The engine is not open." if self._loop is None else "The engine is closed.",
                 hint="Use it inside `async with Engine(...)`.",
@@ -299,7 +282,7 @@ class Engine:
             raise UsageError(
                 "This engine belongs to another event loop.", hint="Open one engine per loop, or use `LLM`."
             )
-        return self._services
+        return self._parts
 
     # -- what people look at and turn ----------------------------------------------------------------------------------
 
@@ -315,7 +298,7 @@ class Engine:
     @property
     def limiter(self) -> Limiter | None:
         """For whoever looks at limits or sets them by hand; None with another limiter, or before it is open."""
-        return self._limiter
+        return None if self._parts is None else self._parts.limiter
 
     @property
     def records(self) -> tuple[RequestRecord, ...]:
@@ -332,14 +315,14 @@ class Engine:
 
     async def add_key(self, provider: str, secret: str) -> None:
         """Send with this key as well, from now on: what waits for a limit of the others may go at once."""
-        self._check_open()
+        parts = self._check_open()
         self._settings = self._settings.with_keys(provider, (secret,))
         self._keyrings.look_again(provider, self._settings)
         for spec in self.rows:
             if spec.name == provider:
                 await self._keyrings.find(spec)
-        if self._limiter is not None:
-            self._limiter.reload_keys()
+        if parts.limiter is not None:
+            parts.limiter.reload_keys()
 
     async def warm(self, models: Iterable[str], *, requests: int = 1) -> int:
         """Make ready for these models: import their SDKs in a thread, open the cache, connect ahead.
@@ -352,17 +335,16 @@ class Engine:
         Returns:
             How many connections stand ready.
         """
-        self._check_open()
-        assert self._wires is not None, "an open engine has its wires"
+        parts = self._check_open()
         targets: list[Target] = []
         for model in models:
             try:
                 targets.extend(self._router.route(model))
             except WorkbenchError:
                 continue
-        if self._cache is not None:
-            await self._cache.open()
-        return await self._wires.warm(targets, requests)
+        if parts.services.cache is not None:
+            await parts.services.cache.open()
+        return await parts.wires.warm(targets, requests)
 
     def statistics(self, *, times: bool = True) -> EngineStatistics:
         """How everything stands.
@@ -374,13 +356,16 @@ class Engine:
         now_ns = self._clock.monotonic_ns()
         if times:
             self._stamp_error_s = self._watch.percentiles(now_ns)
+        parts = self._parts
+        cache = None if parts is None else parts.services.cache
+        limiter = self.limiter
         return EngineStatistics(
             traffic=self._hub.statistics(now_ns, times=times),
             circuits=self._gate.statistics(),
-            cache=None if self._cache is None else self._cache.statistics(),
-            pools=() if self._wires is None else self._wires.statistics(),
+            cache=None if cache is None else cache.statistics(),
+            pools=() if parts is None else parts.wires.statistics(),
             notices=self._notices.all(),
-            limits=self._limiter.statistics() if self._limiter is not None else None,
+            limits=None if limiter is None else limiter.statistics(),
             stamp_error_s=self._stamp_error_s,
         )
 
@@ -399,6 +384,9 @@ class Engine:
 
     async def clear_cache(self) -> int:
         """Forget every stored answer; how many there were."""
-        if self._semantic is not None:
-            self._semantic.clear()
-        return 0 if self._cache is None else await self._cache.clear()
+        if self._parts is None:
+            return 0
+        services = self._parts.services
+        if services.semantic is not None:
+            services.semantic.clear()
+        return 0 if services.cache is None else await services.cache.clear()
