@@ -24,6 +24,7 @@ from workbench.tui.arrangement import PaneLayout
 from workbench.tui.desk import Desk
 from workbench.tui.screens.answers import AnswersScreen
 from workbench.tui.screens.area import BAR_PERIOD_S
+from workbench.tui.turn_cursor import TurnCursor
 from workbench.tui.widgets.find_bar import FindBar
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.line_up_strip import LineUpStrip
@@ -77,8 +78,7 @@ class CompareScreen(AnswersScreen):
         self.start_panel = StartPanel(desk.glyphs)
         self.find_bar = FindBar()
         self.editor = PromptEditor(desk.glyphs, send_key)
-        self._turn: int | None = None
-        """Index of an earlier turn that is on screen; None follows the latest."""
+        self._turn = TurnCursor(self.comparison)
         self._stop_armed_ns = 0
         self._tally = self.comparison.tally()
 
@@ -135,18 +135,13 @@ class CompareScreen(AnswersScreen):
         """What sending the draft would take and cost; while nothing is written, how the answers compare."""
         draft, summary = self.editor.draft, ""
         if draft.is_empty:
-            rows = results(self.comparison, self._turn_index, self.desk.clock.monotonic_ns(), self.desk.glyphs)
+            rows = results(self.comparison, self._turn.index, self.desk.clock.monotonic_ns(), self.desk.glyphs)
         else:
             # With the first letter typed, not with the first paint: prices and what stands behind them take 10 ms.
             from workbench.tui.widgets.preflight_table import preflight
 
             summary, rows = preflight(self.comparison, draft, self.desk.engine.directory)
         self.editor.show_table(summary, rows)
-
-    @property
-    def _turn_index(self) -> int:
-        """Which turn is on screen, from 0; -1 before the first."""
-        return self.comparison.turn_number - 1 if self._turn is None else self._turn
 
     def refresh_bars(self) -> None:
         """Everything that changes while models answer, at 4 Hz; unchanged bars are not drawn again."""
@@ -156,8 +151,7 @@ class CompareScreen(AnswersScreen):
             return
         desk, comparison = self.desk, self.comparison
         now_ns = desk.clock.monotonic_ns()
-        index = self._turn_index
-        self.refresh_chrome(question=self._question(index), turn=index + 1, turns=comparison.turn_number)
+        self.refresh_chrome(question=self._turn.question, turn=self._turn.index + 1, turns=comparison.turn_number)
         self.strip.show_lanes(comparison.lanes, self.deck.arrangement, now_ns, desk.glyphs)
         if self.desk.engine.directory is not None:
             self.show_estimate()
@@ -169,9 +163,6 @@ class CompareScreen(AnswersScreen):
         """Panes that nobody can see are not drawn; what they missed they draw when they are seen again."""
         self.deck.set_away(not self.is_in_front)
         self.refresh_bars()
-
-    def _question(self, index: int) -> str:
-        return next((lane.turns[index].prompt for lane in self.comparison.lanes if 0 <= index < len(lane.turns)), "")
 
     def _activity(self) -> None:
         self.desk.frames.wake()
@@ -232,8 +223,8 @@ class CompareScreen(AnswersScreen):
 
     def action_batch(self) -> None:
         """What is written, or else what was asked last, for all rows of a file and every model."""
-        draft, before = self.editor.draft, self._turn_index + 1
-        if draft.is_empty and (asked := self._question(self._turn_index)):
+        draft, before = self.editor.draft, self._turn.index + 1
+        if draft.is_empty and (asked := self._turn.question):
             draft, before = replace(draft, prompt=asked), before - 1
         note = "It is asked alone, without the conversation before it." if before > 0 else ""
         self.app.batches.propose(draft, tuple(self.comparison.line_up), note)
@@ -313,17 +304,12 @@ class CompareScreen(AnswersScreen):
         self.desk.memory.remember_looks(layout=self.deck.pane_layout)
 
     def action_step_turn(self, step: int) -> None:
-        turns = self.comparison.turn_number
-        if not turns:
-            return
-        index = max(0, min(turns - 1, self._turn_index + step))
-        self._turn = None if index == turns - 1 else index
-        self.deck.show_turn(self._turn)
-        self.refresh_bars()
+        if self._turn.step(step):
+            self.deck.show_turn(self._turn.earlier)
+            self.refresh_bars()
 
     def _follow_latest(self) -> None:
-        if self._turn is not None:
-            self._turn = None
+        if self._turn.follow():
             self.deck.show_turn(None)
 
     def _touch_panes(self) -> None:
