@@ -386,8 +386,8 @@ async def test_finding_goes_to_the_next_occurrence_below_and_around():
         assert app.view.find("paragraph 15") == 11
         await frame(app, pilot)
         assert app.view.find_next() == (2, 11)
-        assert app.view.find_previous() == (1, 11)
-        assert app.view.find_previous() == (11, 11)
+        assert app.view.find_next(-1) == (1, 11)
+        assert app.view.find_next(-1) == (11, 11)
         await frame(app, pilot)
 
         assert any(row.startswith("Paragraph 159") for row in shown(app))

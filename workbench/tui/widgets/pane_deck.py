@@ -136,7 +136,7 @@ class PaneDeck(Container):
         """Which occurrence of how many the current pane has gone to, from 1; (0, 0) where there is none."""
         if (pane := self.current_pane) is None:
             return 0, 0
-        return pane.view.find_next() if step > 0 else pane.view.find_previous()
+        return pane.view.find_next(step)
 
     def show_turn(self, index: int | None) -> None:
         """In every pane; None follows the latest."""

@@ -201,10 +201,6 @@ class StreamView(SheetView, can_focus=True):
         """Fold or open the reasoning; the reading place stays."""
         self.reasoning_open = not self.reasoning_open
 
-    def toggle_raw(self) -> None:
-        """Source or Markdown; the reading place stays."""
-        self.raw = not self.raw
-
     def find(self, query: str) -> int:
         """Mark every occurrence (case matters only if the query has capitals) and go to the next one below.
 
@@ -217,24 +213,13 @@ class StreamView(SheetView, can_focus=True):
         self.refresh()
         return len(self._matches)
 
-    def find_next(self) -> tuple[int, int]:
-        """Go to the next occurrence, around the end. Returns (which, of how many), from 1; (0, 0) when none."""
-        return self._find_step(1)
-
-    def find_previous(self) -> tuple[int, int]:
-        """Like `find_next`, backwards."""
-        return self._find_step(-1)
-
-    def next_block(self) -> None:
-        """Scroll so that the next block is at the top."""
-        below = [y for y in self._answer.block_tops() if y > self.scroll_offset.y]
-        if below:
-            self.scroll_to(y=below[0], animate=False)
-
-    def previous_block(self) -> None:
-        """Scroll so that the previous block is at the top."""
-        above = [y for y in self._answer.block_tops() if y < self.scroll_offset.y]
-        self.scroll_to(y=above[-1] if above else 0, animate=False)
+    def find_next(self, step: int = 1) -> tuple[int, int]:
+        """Go on by so many occurrences, around the ends. Returns (which, of how many), from 1; (0, 0) when none."""
+        # More may have arrived since.
+        self._matches.look_again()
+        self._go_to(self._matches.step(step))
+        self.refresh()
+        return self._matches.position
 
     def copy_code(self) -> None:
         """Ask for the next code block to be copied, starting with the first one in view; repeated calls go on."""
@@ -249,13 +234,6 @@ class StreamView(SheetView, can_focus=True):
 
     def _ask_copy(self, block: CodeBlock) -> None:
         self.post_message(self.CopyRequested(self, block.text, block.what))
-
-    def _find_step(self, by: int) -> tuple[int, int]:
-        # More may have arrived since.
-        self._matches.look_again()
-        self._go_to(self._matches.step(by))
-        self.refresh()
-        return self._matches.position
 
     def _go_to(self, match: Match | None) -> None:
         """Bring an occurrence into view, a third from the top if it is not there yet."""
@@ -393,13 +371,19 @@ class StreamView(SheetView, can_focus=True):
         self.toggle_reasoning()
 
     def action_toggle_raw(self) -> None:
-        self.toggle_raw()
+        """Source or Markdown; the reading place stays."""
+        self.raw = not self.raw
 
     def action_copy_code(self) -> None:
         self.copy_code()
 
     def action_next_block(self) -> None:
-        self.next_block()
+        """Scroll so that the next block is at the top."""
+        below = [y for y in self._answer.block_tops() if y > self.scroll_offset.y]
+        if below:
+            self.scroll_to(y=below[0], animate=False)
 
     def action_previous_block(self) -> None:
-        self.previous_block()
+        """Scroll so that the previous block is at the top."""
+        above = [y for y in self._answer.block_tops() if y < self.scroll_offset.y]
+        self.scroll_to(y=above[-1] if above else 0, animate=False)
