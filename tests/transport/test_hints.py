@@ -115,7 +115,12 @@ def test_the_more_deliberate_word_wins():
 
 
 @pytest.mark.parametrize(
-    "value", ["-1", "nan", "inf", "-inf", "3601", "1e400", "soon", "", "Sun, 22 Nov 2020 08:30:09 GMT"]
+    "value",
+    [
+        *("-1", "nan", "inf", "-inf", "3601", "1e400", "soon", "", "Sun, 22 Nov 2020 08:30:09 GMT"),
+        "Mon, 1 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2027 00:00:00 +99999999999999999999",
+    ],
 )
 def test_an_absurd_hint_is_passed_over_for_the_next(value: str):
     assert wait(("retry-after", value)) is None

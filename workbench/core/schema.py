@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import InvalidOutput, UsageError
 from workbench.core.types import Json
 
@@ -162,7 +163,7 @@ def _json_in(text: str) -> Any:
     for candidate in candidates:
         try:
             return msgspec.json.decode(candidate)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
     raise InvalidOutput("the answer is not JSON", text=text)
 

@@ -166,6 +166,8 @@ class UsageSource(StrEnum):
 
 MOST_TOKENS = 100_000_000
 """Of one request, ten times the largest context there is; a count above that is a mistake of whoever counted."""
+MOST_USD = 100_000.0
+"""For one request, as many tokens at a thousand dollars a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ class Usage:
     def is_plausible(self) -> bool:
         """Whether it can be true: nothing below zero, nothing that no model could have read or written."""
         counts = (self.input, self.cached_input, self.cache_write, self.output, self.reasoning)
-        return min(counts) >= 0 and max(counts) <= MOST_TOKENS and not (self.cost_usd is not None and self.cost_usd < 0)
+        can_be_paid = self.cost_usd is None or 0 <= self.cost_usd <= MOST_USD
+        return min(counts) >= 0 and max(counts) <= MOST_TOKENS and can_be_paid
 
 
 def _span_s(start_ns: int | None, end_ns: int | None) -> float | None:

@@ -17,6 +17,7 @@ from typing import TextIO
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import UsageError
 from workbench.core.messages import messages_from
 from workbench.core.params import params_from
@@ -156,7 +157,7 @@ def _jsonl_values(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Json
             continue
         try:
             value = msgspec.json.decode(text.encode("utf-8", "surrogateescape"))
-        except msgspec.DecodeError as exc:
+        except NOT_JSON as exc:
             yield line, BadRow(line, f"not JSON: {exc}.")
             continue
         if isinstance(value, str):

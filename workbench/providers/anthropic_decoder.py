@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, FinishReason, Usage
 from workbench.providers.base import WireEnd, WireEvent
 from workbench.providers.dialogue import Facts
+from workbench.providers.odd_counts import read_odd
 from workbench.providers.sse import SSEEvent
 
 
@@ -97,8 +99,8 @@ class AnthropicDecoder:
             return
         try:
             said = _decode_event(data)
-        except msgspec.DecodeError as exc:
-            raise self._facts.malformed(data) from exc
+        except NOT_JSON:
+            said = read_odd(data, _Event, self._facts)
         match said.type or event.name:
             case "content_block_delta" if said.delta is not None:
                 self._piece(said.delta, at_ns, out)
@@ -122,8 +124,8 @@ class AnthropicDecoder:
     def decode_whole(self, body: bytes, at_ns: int, out: list[WireEvent]) -> None:
         try:
             answer = _decode_answer(body)
-        except msgspec.DecodeError as exc:
-            raise self._facts.malformed(body) from exc
+        except NOT_JSON:
+            answer = read_odd(body, _Answer, self._facts)
         if answer.type == "error" or answer.error:
             raise self._facts.failed_inside(body)
         for block in answer.content or ():

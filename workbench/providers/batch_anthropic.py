@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from workbench.core.clock import Clock
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import (
     BadRequest,
     BatchNotFound,
@@ -267,7 +268,7 @@ def _epoch_s(moment: datetime | None) -> float | None:
 def _result(line: bytes, facts: Facts) -> BatchResult:
     try:
         said = _decode_line(line)
-    except msgspec.DecodeError as exc:
+    except NOT_JSON as exc:
         raise facts.malformed(line) from exc
     outcome = said.result
     match outcome.type:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from workbench.core.clock import Clock
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import BadRequest, MalformedResponse
 from workbench.core.types import Message
 from workbench.providers.batch import (
@@ -310,7 +311,7 @@ class GeminiBatches:
         try:
             # The inlined responses are wanted as JSON again, row by row.
             return msgspec.json.decode(msgspec.json.encode(answer), type=_Operation, strict=False)
-        except msgspec.DecodeError as exc:
+        except NOT_JSON as exc:
             witness = witness_of(account)
             raise MalformedResponse(f"{witness.place.host} sent what is no batch: {exc}", **witness.details()) from exc
 
@@ -352,7 +353,7 @@ def read_outcome(line: bytes, facts: Facts) -> BatchResult:
     """One row's outcome. Raises `MalformedResponse` when it does not say which row it is about."""
     try:
         said = _decode_outcome(line)
-    except msgspec.DecodeError as exc:
+    except NOT_JSON as exc:
         raise facts.malformed(line) from exc
     key = said.key or (said.metadata.key if said.metadata else None)
     if key is None:

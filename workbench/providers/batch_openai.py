@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from workbench.core.clock import Clock
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import UnsupportedParameter
 from workbench.core.types import Json, Params
 from workbench.providers.base import WireFamily
@@ -307,7 +308,7 @@ def read_result(line: bytes, account: BatchAccount, facts: Facts) -> BatchResult
     """One line of an output or an error file. Raises `MalformedResponse` when it does not say which row it is about."""
     try:
         said = _decode_line(line)
-    except msgspec.DecodeError as exc:
+    except NOT_JSON as exc:
         raise facts.malformed(line) from exc
     answer, witness = said.response, facts.witness
     if answer is None:
@@ -325,7 +326,7 @@ def read_result(line: bytes, account: BatchAccount, facts: Facts) -> BatchResult
 def _decoder_for(body: bytes, account: BatchAccount, facts: Facts) -> Decoder:
     try:
         about = _decode_body(body)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         about = _Body()
     if about.object == "response":
         return ResponsesDecoder(facts)

@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, FinishReason, Usage
 from workbench.providers.base import WireEnd, WireEvent
 from workbench.providers.dialogue import Facts
+from workbench.providers.odd_counts import read_odd
 from workbench.providers.reasoning import ThinkSplitter, ThinkTags
 from workbench.providers.sse import SSEEvent
 
@@ -172,8 +174,8 @@ class ChatDecoder:
     def _take(self, data: bytes, at_ns: int, out: list[WireEvent]) -> None:
         try:
             chunk = _decode(data)
-        except msgspec.DecodeError as exc:
-            raise self._facts.malformed(data) from exc
+        except NOT_JSON:
+            chunk = read_odd(data, _Chunk, self._facts)
         if chunk.error or chunk.object == "error":
             raise self._facts.failed_inside(data)
         self._at_ns = at_ns

@@ -13,10 +13,16 @@ from typing import Final
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.types import Json
 
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of an error body that are looked at."""
+LONGEST_SENTENCE: Final = 4096
+"""Characters of what it says that are: dozens of expressions are held against it, on the loop, and whoever echoes a
+whole prompt has said before that what is wrong with it."""
+LONGEST_NAME: Final = 200
+"""Characters of a code or of a parameter's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +55,20 @@ def complaint_in(body: bytes) -> Complaint:
     """Read an error body; an empty message when there is nothing to read."""
     body = body[:LARGEST_BODY]
     if is_markup(body):
-        title = _TITLE.search(body.decode("utf-8", "replace"))
+        title = _TITLE.search(_bounded(body.decode("utf-8", "replace")))
         return Complaint(title[1].strip() if title else "a web page")
     try:
         return complaint_of(msgspec.json.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Complaint(body.decode("utf-8", "replace").strip())
+    except NOT_JSON:
+        return Complaint(_bounded(body.decode("utf-8", "replace").strip()))
 
 
 def complaint_of(decoded: Json) -> Complaint:
     """Read an error that is already decoded: the whole body, or the `error` object of a stream's chunk."""
-    if isinstance(decoded, list | tuple):
-        return complaint_of(decoded[0]) if decoded else Complaint("")
+    while isinstance(decoded, list | tuple):
+        decoded = decoded[0] if decoded else None
     if not isinstance(decoded, Mapping):
-        return Complaint("" if decoded is None else str(decoded))
+        return Complaint("" if decoded is None else _bounded(str(decoded)))
     outer = decoded
     inner = outer.get("error") or outer.get("errors") or outer.get("detail")
     if isinstance(inner, list | tuple):
@@ -75,21 +81,25 @@ def complaint_of(decoded: Json) -> Complaint:
 
 def _read(error: Mapping[str, Json], outer: Mapping[str, Json]) -> Complaint:
     names = [error.get("code"), error.get("type"), error.get("status"), outer.get("code"), *_reasons(error)]
-    texts = [name for name in names if isinstance(name, str) and name and name != "error"]
+    texts = [name for name in names if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name != "error"]
     numbers = [name for name in names if isinstance(name, int) and not isinstance(name, bool) and 400 <= name < 600]
     numbers += [int(text) for text in texts if text.isdecimal() and 400 <= int(text) < 600]
     telling = [text for text in texts if not text.isdecimal()]
     request_id = outer.get("request_id") or error.get("request_id")
     return Complaint(
-        message=_message(error, outer),
+        message=_bounded(_message(error, outer)),
         words=frozenset(text.lower() for text in telling),
         code=telling[0] if telling else "",
-        param=param if isinstance(param := error.get("param"), str) else "",
+        param=param if isinstance(param := error.get("param"), str) and len(param) <= LONGEST_NAME else "",
         status=numbers[0] if numbers else None,
         request_id=request_id if isinstance(request_id, str) else None,
         quotas=tuple(_quotas(error)),
         details=error.get("details"),
     )
+
+
+def _bounded(text: str) -> str:
+    return text[:LONGEST_SENTENCE]
 
 
 def _message(error: Mapping[str, Json], outer: Mapping[str, Json]) -> str:

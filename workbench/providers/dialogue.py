@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from workbench.core.clock import Clock
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import IncompleteStream, MalformedResponse, ProviderError, TimedOut
 from workbench.core.events import Delta
 from workbench.providers.base import Call, WireAlive, WireEvent, WireOpened
@@ -69,7 +70,11 @@ class Facts:
 
     def failed_inside(self, data: bytes) -> ProviderError:
         """The error that stands inside an answer which began with 200."""
-        return self.witness.failed_inside(msgspec.json.decode(data), self.headers, self.clock.wall())
+        try:
+            error = msgspec.json.decode(data)
+        except NOT_JSON:  # in a part of it that nobody had looked at
+            return self.malformed(data)
+        return self.witness.failed_inside(error, self.headers, self.clock.wall())
 
 
 async def converse(
@@ -172,6 +177,9 @@ class _Reading:
                 if decoder.ended:
                     return self._end(out)
         except ProviderError as error:
+            if isinstance(error, MalformedResponse) and (decoder.finished or self._reader.ended):
+                # Nonsense after the end takes nothing away from an answer; at the end of the bytes it is half an event.
+                return self._end(out)
             # What came before it in the same read goes out first.
             self._failure, self._over = error, True
             return out

@@ -155,6 +155,7 @@ class Witness:
         verdict = case.verdict()
         alias = self.place.key_alias or "this key"
         variables = " or ".join(self.key_variables[:2]) or "the key"
+        parameter = self.clean(case.parameter)
         status = f"{case.status}" if case.stated is not None else "inside its answer"
         said = self.clean(case.complaint.message) or "no explanation"
         message = f"{self.place.provider}, {verdict.title} ({status}): {said}"
@@ -163,7 +164,7 @@ class Witness:
         details: ProviderDetails = {
             **self.details(
                 case.headers,
-                hint=_HINTS[verdict].format(alias=alias, variables=variables, parameter=case.parameter),
+                hint=_HINTS[verdict].format(alias=alias, variables=variables, parameter=parameter),
             ),
             "status": case.status if case.stated is not None else case.complaint.status,
             "code": self.clean(case.complaint.code),
@@ -175,7 +176,7 @@ class Witness:
         if verdict is RateLimited:
             return RateLimited(message, limit=case.limit(), **details)
         if verdict is UnsupportedParameter:
-            return UnsupportedParameter(message, parameter=case.parameter, **details)
+            return UnsupportedParameter(message, parameter=parameter, **details)
         return verdict(message, **details)
 
     @staticmethod

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workbench.core.clock import Clock, SystemClock
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import MalformedResponse
 from workbench.core.types import KeyAlias
 from workbench.providers.anthropic import VERSION
@@ -94,7 +95,7 @@ async def fetch(
         return None, found
     try:
         return msgspec.json.decode(answer), found
-    except msgspec.DecodeError as exc:
+    except NOT_JSON as exc:
         if "json" not in dict(found).get("content-type", "json"):
             raise witness.not_an_api(response.status_code, found) from exc
         shown = witness.clean(answer[:200].decode("utf-8", "replace"))

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import ContentBlocked
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, FinishReason, Usage
 from workbench.providers.base import WireEnd, WireEvent
 from workbench.providers.dialogue import Facts
+from workbench.providers.odd_counts import read_odd
 from workbench.providers.sse import SSEEvent
 
 
@@ -113,8 +115,8 @@ class GeminiDecoder:
     def decode_whole(self, body: bytes, at_ns: int, out: list[WireEvent]) -> None:
         try:
             frame = _decode(body)
-        except msgspec.DecodeError as exc:
-            raise self._facts.malformed(body) from exc
+        except NOT_JSON:
+            frame = read_odd(body, _Frame, self._facts)
         if frame.error:
             raise self._facts.failed_inside(body)
         self._at_ns = at_ns

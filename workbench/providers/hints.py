@@ -99,7 +99,7 @@ def _seconds_or_date(text: str | None, now: datetime) -> float | None:
         return seconds
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the year 99999999999
         return parse_duration(text)
     # RFC 9110 dates are in GMT, whether or not the sender says so.
     return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()

@@ -312,7 +312,7 @@ def _body(message: str, name: str, code: Any) -> bytes:
     """The provider's own error body, which litellm keeps inside its message; or one made of what there is."""
     if (found := _JSON_INSIDE.search(message)) is not None:
         for read in (msgspec.json.decode, ast.literal_eval):  # As it came, or as Python prints it.
-            with suppress(ValueError, SyntaxError):
+            with suppress(ValueError, SyntaxError, RecursionError):
                 body = msgspec.json.encode(read(found[0]))
                 if complaint_in(body).message:
                     return body

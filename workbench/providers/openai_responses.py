@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from workbench.core.clock import Clock
+from workbench.core.decoding import NOT_JSON
 from workbench.core.events import Delta, UsageReport
 from workbench.core.types import Channel, FinishReason, Json, Usage
 from workbench.providers.base import Call, WireEnd, WireEvent
@@ -19,6 +20,7 @@ from workbench.providers.capabilities import ParameterMemory
 from workbench.providers.dialogue import Facts, converse
 from workbench.providers.failures import Witness
 from workbench.providers.fitting import Fitted, fit
+from workbench.providers.odd_counts import read_odd
 from workbench.providers.openai_chat import chat_messages
 from workbench.providers.openai_sdk import OpenAISDK
 from workbench.providers.parameters import leave_out
@@ -155,8 +157,8 @@ class ResponsesDecoder:
             return
         try:
             said = _decode_event(data)
-        except msgspec.DecodeError as exc:
-            raise self._facts.malformed(data) from exc
+        except NOT_JSON:
+            said = read_odd(data, _Event, self._facts)
         match said.type:
             case "response.output_text.delta":
                 self._say(Channel.TEXT, said.delta, at_ns, out)
@@ -185,8 +187,8 @@ class ResponsesDecoder:
     def decode_whole(self, body: bytes, at_ns: int, out: list[WireEvent]) -> None:
         try:
             response = _decode_response(body)
-        except msgspec.DecodeError as exc:
-            raise self._facts.malformed(body) from exc
+        except NOT_JSON:
+            response = read_odd(body, _Response, self._facts)
         if response.error:
             raise self._facts.failed_inside(body)
         if response.status is None:

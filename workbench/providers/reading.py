@@ -152,6 +152,11 @@ class EventReader:
     def __aiter__(self) -> AsyncIterator[tuple[int, list[SSEEvent]]]:
         return self
 
+    @property
+    def ended(self) -> bool:
+        """The bytes are over; what came last may be half an event."""
+        return self._ended
+
     async def __anext__(self) -> tuple[int, list[SSEEvent]]:
         decoder, source = self._decoder, self._source
         while not self._ended:

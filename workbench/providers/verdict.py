@@ -117,7 +117,8 @@ def may_be_left_out(parameter: str) -> bool:
     return re.split(r"[.\[]", parameter)[0] not in _NEVER_LEFT_OUT
 
 
-_NAME: Final = r"[`'\"]?([A-Za-z_][\w.]*)[`'\"]?"
+_NAME: Final = r"(?<![\w.])[`'\"]?([A-Za-z_][\w.]*)[`'\"]?"
+"""Begins where a word does: tried at every letter of a long one, it would take the square of its length."""
 _THING: Final = r"(?:parameter|argument|value|field)(?:s|\(s\))?"
 _PARAMETER_SENTENCES: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), name)

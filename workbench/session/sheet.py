@@ -16,6 +16,7 @@ from typing import Self
 
 import msgspec
 
+from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import StoreError, UsageError
 from workbench.core.types import Json
 
@@ -141,7 +142,7 @@ class Sheet:
             for number, line in enumerate(lines, 1):
                 try:
                     head = decoder.decode(line)
-                except msgspec.DecodeError as exc:
+                except NOT_JSON as exc:
                     raise UsageError(f"{self.path}:{number}: not a line of results: {exc}.") from exc
                 key = _key(head.id, head.model, head.sample)
                 self._finished[key] = head.digest
