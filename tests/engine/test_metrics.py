@@ -288,6 +288,44 @@ def test_what_is_on_the_wire_now_tells_the_slow_from_the_stalled() -> None:
     )
 
 
+def test_what_is_on_its_way_out_is_told_from_what_waits_for_a_first_token() -> None:
+    hub = MetricsHub()
+    untold, dialling, writing, written = (admitted(hub, 0) for _ in range(4))
+    for request, second in ((dialling, 1), (writing, 2), (written, 3)):
+        assert request.sending is not None
+        request.sending.dial(at(second))
+    assert writing.sending is not None
+    writing.sending.connected_ns = at(5)
+    assert written.sending is not None
+    written.sending.connected_ns, written.sending.sent_ns = at(5), at(6)
+
+    underway = hub.statistics(at(9)).lanes[0].underway
+
+    assert untold.sending is not None
+    assert underway == Underway(
+        unanswered=4,
+        longest_wait_s=9.0,
+        newest_s=9.0,
+        connecting=1,
+        longest_connect_s=8.0,
+        writing=1,
+        longest_write_s=4.0,
+    )
+
+
+def test_a_request_that_failed_before_an_answer_keeps_how_far_it_had_come() -> None:
+    hub = MetricsHub()
+    request = admitted(hub, 0)
+    assert request.sending is not None
+    request.sending.dial(at(1))
+    request.sending.connected_ns, request.sending.sent_ns = at(2), at(3)
+
+    request.end_attempt(Outcome.NEUTRAL, at(9), failed=True)
+    timing = request.timing(at(9))
+
+    assert (timing.dialled_ns, timing.connected_ns, timing.sent_ns) == (at(1), at(2), at(3))
+
+
 def test_waits_of_this_moment_and_of_the_last_minute_have_their_causes() -> None:
     hub = MetricsHub()
     observation = Observation(hub, REQUEST, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 from scripted import (
@@ -53,7 +54,7 @@ from workbench.core.types import Channel, FinishReason, Params, Usage
 from workbench.engine.admission import Outcome
 from workbench.engine.engine import Engine
 from workbench.engine.records import Population
-from workbench.providers.base import WireAlive
+from workbench.providers.base import Call, WireAlive, WireEvent
 
 
 def test_an_answer_passes_through_with_its_stamps_usage_and_cost() -> None:
@@ -295,6 +296,24 @@ def test_the_deadline_ends_an_answer_that_never_does_and_keeps_what_there_was() 
     assert (partial.text, partial.finish_reason) == ("some", FinishReason.TIMED_OUT)
     assert adapter.book.open_now == 0
     assert admission.outcomes == [Outcome.NEUTRAL]
+
+
+@pytest.mark.parametrize(
+    ("connected_ns", "words"),
+    [(None, "were over before there was a connection."), (1, "were over while it was being sent.")],
+    ids=["connecting", "writing"],
+)
+def test_a_deadline_says_that_the_request_was_not_even_out(connected_ns: int | None, words: str) -> None:
+    class Unreachable(ScriptedAdapter):
+        def open(self, call: Call) -> AsyncGenerator[WireEvent, None]:
+            assert call.sending is not None
+            call.sending.dial(1)
+            call.sending.connected_ns = connected_ns
+            return super().open(call)
+
+    events = run(Unreachable([Hang()]), request=ask(deadline_s=5))
+
+    assert failure(events).message.endswith(words)
 
 
 def test_without_a_deadline_of_its_own_a_request_has_the_settings_total() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.types import FinishReason, Timing
+from workbench.core.types import STAMPS, FinishReason, Timing
 from workbench.session.anatomy import Anatomy, Part, anatomy_of, recorded_timing
 from workbench.session.run_export import as_markdown
 from workbench.store.runs import Answer, Run, RunKind
@@ -23,6 +23,8 @@ def ns(seconds: float) -> int:
 FULL = Timing(
     submitted_ns=ns(100),
     admitted_ns=ns(104),
+    dialled_ns=ns(104.1),
+    connected_ns=ns(104.25),
     sent_ns=ns(104.5),
     headers_ns=ns(105),
     first_event_ns=ns(105),
@@ -42,7 +44,8 @@ def test_every_part_of_an_answer_is_named_and_they_add_up() -> None:
     assert dict(found.parts) == {
         Part.QUEUE: 1.0,
         Part.RETRIES: 3.0,
-        Part.CONNECT: 0.5,
+        Part.CONNECT: 0.25,
+        Part.SENDING: 0.25,
         Part.PREFILL: 1.5,
         Part.THOUGHT: 3.0,
         Part.ANSWER: 6.0,
@@ -58,14 +61,26 @@ def test_an_answer_that_never_went_out_has_none() -> None:
 @pytest.mark.parametrize(
     ("timing", "parts"),
     [
-        (Timing(0, admitted_ns=ns(1), done_ns=ns(3)), {Part.QUEUE: 1.0, Part.CONNECT: 2.0}),
+        (Timing(0, admitted_ns=ns(1), done_ns=ns(3)), {Part.QUEUE: 1.0}),
+        (
+            Timing(0, admitted_ns=ns(1), dialled_ns=ns(1), done_ns=ns(3)),
+            {Part.QUEUE: 1.0, Part.CONNECT: 2.0},
+        ),
+        (
+            Timing(0, admitted_ns=0, dialled_ns=0, connected_ns=ns(1), done_ns=ns(5)),
+            {Part.CONNECT: 1.0, Part.SENDING: 4.0},
+        ),
+        (
+            Timing(0, admitted_ns=0, dialled_ns=0, connected_ns=ns(1), sent_ns=ns(3), done_ns=ns(9)),
+            {Part.CONNECT: 1.0, Part.SENDING: 2.0, Part.PREFILL: 6.0},
+        ),
         (Timing(0, admitted_ns=0, sent_ns=0, done_ns=ns(3)), {Part.PREFILL: 3.0}),
         (
             Timing(0, admitted_ns=0, sent_ns=0, first_token_ns=ns(1), last_token_ns=ns(3), done_ns=ns(9)),
             {Part.PREFILL: 1.0, Part.THOUGHT: 2.0},
         ),
     ],
-    ids=["never connected", "not streamed", "only thought"],
+    ids=["nobody tells", "never connected", "never wholly sent", "never answered", "not streamed", "only thought"],
 )
 def test_answers_that_lack_a_stamp(timing: Timing, parts: dict[Part, float]) -> None:
     found = anatomy_of(timing)
@@ -75,8 +90,7 @@ def test_answers_that_lack_a_stamp(timing: Timing, parts: dict[Part, float]) -> 
 
 
 def test_a_recorded_answer_says_the_same_as_a_live_one() -> None:
-    names = ("admitted", "sent", "headers", "first_event", "first_token", "first_answer", "last_token", "done")
-    stamps = {name: getattr(FULL, f"{name}_ns") - FULL.submitted_ns for name in names}
+    stamps = {name: getattr(FULL, f"{name}_ns") - FULL.submitted_ns for name in STAMPS}
     stamps |= {"retry_wait": FULL.retry_wait_ns, "stamp_error": 5, "ttft_error": 3, "stalled": FULL.stalled_ns}
 
     assert anatomy_of(recorded_timing(stamps)) == anatomy_of(FULL)

@@ -8,13 +8,14 @@ import pytest
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import RateLimited
-from workbench.core.events import Queued, Retrying, WaitReason
-from workbench.core.types import Priority
+from workbench.core.events import Admitted, Queued, Retrying, WaitReason
+from workbench.core.sending import Sending
+from workbench.core.types import Priority, Route
 from workbench.engine.breaker import CircuitState, CircuitStats
 from workbench.engine.limiter_stats import LimiterStats, QueueStats
 from workbench.engine.metrics import MetricsHub
 from workbench.engine.records import Traffic
-from workbench.session.waiting import Waiting, wait_facts, waiting
+from workbench.session.waiting import Waiting, wait_facts, waiting, way_out
 
 QUIET = MetricsHub().statistics(0)
 
@@ -89,3 +90,31 @@ def test_one_request_says_what_is_known_of_its_wait() -> None:
     assert wait_facts(queued, 0) == ("requests per minute", ["goes in 12 s", "3 ahead", "lane"])
     assert wait_facts(Queued(0, WaitReason.WINDOW), 0) == ("in-flight limit", [])
     assert wait_facts(retrying, 0)[1] == ["again in 4 s", "attempt 2"]
+
+
+def let_go(base_url: str, **stamps: int) -> Admitted:
+    sending = Sending()
+    for name, at_ns in stamps.items():
+        setattr(sending, f"{name}_ns", at_ns)
+    route = Route("acme/one", "acme", "one", base_url)
+    return Admitted(0, route, None, 1, sending)
+
+
+@pytest.mark.parametrize(
+    ("admitted", "words"),
+    [
+        (None, ""),
+        (Admitted(0, Route("acme/one", "acme", "one", "https://acme.test/v1"), None, 1), ""),
+        (let_go("https://acme.test/v1"), ""),
+        (let_go("https://acme.test/v1", dialled=4 * NS_PER_S), "connecting to acme.test"),
+        (let_go("http://me:secret@127.0.0.1:8080/v1", dialled=1 * NS_PER_S), "connecting to 127.0.0.1:8080 for 3 s"),
+        (
+            let_go("https://acme.test", dialled=1, connected=2 * NS_PER_S),
+            "sending the request to acme.test for 2 s",
+        ),
+        (let_go("https://acme.test", dialled=1, connected=2, sent=3), ""),
+    ],
+    ids=["queued", "unwatched", "untold", "connecting", "connecting for a while", "writing", "written"],
+)
+def test_one_request_says_how_far_it_is_on_its_way_out(admitted: Admitted | None, words: str) -> None:
+    assert way_out(admitted, 4 * NS_PER_S) == words

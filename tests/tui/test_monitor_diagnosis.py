@@ -26,6 +26,11 @@ def view(of: LaneStats | None = None, **parts: Any) -> LaneView:
     return LaneView(of or lane(), NOW, **parts)
 
 
+def hanging(**parts: Any) -> Underway:
+    """Nothing has come back of what is on its way out."""
+    return Underway(unanswered=sum(value for value in parts.values() if isinstance(value, int)), **parts)
+
+
 FULL = lane(state=LaneState.FULL, in_flight=8)
 SPENT = dimension(used=100.0)
 
@@ -93,6 +98,43 @@ CASES = {
         view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None)), setup_s=Percentiles(1, 2.4, max=2.4)),
         Cause.COLD_START,
         "the first request has waited 5 s: a model that must be loaded takes so long, or the server does not answer",
+    ),
+    "no connection yet": (
+        view(traffic=lane_traffic(in_flight=1, underway=hanging(connecting=1, longest_connect_s=3.2))),
+        Cause.SLOW_CONNECTION,
+        "connecting to openai.invalid for 4 s: there is no connection yet",
+    ),
+    "no connection yet, after others had failed": (
+        view(traffic=lane_traffic(
+            in_flight=3, retries_window=6, underway=hanging(connecting=3, longest_connect_s=1.2))),
+        Cause.SLOW_CONNECTION,
+        "connecting to openai.invalid for 2 s: there is no connection yet",
+    ),
+    "a request that is not wholly written": (
+        view(traffic=lane_traffic(in_flight=1, underway=hanging(writing=1, longest_write_s=3.2))),
+        Cause.SLOW_CONNECTION,
+        "sending the request to openai.invalid for 4 s: the last of it has not been taken yet",
+    ),
+    "several that are not": (
+        view(traffic=lane_traffic(in_flight=3, underway=hanging(writing=3, longest_write_s=30.0))),
+        Cause.SLOW_CONNECTION,
+        "sending 3 requests to openai.invalid for 30 s: the last of it has not been taken yet",
+    ),
+    "one connection among many, for a moment": (
+        view(traffic=lane_traffic(in_flight=9, underway=hanging(connecting=1, longest_connect_s=2.0))),
+        Cause.NOTHING,
+        "nothing holds it up",
+    ),
+    "one connection among many, for long": (
+        view(traffic=lane_traffic(in_flight=9, underway=hanging(connecting=1, longest_connect_s=5.0))),
+        Cause.SLOW_CONNECTION,
+        "connecting to openai.invalid for 5 s: there is no connection yet",
+    ),
+    "connections that take no longer than usual": (
+        view(traffic=lane_traffic(
+            in_flight=2, connect_s=times(1.5, 4), underway=hanging(connecting=2, longest_connect_s=1.4))),
+        Cause.SLOW_CONNECTION,
+        "opening a connection takes 1.50s (p50 of 4); it is not the model",
     ),
     "the only answer so far": (
         view(traffic=lane_traffic(answered=1, ttft_s=times(6.3, 1))),

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 from workbench.core.errors import WorkbenchError
+from workbench.core.sending import Sending
 from workbench.core.types import Channel, KeyAlias, Result, Route, Usage
 
 
@@ -58,6 +59,8 @@ class Admitted:
     route: Route
     key_alias: KeyAlias | None
     attempt: int
+    sending: Sending | None = field(default=None, compare=False, repr=False)
+    """How far it comes from here on; goes on changing. None where there is nothing to watch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NewType, TypeAlias
+from typing import Final, NewType, TypeAlias
 
 from workbench.core.clock import NS_PER_S
 
@@ -219,7 +219,11 @@ class Timing:
     submitted_ns: int
     admitted_ns: int | None = None
     """When the limiter let it go."""
+    dialled_ns: int | None = None
+    """When its transport began to look for a connection; like the next one None where that tells nothing."""
+    connected_ns: int | None = None
     sent_ns: int | None = None
+    """When the whole request had been written."""
     headers_ns: int | None = None
     first_event_ns: int | None = None
     """Any event at all, a role-only chunk or a ping included."""
@@ -271,6 +275,21 @@ class Timing:
         """Mean time per output token after the first; None below two tokens or when nothing streamed."""
         span = _span_s(self.first_token_ns, self.last_token_ns)
         return None if span is None or span <= 0 or output_tokens < 2 else span / (output_tokens - 1)
+
+
+STAMPS: Final = (
+    "admitted",
+    "dialled",
+    "connected",
+    "sent",
+    "headers",
+    "first_event",
+    "first_token",
+    "first_answer",
+    "last_token",
+    "done",
+)
+"""Of a `Timing`, by their names without `_ns`, in the order in which they are taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
+from workbench.core.sending import Sending
 from workbench.core.stats import Percentiles, RateWindow, SketchWindow
 from workbench.core.types import STALL_S
 from workbench.engine.records import IDLE, LaneName, LaneTraffic, Population, RequestRecord, Underway
@@ -33,6 +34,9 @@ class OnTheWire(Protocol):
 
     @property
     def admitted_ns(self) -> int | None: ...
+
+    @property
+    def sending(self) -> Sending | None: ...
 
     @property
     def last_token_ns(self) -> int | None:
@@ -210,22 +214,36 @@ class LaneCounts(Counts):
         admitted: list[int] = []
         waits: list[int] = []
         silences: list[int] = []
+        connecting: list[int] = []
+        writing: list[int] = []
         for request in self.on_the_wire:
             since_ns, last_ns = request.admitted_ns, request.last_token_ns
             if since_ns is not None:
                 admitted.append(since_ns)
             if last_ns is not None:
                 silences.append(now_ns - last_ns)
-            else:
+                continue
+            sending = request.sending
+            if sending is None or sending.dialled_ns is None:
                 waits.append(0 if since_ns is None else now_ns - since_ns)
+            elif sending.sent_ns is not None:
+                waits.append(now_ns - sending.sent_ns)
+            elif sending.connected_ns is not None:
+                writing.append(now_ns - sending.connected_ns)
+            else:
+                connecting.append(now_ns - sending.dialled_ns)
         longest_ns, stalled_ns = max(silences, default=0), STALL_S * NS_PER_S
         return Underway(
-            unanswered=len(waits),
+            unanswered=len(waits) + len(connecting) + len(writing),
             streaming=len(silences),
             stalled=sum(silence_ns > stalled_ns for silence_ns in silences) if longest_ns > stalled_ns else 0,
             longest_wait_s=max(0, *waits) / NS_PER_S if waits else None,
             longest_silence_s=max(0, longest_ns) / NS_PER_S if silences else None,
             newest_s=max(0, now_ns - max(admitted)) / NS_PER_S if admitted else None,
+            connecting=len(connecting),
+            longest_connect_s=max(0, *connecting) / NS_PER_S if connecting else None,
+            writing=len(writing),
+            longest_write_s=max(0, *writing) / NS_PER_S if writing else None,
         )
 
     def snapshot(self, now_ns: int, *, times: bool = True, oldest_s: float = 0.0) -> LaneTraffic:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.events import Delta, Queued, WaitReason
+from workbench.core.sending import Sending
 from workbench.core.types import STALL_S, Channel, KeyAlias, Request, Result, Route, Timing
 from workbench.engine.admission import Outcome
 from workbench.engine.counts import Counts, Gauge, LaneCounts
@@ -56,6 +57,7 @@ class Observation:
         "attempts_sent",
         "key_alias",
         "last_token_ns",
+        "sending",
     )
 
     def __init__(self, hub: MetricsHub, request: Request, submitted_ns: int) -> None:
@@ -87,6 +89,7 @@ class Observation:
         self.last_token_ns: int | None = None
         self._fresh = False
         self.key_alias: KeyAlias | None = None
+        self.sending: Sending | None = None
         self._chunks = self._characters = self._uncounted = self._longest_gap_ns = self._stalled_ns = 0
         self._count_at_ns = 0
         self._ttft_error_ns = 0
@@ -130,6 +133,7 @@ class Observation:
         self._stand(Gauge.NOWHERE, now_ns)
         self.key_alias = key_alias
         self.admitted_ns = now_ns
+        self.sending = Sending()
         self.attempts_sent += 1
         self._counts = self._hub.counts(self._model, lane)
         for counts in self._counts:
@@ -222,6 +226,9 @@ class Observation:
             self._count(now_ns)
         if failed:
             self._failed_ns = self.admitted_ns
+        if self._sent_ns is None and self.sending is not None:
+            # Nothing has come back, but whether all of it had gone out is known.
+            self._sent_ns = self.sending.sent_ns
         if outcome is Outcome.REFUSED:
             for counts in self._counts:
                 counts.refuse(now_ns)
@@ -249,9 +256,12 @@ class Observation:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def timing(self, done_ns: int, stamp_error_ns: int = 0) -> Timing:
+        sending = self.sending
         return Timing(
             submitted_ns=self._submitted_ns,
             admitted_ns=self.admitted_ns,
+            dialled_ns=None if sending is None else sending.dialled_ns,
+            connected_ns=None if sending is None else sending.connected_ns,
             sent_ns=self._sent_ns,
             headers_ns=self._headers_ns,
             first_event_ns=self._first_event_ns,

@@ -7,11 +7,12 @@ Nobody sleeps holding a lease, and after the first visible character nothing is 
 from __future__ import annotations
 
 import asyncio
-from typing import assert_never
+from typing import Final, assert_never
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import BreakerOpen, EngineClosed, ProviderError, TimedOut, TimeoutKind, WorkbenchError
 from workbench.core.events import Admitted, CacheHit, Delta, Failed, Finished, Queued, Retrying, WaitReason
+from workbench.core.sending import Stage
 from workbench.core.types import Channel, FinishReason, Priority, Result
 from workbench.engine.admission import Lease, Outcome, Ticket
 from workbench.engine.attempt import Attempt
@@ -26,6 +27,8 @@ from workbench.engine.router import Target
 from workbench.engine.services import Order, Services
 from workbench.engine.size import estimate
 from workbench.providers.base import Adapter, Call, Deadlines
+
+_ON_ITS_WAY: Final = "while the answer was on its way"
 
 
 class Pursuit:
@@ -268,9 +271,10 @@ class Pursuit:
         self, target: Target, adapter: Adapter, passage: Passage, lease: Lease, until_ns: int
     ) -> ProviderError | None:
         """One attempt. None when it answered, and then the request is finished."""
-        self._doing = "while the answer was on its way"
+        self._doing = _ON_ITS_WAY
         self._observation.admit(lease.key_alias, lease.admitted_ns, lease.lane, lease.limit)
-        self._flight.emit(Admitted(lease.admitted_ns, target.route, lease.key_alias, self._observation.attempts_sent))
+        sending, sent = self._observation.sending, self._observation.attempts_sent
+        self._flight.emit(Admitted(lease.admitted_ns, target.route, lease.key_alias, sent, sending))
         call = Call(
             route=target.route,
             spec=target.spec,
@@ -280,6 +284,7 @@ class Pursuit:
             key_alias=lease.key_alias,
             deadlines=self._deadlines(until_ns),
             stream=self._order.stream,
+            sending=sending,
         )
         attempt = self._attempt = Attempt(call, lease, passage, self._flight, self._observation, self._on.clock)
         try:
@@ -349,8 +354,11 @@ class Pursuit:
         )
 
     def _too_late(self) -> TimedOut:
+        sending = self._observation.sending
+        stage = Stage.UNTOLD if sending is None or self._doing != _ON_ITS_WAY else sending.stage
+        doing = {Stage.CONNECTING: "before there was a connection", Stage.WRITING: "while it was being sent"}
         return TimedOut(
-            f"The request's {self._budget_s:g} s were over {self._doing}.",
+            f"The request's {self._budget_s:g} s were over {doing.get(stage, self._doing)}.",
             kind=TimeoutKind.TOTAL,
             provider=self._route.provider,
             model=self._route.wire_model,

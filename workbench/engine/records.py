@@ -124,11 +124,17 @@ class Underway(msgspec.Struct, frozen=True):
     stalled: int = 0
     """Of those streaming, silent for longer than `STALL_S`."""
     longest_wait_s: float | None = None
-    """For a first token, since admission, as things stand; None while nobody waits."""
+    """For a first token, since the request was written, or was admitted where nobody tells; None while nobody waits."""
     longest_silence_s: float | None = None
     """In the middle of an answer; None while nothing streams."""
     newest_s: float | None = None
     """Since the one that was admitted last was; None while nothing is on the wire."""
+    connecting: int = 0
+    """Of those unanswered: there is no connection yet that they could go over."""
+    longest_connect_s: float | None = None
+    writing: int = 0
+    """Of those unanswered: connected, and not wholly written."""
+    longest_write_s: float | None = None
 
 
 IDLE = Underway()

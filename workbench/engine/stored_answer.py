@@ -123,6 +123,8 @@ def _from_submission(timing: Timing) -> Timing:
     return Timing(
         submitted_ns=0,
         admitted_ns=since(timing.admitted_ns),
+        dialled_ns=since(timing.dialled_ns),
+        connected_ns=since(timing.connected_ns),
         sent_ns=since(timing.sent_ns),
         headers_ns=since(timing.headers_ns),
         first_event_ns=since(timing.first_event_ns),

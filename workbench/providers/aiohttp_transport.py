@@ -19,7 +19,8 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from workbench.core.clock import Clock
-from workbench.providers.exchange import EXTENSION, Exchange, Traffic
+from workbench.core.sending import Sending
+from workbench.providers.exchange import EXTENSION, WATCHED, Exchange, Traffic
 from workbench.providers.network import Destination, keepalive_options
 
 _OWN_HEADERS = frozenset({"host", "transfer-encoding"})
@@ -27,6 +28,9 @@ _OWN_HEADERS = frozenset({"host", "transfer-encoding"})
 
 _STALE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 """How a kept connection fails when the server closed it in the same moment in which a request went out on it."""
+
+_PIECE_BYTES = 64 * 1024
+"""Of a long body; as much as a socket's buffer in the event loop holds before it asks to wait."""
 
 _RESENDS = 4
 """Several kept connections may have gone stale together; each of them is met once."""
@@ -55,13 +59,44 @@ class AiohttpSource(httpx.AsyncByteStream):
 
 
 class _Stamps:
-    """One request's trace context: when its body was written, and on what kind of connection."""
+    """One request's trace context: how far it has come, and on what kind of connection."""
 
-    __slots__ = ("reused", "sent_ns")
+    __slots__ = ("in_bytes", "reused", "sending")
 
-    def __init__(self) -> None:
-        self.sent_ns = 0
+    def __init__(self, sending: Sending, *, in_bytes: bool = False) -> None:
+        self.sending = sending
+        self.in_bytes = in_bytes
         self.reused = False
+
+
+class _Body(aiohttp.Payload):
+    """A body that notes when the socket has taken it: aiohttp's own hooks are called before a piece is written."""
+
+    def __init__(self, body: bytes, stamps: _Stamps, clock: Clock) -> None:
+        super().__init__(body)
+        self._body = body
+        self._stamps = stamps
+        self._clock = clock
+
+    @property
+    def size(self) -> int:
+        return len(self._body)
+
+    @property
+    def autoclose(self) -> bool:
+        return True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._body.decode(encoding, errors)
+
+    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
+        if len(self._body) <= _PIECE_BYTES:
+            await writer.write(self._body)
+        else:
+            # In one piece the rest of it would wait in a buffer of the event loop, and count as written.
+            for start in range(0, len(self._body), _PIECE_BYTES):
+                await writer.write(memoryview(self._body)[start : start + _PIECE_BYTES])
+        self._stamps.sending.sent_ns = self._clock.monotonic_ns()
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -76,7 +111,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         response, stamps = await self._send(request)
         headers_ns = self._clock.monotonic_ns()
         source = AiohttpSource(response, self._clock)
-        exchange = Exchange(source, stamps.sent_ns or headers_ns, headers_ns, not stamps.reused, "HTTP/1.1")
+        exchange = Exchange(source, stamps.sending.sent_ns or headers_ns, headers_ns, not stamps.reused, "HTTP/1.1")
         extensions: dict[str, object] = {"http_version": b"HTTP/1.1", EXTENSION: exchange}
         if response.reason:
             extensions["reason_phrase"] = response.reason.encode("ascii", "replace")
@@ -85,14 +120,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _send(self, request: httpx.Request) -> tuple[aiohttp.ClientResponse, _Stamps]:
         body = _body(request)
         timeouts: Mapping[str, float | None] = request.extensions.get("timeout", {})
+        sending = WATCHED.get() or Sending()
         for attempt in itertools.count(1):
-            stamps = _Stamps()
+            stamps = _Stamps(sending, in_bytes=isinstance(body, bytes))
+            sending.dial(self._clock.monotonic_ns())
             try:
                 response = await self._open_session().request(
                     request.method,
                     URL(str(request.url), encoded=True),
                     headers=[item for item in request.headers.multi_items() if item[0] not in _OWN_HEADERS],
-                    data=body,
+                    data=_Body(body, stamps, self._clock) if isinstance(body, bytes) else body,
                     allow_redirects=False,
                     # Deadlines of the answer belong to its reader; a timer per read would cost more than the read.
                     timeout=aiohttp.ClientTimeout(sock_connect=timeouts.get("connect"), connect=timeouts.get("pool")),
@@ -120,7 +157,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         hooks = _trace(self._clock, self.traffic)
         # A session freezes its own hooks; these come in beside it.
         hooks.freeze()
-        trace = Trace(session, hooks, SimpleNamespace(trace_request_ctx=_Stamps()))
+        trace = Trace(session, hooks, SimpleNamespace(trace_request_ctx=_Stamps(Sending())))
 
         async def connect() -> aiohttp.connector.Connection:
             request = aiohttp.ClientRequest(
@@ -181,18 +218,21 @@ def _trace(clock: Clock, traffic: Traffic) -> aiohttp.TraceConfig:
 
     async def reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.reused = True
+        context.trace_request_ctx.sending.connected_ns = clock.monotonic_ns()
 
-    async def created(_: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
+    async def created(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
         traffic.connections_opened += 1
+        context.trace_request_ctx.sending.connected_ns = clock.monotonic_ns()
 
-    async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-        # Once after the headers and once per piece of the body; the last one counts.
-        context.trace_request_ctx.sent_ns = clock.monotonic_ns()
+    async def written(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        # Of a body that is iterated every piece; of one in bytes it is `_Body` that knows.
+        if not context.trace_request_ctx.in_bytes:
+            context.trace_request_ctx.sending.sent_ns = clock.monotonic_ns()
 
     trace.on_connection_reuseconn.append(reused)
     trace.on_connection_create_end.append(created)
-    trace.on_request_headers_sent.append(sent)
-    trace.on_request_chunk_sent.append(sent)
+    trace.on_request_headers_sent.append(written)
+    trace.on_request_chunk_sent.append(written)
     return trace
 
 

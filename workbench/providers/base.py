@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from workbench.core.events import Delta, UsageReport
+from workbench.core.sending import Sending
 from workbench.core.types import FinishReason, KeyAlias, Message, Params, Route
 
 
@@ -82,6 +83,8 @@ class Call:
     key_alias: KeyAlias | None
     deadlines: Deadlines
     stream: bool = True
+    sending: Sending | None = field(default=None, compare=False)
+    """Where the transport notes how far it has come; None where nobody watches."""
 
     def __repr__(self) -> str:
         return f"Call(route={self.route!r}, key_alias={self.key_alias!r}, messages={len(self.messages)})"

@@ -19,7 +19,7 @@ from workbench.core.decoding import NOT_JSON
 from workbench.core.errors import IncompleteStream, MalformedResponse, ProviderError, TimedOut
 from workbench.core.events import Delta
 from workbench.providers.base import Call, WireAlive, WireEvent, WireOpened
-from workbench.providers.exchange import exchange_of
+from workbench.providers.exchange import exchange_of, watched
 from workbench.providers.failures import Headers, Witness, headers_of, request_id_of
 from workbench.providers.reading import Watch, read_body, read_events
 from workbench.providers.sse import SSEEvent
@@ -93,7 +93,7 @@ async def converse(
         facts.witness.check_key()
         with translated(place):
             try:
-                response = await watch.wait(send())
+                response = await watch.wait(watched(send, call.sending))
             except UnicodeEncodeError as exc:
                 raise facts.witness.unwritable() from exc
         opened = _opened(response, started_ns, clock, notes)

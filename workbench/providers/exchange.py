@@ -7,12 +7,20 @@ from the `ByteSource` skips the nested generators behind `aiter_bytes`, and know
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from workbench.core.clock import Clock
+from workbench.core.sending import Sending
+
+T = TypeVar("T")
 
 EXTENSION = "workbench.exchange"
+
+WATCHED: ContextVar[Sending | None] = ContextVar("watched request", default=None)
+"""Where the transport notes how far the request of this context has come: SDKs pass nothing of ours on to it. Only
+written to, never acted upon."""
 
 
 class ByteSource(Protocol):
@@ -57,6 +65,15 @@ class Exchange:
     fresh: bool
     """True when this request had to open its connection first."""
     http_version: str
+
+
+async def watched(send: Callable[[], Awaitable[T]], sending: Sending | None) -> T:
+    """What `send` returns, with its transport's progress noted in `sending`."""
+    token = WATCHED.set(sending)
+    try:
+        return await send()
+    finally:
+        WATCHED.reset(token)
 
 
 @dataclass(slots=True)

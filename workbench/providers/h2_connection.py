@@ -14,6 +14,7 @@ import httpx
 
 from workbench.core.clock import Clock
 from workbench.core.errors import ConnectionFailed, IncompleteStream, MalformedResponse, ProviderError, ServerError
+from workbench.core.sending import Sending
 from workbench.providers.h2_frames import ErrorCode, H2Violation, error_name
 from workbench.providers.h2_session import (
     Data,
@@ -209,9 +210,9 @@ class H2Connection(asyncio.Protocol):
     # What the pool calls.
 
     async def request(
-        self, fields: Iterable[tuple[bytes, bytes]], body: bytes | AsyncIterable[bytes]
-    ) -> tuple[H2Stream, ResponseHeaders, int]:
-        """Send a request on a reserved place and wait for the head of its answer; last, when it was all handed over.
+        self, fields: Iterable[tuple[bytes, bytes]], body: bytes | AsyncIterable[bytes], sending: Sending
+    ) -> tuple[H2Stream, ResponseHeaders]:
+        """Send a request on a reserved place and wait for the head of its answer; notes when it was all handed over.
 
         Raises `NotProcessed` and `Http11Required` for the pool, other `ProviderError`s for everybody.
         """
@@ -231,8 +232,9 @@ class H2Connection(asyncio.Protocol):
                 async for piece in body:
                     await self._send(stream.stream_id, piece, ended=False)
                 await self._send(stream.stream_id, b"", ended=True)
-            sent_ns = self._clock.monotonic_ns()
-            return stream, await stream.headers, sent_ns
+            if not (stream.headers.done() and stream.headers.exception()):
+                sending.sent_ns = self._clock.monotonic_ns()
+            return stream, await stream.headers
         except BaseException:
             await stream.aclose()
             raise
@@ -263,7 +265,8 @@ class H2Connection(asyncio.Protocol):
             await self._closed.wait()
 
     async def _send(self, stream_id: int, data: bytes, *, ended: bool) -> None:
-        while True:
+        # A connection that was lost gives no window back for what is left to send.
+        while self._lost is None:
             taken = self._session.send(stream_id, data, ended=ended)
             self._flush()
             if taken < 0 or taken == len(data):

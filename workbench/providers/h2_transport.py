@@ -12,8 +12,9 @@ from collections.abc import AsyncIterable, Mapping
 import httpx
 
 from workbench.core.errors import ConnectionFailed
+from workbench.core.sending import Sending
 from workbench.providers.aiohttp_transport import AiohttpTransport
-from workbench.providers.exchange import EXTENSION, Exchange, Traffic
+from workbench.providers.exchange import EXTENSION, WATCHED, Exchange, Traffic
 from workbench.providers.h2_connection import Http11Required, NotProcessed
 from workbench.providers.h2_shards import H2Shards, NoHttp2
 from workbench.providers.network import Destination
@@ -62,10 +63,13 @@ class Http2Transport(httpx.AsyncBaseTransport):
         fields = _fields(request)
         body = _body(request)
         timeouts: Mapping[str, float | None] = request.extensions.get("timeout", {})
+        sending = WATCHED.get() or Sending()
         for _ in range(_RESENDS):
+            sending.dial(self._clock.monotonic_ns())
             connection, fresh = await self._shards.acquire(timeouts.get("connect"))
+            sending.connected_ns = self._clock.monotonic_ns()
             try:
-                stream, answer, sent_ns = await connection.request(fields, body)
+                stream, answer = await connection.request(fields, body, sending)
             except (NotProcessed, Http11Required) as exc:
                 if not isinstance(body, bytes):
                     raise ConnectionFailed(exc.message) from exc  # It has been read, and cannot be sent twice.
@@ -74,6 +78,7 @@ class Http2Transport(httpx.AsyncBaseTransport):
                 self.traffic.resent += 1
                 continue
             self.traffic.requests += 1
+            sent_ns = sending.sent_ns or stream.arrived_ns
             exchange = Exchange(stream, sent_ns, stream.arrived_ns, fresh, "HTTP/2")
             return httpx.Response(
                 answer.status,

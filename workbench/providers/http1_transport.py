@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from workbench.core.clock import Clock
-from workbench.providers.exchange import EXTENSION, Exchange, IteratedSource, Traffic
+from workbench.core.sending import Sending
+from workbench.providers.exchange import EXTENSION, WATCHED, Exchange, IteratedSource, Traffic
 from workbench.providers.network import Destination, keepalive_options
 
 
@@ -23,20 +24,24 @@ class Http1Source(IteratedSource, httpx.AsyncByteStream):
 
 
 class _Stamps:
-    """Listens to one request's trace for the two moments that an exchange needs."""
+    """Listens to one request's trace for how far it has come."""
 
-    __slots__ = ("clock", "fresh", "sent_ns")
+    __slots__ = ("clock", "fresh", "sending")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sending: Sending) -> None:
         self.clock = clock
-        self.sent_ns = 0
+        self.sending = sending
         self.fresh = False
 
     async def __call__(self, event: str, _: dict[str, Any]) -> None:
-        if event == "http11.send_request_body.complete":
-            self.sent_ns = self.clock.monotonic_ns()
+        if event == "http11.send_request_headers.started":
+            self.sending.connected_ns = self.clock.monotonic_ns()
+        elif event == "http11.send_request_body.complete":
+            self.sending.sent_ns = self.clock.monotonic_ns()
         elif event == "connection.connect_tcp.started":
             self.fresh = True
+            # Again after a kept connection that had gone stale.
+            self.sending.dial(self.clock.monotonic_ns())
 
 
 class Http1Transport(httpx.AsyncBaseTransport):
@@ -57,14 +62,15 @@ class Http1Transport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        stamps = request.extensions["trace"] = _Stamps(self._clock)
+        stamps = request.extensions["trace"] = _Stamps(self._clock, WATCHED.get() or Sending())
+        stamps.sending.dial(self._clock.monotonic_ns())
         self.traffic.requests += 1
         response = await self._inner.handle_async_request(request)
         self.traffic.connections_opened += stamps.fresh
         headers_ns = self._clock.monotonic_ns()
         assert isinstance(response.stream, httpx.AsyncByteStream)
         source = Http1Source(response.stream, self._clock)
-        exchange = Exchange(source, stamps.sent_ns or headers_ns, headers_ns, stamps.fresh, "HTTP/1.1")
+        exchange = Exchange(source, stamps.sending.sent_ns or headers_ns, headers_ns, stamps.fresh, "HTTP/1.1")
         return httpx.Response(
             response.status_code,
             headers=response.headers,

@@ -45,11 +45,16 @@ class Place:
 
     @property
     def host(self) -> str:
-        return self.base_url.partition("://")[2].partition("/")[0].rpartition("@")[2] or self.base_url
+        return host_of(self.base_url)
 
     def details(self, hint: str = "") -> ProviderDetails:
         """`ProviderError`'s keywords, as far as the place knows them."""
         return {"provider": self.provider, "model": self.model, "key_alias": self.key_alias, "hint": hint}
+
+
+def host_of(base_url: str) -> str:
+    """With its port, if it says one, and without anybody's name and password."""
+    return base_url.partition("://")[2].partition("/")[0].rpartition("@")[2] or base_url
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.types import Timing
+from workbench.core.types import STAMPS, Timing
 from workbench.session import figures
 
 WORTH_SHOWING_S = 0.005
@@ -20,7 +20,6 @@ BAR_CELLS = 16
 _WIDE = 72
 """Columns below which a bar is half as long."""
 
-_STAMPS = ("admitted", "sent", "headers", "first_event", "first_token", "first_answer", "last_token", "done")
 _SPANS = ("retry_wait", "stamp_error", "ttft_error", "stalled")
 
 
@@ -32,7 +31,9 @@ class Part(StrEnum):
     RETRIES = "retries"
     """Failed attempts and their back-offs."""
     CONNECT = "connect"
-    """From then until the request was written: name look-up, connection, TLS, building the request."""
+    """From then until there was a connection: building the request, name look-up, TLS."""
+    SENDING = "sending"
+    """Until the whole request was written: next to nothing but for long prompts, or a server that does not read."""
     PREFILL = "prefill"
     """Until the first token: the way there and back, the provider's queue, reading the prompt."""
     THOUGHT = "thought"
@@ -55,6 +56,7 @@ _SIGNS = {
     Part.QUEUE: "·",
     Part.RETRIES: "×",
     Part.CONNECT: "╌",
+    Part.SENDING: "┄",
     Part.PREFILL: "░",
     Part.THOUGHT: "▒",
     Part.ANSWER: "█",
@@ -101,14 +103,17 @@ def anatomy_of(timing: Timing) -> Anatomy | None:
     if timing.admitted_ns is None:
         return None
     end_ns = timing.last_token_ns or timing.done_ns or timing.sent_ns or timing.admitted_ns
-    sent_ns = timing.sent_ns if timing.sent_ns is not None else end_ns
+    if timing.sent_ns is None and timing.dialled_ns is None:
+        end_ns = timing.admitted_ns  # Nobody tells how far it came before it failed.
+    sent_ns, connected_ns = _way_out(timing, end_ns)
     first_ns = timing.first_token_ns if timing.first_token_ns is not None else end_ns
     # An answer that only thought, or broke off while it did, has no first answer.
     answer_ns = timing.first_answer_ns if timing.first_answer_ns is not None else end_ns
     spans = {
         Part.QUEUE: timing.admitted_ns - timing.submitted_ns - timing.retry_wait_ns,
         Part.RETRIES: timing.retry_wait_ns,
-        Part.CONNECT: sent_ns - timing.admitted_ns,
+        Part.CONNECT: connected_ns - timing.admitted_ns,
+        Part.SENDING: sent_ns - connected_ns,
         Part.PREFILL: first_ns - sent_ns,
         Part.THOUGHT: answer_ns - first_ns,
         Part.ANSWER: end_ns - answer_ns,
@@ -123,9 +128,16 @@ def anatomy_of(timing: Timing) -> Anatomy | None:
     return Anatomy(tuple((part, seconds) for part, seconds in parts if seconds >= WORTH_SHOWING_S))
 
 
+def _way_out(timing: Timing, end_ns: int) -> tuple[int, int]:
+    """When the request was written, and before that when it had a connection; the end where it never came so far."""
+    if timing.sent_ns is not None:
+        return timing.sent_ns, timing.sent_ns if timing.connected_ns is None else timing.connected_ns
+    return end_ns, end_ns if timing.connected_ns is None else timing.connected_ns
+
+
 def recorded_timing(stamps: Mapping[str, int]) -> Timing:
     """The timing of a recorded answer, whose stamps are nanoseconds since its submission."""
-    known = {f"{name}_ns": stamps[name] for name in _STAMPS if name in stamps}
+    known = {f"{name}_ns": stamps[name] for name in STAMPS if name in stamps}
     return Timing(submitted_ns=0, **known, **{f"{name}_ns": stamps.get(name, 0) for name in _SPANS})
 
 

@@ -14,11 +14,14 @@ from typing import Final
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
+from workbench.core.sending import Stage
 from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.breaker import CircuitState, CircuitStats
 from workbench.engine.limiter_stats import LaneState, LaneStats, QueueStats
 from workbench.engine.records import LaneTraffic
+from workbench.providers.transport_errors import host_of
 from workbench.session import figures
+from workbench.session.waiting import way_out_words
 
 SLOW_TTFT_S: Final = 3.0
 """To the first token: longer than a person waits without wondering."""
@@ -299,13 +302,32 @@ def _retries(view: LaneView) -> Diagnosis | None:
     return Diagnosis(Cause.RETRIES, said, max(1, traffic.in_flight))
 
 
+def _way_out(view: LaneView) -> Diagnosis | None:
+    """What has not been sent yet, though nothing here holds it back: no model can be blamed for that."""
+    traffic = view.traffic
+    if traffic is None:
+        return None
+    underway, usual_s = traffic.underway, traffic.connect_s.p50 or 0.0
+    for stage, count, longest_s, why in (
+        (Stage.CONNECTING, underway.connecting, underway.longest_connect_s, "there is no connection yet"),
+        (Stage.WRITING, underway.writing, underway.longest_write_s, "the last of it has not been taken yet"),
+    ):
+        # One among many is worth saying when it takes longer than a person waits without wondering.
+        least_s = SLOW_CONNECT_ONCE_S if count * 2 >= traffic.in_flight else SLOW_TTFT_S
+        # As long as it usually takes here is said with figures.
+        if longest_s is not None and longest_s >= max(least_s, 2 * usual_s):
+            said = way_out_words(stage, host_of(view.lane.base_url), longest_s, count)
+            return Diagnosis(Cause.SLOW_CONNECTION, f"{said}: {why}", count)
+    return None
+
+
 def _cold(view: LaneView) -> Diagnosis | None:
     traffic = view.traffic
     ttft = traffic.ttft_s if traffic is not None else NOTHING
     # What a request waits for now, before what it has waited for.
     longest_s = traffic.underway.longest_wait_s if traffic is not None else None
     if traffic is not None and not ttft.n and not traffic.answered and longest_s is not None and longest_s >= COLD_S:
-        # Before the headers of its answer nothing tells a model from a server that cannot be reached.
+        # Before the headers of its answer nothing tells a model from a server that has gone silent.
         waited = f"the first request has waited {figures.countdown(longest_s)}"
         said = f"{waited}: a model that must be loaded takes so long, or the server does not answer"
         return Diagnosis(Cause.COLD_START, said, traffic.underway.unanswered)
@@ -367,7 +389,7 @@ _Judge = Callable[[LaneView], Diagnosis | None]
 _HELD_BACK: tuple[_Judge, ...] = (_no_key, _held, _circuit, _stalled, _cooling, _queued)
 """Asked in this order. A stalled stream comes before the queue behind it, which it may well be the cause of."""
 
-ON_THE_WIRE: tuple[_Judge, ...] = (_retries, _cold, _connection, _slow_model)
+ON_THE_WIRE: tuple[_Judge, ...] = (_way_out, _retries, _cold, _connection, _slow_model)
 
 
 def _requests(count: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from workbench.core.errors import WorkbenchError
-from workbench.core.events import Delta, Failed, Finished, Queued, Retrying, StreamEvent
+from workbench.core.events import Admitted, Delta, Failed, Finished, Queued, Retrying, StreamEvent
 from workbench.core.types import STALL_S, CacheMode, Channel, Message, Request, Result
 from workbench.session.lane_state import LaneState, state_after
 from workbench.session.numbers import Meter, Numbers, TokenHabits
@@ -37,6 +37,8 @@ class Turn:
     """Pauses of a second or more, in order."""
     waiting: Queued | Retrying | None = None
     """Why it is not on the wire; None once it is."""
+    admitted: Admitted | None = None
+    """When and whereto it was let go the last time."""
     result: Result | None = None
     error: WorkbenchError | None = None
     round: int = 0
@@ -52,6 +54,8 @@ class Turn:
                 self.pieces.append((channel, text))
             case Queued() | Retrying():
                 self.waiting = event
+            case Admitted():
+                self.admitted = event
             case Finished(result=result):
                 self.result = result
             case Failed(error=error, partial=partial):

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.events import Queued, Retrying, WaitReason
+from workbench.core.events import Admitted, Queued, Retrying, WaitReason
+from workbench.core.sending import Stage
 from workbench.core.text import strip_control
 from workbench.engine.breaker import CircuitState, CircuitStats
 from workbench.engine.limiter_stats import LimiterStats
 from workbench.engine.records import Traffic
+from workbench.providers.transport_errors import host_of
 from workbench.session import figures
 
 SOON_S = 1.0
@@ -85,6 +87,30 @@ def _next_probe_ns(circuits: Iterable[CircuitStats]) -> int | None:
 
 def _earlier(first: int | None, second: int | None) -> int | None:
     return min((at_ns for at_ns in (first, second) if at_ns is not None), default=None)
+
+
+def way_out_words(stage: Stage, host: str, for_s: float, requests: int = 1) -> str:
+    """What keeps a request that was let go from being answered: `connecting to HOST for 4 s`; once it is written, "".
+
+    Below a second nothing is said of how long.
+    """
+    lasting = f" for {figures.countdown(for_s)}" if for_s >= SOON_S else ""
+    match stage:
+        case Stage.CONNECTING:
+            return f"connecting to {host}{lasting}"
+        case Stage.WRITING:
+            return f"sending {'the request' if requests == 1 else f'{requests:,} requests'} to {host}{lasting}"
+        case Stage.UNTOLD | Stage.WRITTEN:
+            return ""
+        case _:
+            assert_never(stage)
+
+
+def way_out(admitted: Admitted | None, now_ns: int) -> str:
+    """The same of one request; empty where nobody tells."""
+    if admitted is None or (sending := admitted.sending) is None or (since_ns := sending.since_ns) is None:
+        return ""
+    return way_out_words(sending.stage, host_of(admitted.route.base_url), (now_ns - since_ns) / NS_PER_S)
 
 
 def wait_facts(event: Queued | Retrying, now_ns: int) -> tuple[str, list[str]]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from workbench.core.errors import StoreError, WorkbenchError
-from workbench.core.types import FinishReason, Params, Result, Timing
+from workbench.core.types import STAMPS, FinishReason, Params, Result, Timing
 from workbench.store.database import Database
 from workbench.store.ids import new_id
 from workbench.store.usage_columns import usage_columns
@@ -372,8 +372,7 @@ def _saving(result: Result) -> tuple[float | None, SavedBy | None]:
 
 def _stamps(timing: Timing) -> dict[str, int]:
     """Monotonic stamps mean nothing in another process, so they are kept relative to the submission."""
-    names = ("admitted", "sent", "headers", "first_event", "first_token", "first_answer", "last_token", "done")
-    stamps = {name: getattr(timing, f"{name}_ns") for name in names}
+    stamps = {name: getattr(timing, f"{name}_ns") for name in STAMPS}
     return {name: stamp - timing.submitted_ns for name, stamp in stamps.items() if stamp is not None} | {
         "retry_wait": timing.retry_wait_ns,
         "stamp_error": timing.stamp_error_ns,

@@ -18,7 +18,7 @@ from workbench.core.text import strip_control
 from workbench.session.lane import Turn
 from workbench.session.lane_state import LaneState
 from workbench.session.remedies import Remedy
-from workbench.session.waiting import wait_facts
+from workbench.session.waiting import wait_facts, way_out
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.lane_header import STATE_STYLES, state_words
 
@@ -94,7 +94,8 @@ def notice_for(turn: Turn, remedies: tuple[Remedy, ...], now_ns: int, glyphs: Gl
         case LaneState.QUEUED:
             return Notice(turn.state, _waiting(turn.waiting, now_ns, glyphs))
         case LaneState.CONNECTING:
-            return Notice(turn.state, Content.styled(f"{glyphs.state(turn.state)} waiting for the first token", "dim"))
+            said = way_out(turn.admitted, now_ns) or "waiting for the first token"
+            return Notice(turn.state, Content.styled(f"{glyphs.state(turn.state)} {said}", "dim"))
         case LaneState.THINKING | LaneState.STREAMING:
             return None
         case LaneState.DONE | LaneState.CACHED:

@@ -59,8 +59,9 @@ class LanePane(Vertical):
     - the small graph is the rate over time.
 
     Under a finished answer stands where its time went, as a bar and in words: in the **queue**, in **retries**, to
-    **connect**, in **prefill** (until the first token), in **thought**, in the **answer** and **stalled** (pauses of a
-    second or more). Together they are all the time from asking to the last token.
+    **connect**, in **sending** (until the whole request is written), in **prefill** (until the first token), in
+    **thought**, in the **answer** and **stalled** (pauses of a second or more). Together they are all the time from
+    asking to the last token.
 
     Waiting in the queue, retries and a slow screen are never part of these figures.
     """
