@@ -11,7 +11,8 @@ import pytest
 
 from workbench.bench.limits_paced import Paced
 from workbench.bench.limits_run import IN_FLIGHT, PACED, RPM, TPM, WORKLOADS, Openness, Regime, run_cell, spec_for
-from workbench.bench.limits_world import World, percentile
+from workbench.bench.limits_world import World
+from workbench.bench.report import percentile
 from workbench.simulator.quota import Competition, Quota, QuotaSpec, Reserve, ServerModel
 
 WARM_S = 300.0

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from workbench.bench import ui
-from workbench.bench.ui_app import Source, mixed_markdown, percentile
+from workbench.bench.ui_app import Source, mixed_markdown, percentile_ms
 
 SAMPLE = {
     "cpu": 0.2,
@@ -138,4 +138,4 @@ def test_tokens_are_dealt_without_gaps():
     ("values", "share", "expected"), [([], 0.95, 0.0), ([0.001], 0.95, 1.0), ([0.001, 0.003, 0.002], 0.5, 2.0)]
 )
 def test_percentiles_are_milliseconds(values, share, expected):
-    assert percentile(values, share) == pytest.approx(expected)
+    assert percentile_ms(values, share) == pytest.approx(expected)

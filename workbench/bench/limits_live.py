@@ -20,7 +20,7 @@ import click
 from workbench.bench.limits_live_peer import PeerAdmission
 from workbench.bench.limits_policies import Windowed
 from workbench.bench.limits_run import IN_FLIGHT, PACED, POLICIES, RPM, TPM, Openness, Regime, Row
-from workbench.bench.limits_world import percentile
+from workbench.bench.report import percentile
 from workbench.core.errors import WorkbenchError
 from workbench.core.settings import CacheSettings, LimitSettings, Settings
 from workbench.core.types import CacheMode, Message, Params, Priority, Request, Result
@@ -60,6 +60,17 @@ class _Answer:
     service_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What came of one figure's measured part."""
+
+    answers: Sequence[_Answer]
+    attempts: int
+    refused: int
+    lost: int
+    """Requests that came to nothing, the warm-up's included."""
+
+
 async def run_live(
     regimes: Sequence[Regime],
     openness: Sequence[Openness],
@@ -85,8 +96,6 @@ async def _measure(
     import httpx
 
     secrets = [f"sim-key-{n + 1}" for n in range(keys)]
-    answers: list[_Answer] = []
-    lost = 0
     with TemporaryDirectory() as directory:
         environ = {
             "OPENAI_BASE_URL": simulator.base_urls["openai"],
@@ -99,45 +108,53 @@ async def _measure(
             engine = Engine(settings, environ=environ, admission=_peer(policy, secrets, seed))
             async with engine:
                 await _empty_account(admin, engine, _spec(regime, says), keys)
-                start_s = time.monotonic()
-
-                async def work(worker: int) -> None:
-                    nonlocal lost
-                    number = 0
-                    while time.monotonic() < start_s + spans.warm_up_s + spans.measured_s:
-                        number += 1
-                        try:
-                            result = await engine.complete(_request(regime, f"{worker}.{number}"), stream=False)
-                        except WorkbenchError:
-                            lost += 1
-                        else:
-                            answers.append(_answer(result))
-
-                tasks = [asyncio.create_task(work(worker)) for worker in range(WORKERS)]
-                try:
-                    await asyncio.sleep(spans.warm_up_s)
-                    before = await _counts(admin)
-                    await asyncio.sleep(spans.measured_s)
-                    after = await _counts(admin)
-                    until_s = time.monotonic()
-                finally:
-                    # Broken off as well: to an engine that is closed they would go on asking, without end or pause.
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
-    measured = [answer for answer in answers if until_s - spans.measured_s <= answer.at_s <= until_s]
-    attempts, refused = after[0] - before[0], after[1] - before[1]
+                seen = await _watch(admin, engine, regime, spans)
+    latencies_s = [answer.latency_s for answer in seen.answers]
     return Row(
         policy=policy,
         regime=regime,
         headers=says,
         keys=keys,
-        share=_share(measured, spans.measured_s, regime, keys),
-        refused=refused / attempts if attempts else 0.0,
-        p50_s=percentile([answer.latency_s for answer in measured], 0.5),
-        p95_s=percentile([answer.latency_s for answer in measured], 0.95),
-        lost=lost,
+        share=_share(seen.answers, spans.measured_s, regime, keys),
+        refused=seen.refused / seen.attempts if seen.attempts else 0.0,
+        p50_s=percentile(latencies_s, 0.5),
+        p95_s=percentile(latencies_s, 0.95),
+        lost=seen.lost,
     )
+
+
+async def _watch(admin: httpx.AsyncClient, engine: Engine, regime: Regime, spans: Spans) -> _Seen:
+    """Keep the engine busy, each worker asking again as soon as it has its answer, and look at the measured part."""
+    until_s = time.monotonic() + spans.warm_up_s + spans.measured_s
+    answers: list[_Answer] = []
+    lost = 0
+
+    async def work(worker: int) -> None:
+        nonlocal lost
+        number = 0
+        while time.monotonic() < until_s:
+            number += 1
+            try:
+                result = await engine.complete(_request(regime, f"{worker}.{number}"), stream=False)
+            except WorkbenchError:
+                lost += 1
+            else:
+                answers.append(_answer(result))
+
+    tasks = [asyncio.create_task(work(worker)) for worker in range(WORKERS)]
+    try:
+        await asyncio.sleep(spans.warm_up_s)
+        before = await _counts(admin)
+        await asyncio.sleep(spans.measured_s)
+        after = await _counts(admin)
+        ended_s = time.monotonic()
+    finally:
+        # Broken off as well: to an engine that is closed they would go on asking, without end or pause.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    measured = [answer for answer in answers if ended_s - spans.measured_s <= answer.at_s <= ended_s]
+    return _Seen(measured, attempts=after[0] - before[0], refused=after[1] - before[1], lost=lost)
 
 
 def _peer(name: str, secrets: Sequence[str], seed: int) -> PeerAdmission | None:

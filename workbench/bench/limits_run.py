@@ -8,7 +8,8 @@ from typing import Final
 
 from workbench.bench.limits_paced import Paced
 from workbench.bench.limits_policies import PEERS, Peer
-from workbench.bench.limits_world import Workload, World, percentile
+from workbench.bench.limits_world import Workload, World
+from workbench.bench.report import percentile
 from workbench.simulator.quota import Quota, QuotaSpec
 
 RPM: Final = 600

@@ -79,6 +79,16 @@ class Policy(Protocol):
 
 
 class World:
+    """One run: the provider's quotas, the clients that draw on them, and a clock that jumps from event to event.
+
+    Args:
+        workload: what the backlog consists of; every policy takes from the same one.
+        until_s: when the run ends, in virtual seconds from 0.
+        total: requests in the backlog, after which the run ends early; None for an endless one.
+        interactive_per_s: requests a second, at random, that a person waits for; the first policy gets them.
+        interactive: what those consist of; `workload` where None.
+    """
+
     def __init__(
         self,
         quotas: Sequence[Quota],
@@ -219,9 +229,3 @@ class World:
     def mean_in_flight(self, from_s: float, to_s: float) -> float:
         """Of the calls that have ended; the few still running at the end are not counted."""
         return sum(max(0.0, min(b, to_s) - max(a, from_s)) for a, b in self.in_flight_s) / (to_s - from_s)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of all lies; NaN of nothing."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else math.nan

@@ -3,8 +3,8 @@
 Five apps take turns, each in a process and a 200×50 pseudo-terminal of its own: the workbench with the monitor open,
 with the monitor behind another area, with the monitor never opened; the same figures in Textual's own DataTable and
 Sparkline; and the load alone. What a screen costs is its app's share of a core beyond that of the load alone, both
-without the events themselves: reading the engine is a part of it, on both sides, and both read in the same way, counters
-four times a second and times once.
+without the events themselves: reading the engine is a part of it, on both sides, and both read in the same way,
+counters four times a second and times once.
 Each side pays for what it shows and for no more. The monitor shows more, the cause that holds up each lane, its order
 and the log, so the comparison leans towards the widgets.
 """

@@ -28,7 +28,7 @@ from textual.widgets import DataTable, Sparkline, Static
 
 from workbench import tui
 from workbench.bench.monitor_load import LoadedEngine
-from workbench.bench.ui_app import end_with, percentile
+from workbench.bench.ui_app import end_with, percentile_ms
 from workbench.core.heap import settle_heap
 from workbench.core.paths import CACHE_DIR_VARIABLE, CONFIG_DIR_VARIABLE, DATA_DIR_VARIABLE, STATE_DIR_VARIABLE
 from workbench.core.settings import Settings
@@ -142,9 +142,9 @@ async def measure(app: App[Any], engine: LoadedEngine, frames: Frames, seconds: 
     probe.stop()
     return Sample(
         cpu=cpu / wall,
-        frame_p95=percentile([cost for cost in frames.costs_s if cost > IDLE_S], 0.95),
-        key_p95=percentile(frames.keys_s, 0.95),
-        ttft_s=NOMINAL_TTFT_S + percentile(probe.late_s, 0.50) / 1e3,
+        frame_p95=percentile_ms([cost for cost in frames.costs_s if cost > IDLE_S], 0.95),
+        key_p95=percentile_ms(frames.keys_s, 0.95),
+        ttft_s=NOMINAL_TTFT_S + percentile_ms(probe.late_s, 0.50) / 1e3,
     )
 
 

@@ -1,7 +1,8 @@
-"""What every benchmark prints: where it ran, and a table of figures beside a named peer."""
+"""What every benchmark prints: where it ran, percentiles, and a table of figures beside a named peer."""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -47,6 +48,12 @@ def _processor() -> str:
             return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     except OSError:
         return platform.processor()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which that share of all lies, without interpolation; NaN of nothing."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else math.nan
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

@@ -24,6 +24,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Grid, Vertical, VerticalScroll
 from textual.widgets import Markdown
 
+from workbench.bench.report import percentile
 from workbench.core.heap import settle_heap
 from workbench.core.types import Channel
 from workbench.tui.frame import FrameClock
@@ -246,11 +247,11 @@ class BenchApp(App[None]):
         await beat
         return Sample(
             cpu=cpu / wall,
-            lag_p50=percentile(self._lags, 0.50),
-            lag_p95=percentile(self._lags, 0.95),
-            lag_p99=percentile(self._lags, 0.99),
-            delay_p50=percentile(delays, 0.50),
-            delay_p95=percentile(delays, 0.95),
+            lag_p50=percentile_ms(self._lags, 0.50),
+            lag_p95=percentile_ms(self._lags, 0.95),
+            lag_p99=percentile_ms(self._lags, 0.99),
+            delay_p50=percentile_ms(delays, 0.50),
+            delay_p95=percentile_ms(delays, 0.95),
             backlog=backlog,
             first_frame=first_frame * 1e3,
         )
@@ -296,10 +297,9 @@ class BenchApp(App[None]):
             await asyncio.sleep(min(1 / self._job.rate, 0.01))
 
 
-def percentile(seconds: list[float], share: float) -> float:
-    """In milliseconds."""
-    ordered = sorted(seconds)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1e3 if ordered else 0.0
+def percentile_ms(seconds: list[float], share: float) -> float:
+    """Milliseconds; 0 of nothing."""
+    return percentile(seconds, share) * 1e3 if seconds else 0.0
 
 
 def end_with(parent: int) -> None:
