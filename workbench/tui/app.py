@@ -27,7 +27,7 @@ from workbench.session.comparison import Comparison
 from workbench.session.draft import Draft
 from workbench.session.memory import Memory
 from workbench.session.targets import LineUp, Target
-from workbench.tui import areas, theming
+from workbench.tui import ahead, areas, theming
 from workbench.tui.ascii_signs import AsciiSigns
 from workbench.tui.autosave import Autosave
 from workbench.tui.choices import WARMING, Choices
@@ -41,6 +41,7 @@ from workbench.tui.picture import aligned
 from workbench.tui.screens.area import AreaScreen
 from workbench.tui.screens.compare import CompareScreen
 from workbench.tui.spend_cap import SpendCap
+from workbench.tui.stylesheet import KeptStylesheet
 
 if TYPE_CHECKING:
     from textual.content import Content
@@ -92,6 +93,7 @@ class WorkbenchApp(App[object]):
         areas: Sequence[areas.Area] = areas.AREAS,
     ) -> None:
         super().__init__()
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self.settings = settings
         self.areas = tuple(areas)
         for area in self.areas:
@@ -173,6 +175,7 @@ class WorkbenchApp(App[object]):
     def _begin(self) -> None:
         """After the first paint: open the engine, tell what went wrong on the way here."""
         wake_collector()
+        ahead.read_styles(self)
         self._session = asyncio.create_task(self.desk.engine.serve(self.desk.comparison), name="session")
         for title, complaint in self._complaints:
             self.notify(complaint, title=title, severity="warning", markup=False, timeout=10)
@@ -212,6 +215,7 @@ class WorkbenchApp(App[object]):
         await self.compare.show_line_up()
         self.compare.start_panel.show_found(self.choices.found())
         await engine.warm(target.model for target in self.desk.comparison.line_up)
+        await asyncio.to_thread(ahead.import_screens)
         if not self.is_headless:
             settle_heap()
         if engine.is_demo:

@@ -1,7 +1,7 @@
 """The top-level areas of the workbench: which there are, in what order, and what opens each.
 
 An area is a mode of the app with a stack of screens of its own: going elsewhere leaves its work, its focus and its
-dialogs as they are. Screens are imported when their area is opened for the first time.
+dialogs as they are. Screens are imported shortly after the first paint, or when their area is opened before that.
 """
 
 from __future__ import annotations

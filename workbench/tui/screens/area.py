@@ -35,6 +35,9 @@ class AreaScreen(Screen[None]):
         self.status = StatusBar()
         self._monitor_line = MonitorLine(desk.glyphs)
         self._looks = 0
+        # Its widgets get the styles of now when they are mounted. Textual would style every widget there is once more,
+        # twice, if it were not told.
+        self._css_update_count = self.app._css_update_count
 
     def fit_first_frame(self) -> None:
         """Textual sets the classes of breakpoints with the first resize, a frame too late: the prompt would jump."""
