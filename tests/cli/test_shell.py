@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,31 @@ raise SystemExit(exit_code_of(action))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to be had")
+@pytest.mark.parametrize("arguments", [["keys"], ["models", "gpt-5.4"], ["run", "--demo", "-m", "gpt-4.1-mini", "hi"]])
+def test_a_full_disk_is_said_in_one_line(arguments: list[str], tmp_path: Path) -> None:
+    environ = {**os.environ, **dict.fromkeys(("LLM_CACHE_DIR", "LLM_STATE_DIR", "LLM_DATA_DIR"), str(tmp_path))}
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "workbench", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=environ
+        )
+
+    assert (done.returncode, done.stderr) == (1, "llm-workbench: Cannot write the output: No space left on device.\n")
+
+
+@pytest.mark.parametrize("fd", [0, 1, 2])
+def test_a_closed_stream_is_stood_in_for(fd: int, tmp_path: Path) -> None:
+    environ = {**os.environ, **dict.fromkeys(("LLM_CACHE_DIR", "LLM_STATE_DIR", "LLM_DATA_DIR"), str(tmp_path))}
+    arguments = [sys.executable, "-m", "workbench", "run", "--demo", "-m", "gpt-4.1-mini", "hi"]
+
+    closed = ["sh", "-c", f'exec "$@" {fd}{"<" if fd == 0 else ">"}&-', "sh", *arguments]
+    done = subprocess.run(closed, capture_output=True, text=True, env=environ)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) is (fd != 1)
 
 
 def test_a_broken_settings_file_stops_every_command_that_needs_it(

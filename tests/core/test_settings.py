@@ -120,6 +120,11 @@ params = { temperature = 0.2, stop = "END", top_k = 40 }
             id="out of range",
         ),
         pytest.param(
+            "[limits]\nglobal_concurrency = 4097\n",
+            ":2: limits.global_concurrency: expected a whole number <= 4096, got 4097.",
+            id="more than can be told apart",
+        ),
+        pytest.param(
             '[providers.openai]\ntransport = "http3"\n',
             ":2: providers.openai.transport: expected 'http1' or 'http2' or 'aiohttp', got 'http3'.",
             id="unknown choice",
@@ -171,11 +176,12 @@ def test_bytes_that_are_not_text_name_their_line(config_file: Path) -> None:
         load_settings(config_file, {})
 
 
-def test_a_wrong_variable_is_named() -> None:
+@pytest.mark.parametrize("said", ["lots", "0", "-1", "2.5", "4097", "9" * 5000], ids=lambda said: said[:5])
+def test_a_wrong_variable_is_named(said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_settings(None, {"LLM_GLOBAL_CONCURRENCY": "lots"})
+        load_settings(None, {"LLM_GLOBAL_CONCURRENCY": said})
 
-    assert str(caught.value) == "LLM_GLOBAL_CONCURRENCY: expected a whole number >= 1, got 'lots'."
+    assert str(caught.value) == f"LLM_GLOBAL_CONCURRENCY: expected a whole number from 1 to 4096, got {said!r}."
 
 
 def test_where_the_settings_came_from_is_no_setting(config_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from collections.abc import Callable
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def exit_code_of(action: Callable[[], int]) -> int:
@@ -22,8 +25,12 @@ def exit_code_of(action: Callable[[], int]) -> int:
     except Exception as raised:  # the program's own boundary
         exc = _lone(raised)
         if isinstance(exc, BrokenPipeError):
-            # Whoever read our output has seen enough: 1, as click has it. Python would complain again when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has seen enough: 1, as click has it.
+            _let_go_of_output()
+            return FAILED
+        if isinstance(exc, OSError) and exc.errno in _NO_ROOM:
+            _let_go_of_output()
+            print(f"llm-workbench: Cannot write {exc.filename or 'the output'}: {exc.strerror}.", file=sys.stderr)
             return FAILED
         # Imported here: with the types it names, the error tree is a fifth of what `--help` takes.
         from workbench.core.errors import ConfigError, MissingKey, UsageError, WorkbenchError
@@ -35,6 +42,11 @@ def exit_code_of(action: Callable[[], int]) -> int:
             print(exc.hint, file=sys.stderr)
         return WRONG_USAGE if isinstance(exc, ConfigError | UsageError | MissingKey) else FAILED
     return code
+
+
+def _let_go_of_output() -> None:
+    """What could not be written stays unwritten: Python would try again, and complain, when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lone(exc: Exception) -> Exception:

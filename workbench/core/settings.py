@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +26,9 @@ CONFIG_VARIABLE = "LLM_WORKBENCH_CONFIG"
 GLOBAL_CONCURRENCY_VARIABLE = "LLM_GLOBAL_CONCURRENCY"
 METRICS_VARIABLE = "LLM_METRICS"
 """Stands over `telemetry.prometheus`, so that one run of any command can be watched."""
+
+LARGEST_CAP: Final = 4096
+"""Calls at once over all processes: each has a byte of the file that they share."""
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
@@ -91,7 +94,7 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrent: Positive = 32
     """Requests in flight per lane, at most; the lane's own window stays under it."""
-    global_concurrency: Positive | None = None
+    global_concurrency: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_CAP)] | None = None
     """Per provider, over all processes of this user on this machine."""
     max_cost_usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """Of one session of the app, which pauses there and asks; None: no cap."""
@@ -243,8 +246,9 @@ def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Setting
     cap = environ.get(GLOBAL_CONCURRENCY_VARIABLE)
     if not cap:
         return settings
-    if not cap.isdecimal() or int(cap) < 1:
-        raise ConfigError(f"{GLOBAL_CONCURRENCY_VARIABLE}: expected a whole number >= 1, got {cap!r}.")
+    if not cap.isdecimal() or len(cap) > len(str(LARGEST_CAP)) or not 1 <= int(cap) <= LARGEST_CAP:
+        expected = f"expected a whole number from 1 to {LARGEST_CAP}"
+        raise ConfigError(f"{GLOBAL_CONCURRENCY_VARIABLE}: {expected}, got {cap!r}.")
     return replace(settings, limits=replace(settings.limits, global_concurrency=int(cap)))
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from workbench.core.settings import LARGEST_CAP
 from workbench.engine.lock_file import LockFile
 
-LARGEST_CAP: Final = 4096
 MEMBERS: Final = 64
 """Processes that can be told apart; further ones take slots as they find them."""
 _MEMBER_AT: Final = LARGEST_CAP
