@@ -117,7 +117,7 @@ def _idle(key: LiveKey, lane: LiveLane) -> bool:
 
 
 def _row(key: LiveKey, lane: LiveLane) -> tuple[str, ...]:
-    from workbench.session.diagnosis import amount
+    from workbench.session import figures
 
     state, why = lane.state, lane.why
     if key.condition == "retired":
@@ -128,7 +128,7 @@ def _row(key: LiveKey, lane: LiveLane) -> tuple[str, ...]:
     elif lane.reason:
         why = lane.reason if lane.next_s is None else f"{lane.reason}, the next goes in {lane.next_s:.0f} s"
     used = [
-        f"{amount(limit.used)} of {'~' if limit.learned else ''}{amount(limit.per_minute)} {limit.kind}"
+        f"{figures.units(limit.used)} of {'~' if limit.learned else ''}{figures.units(limit.per_minute)} {limit.kind}"
         for limit in lane.limits
     ]
     model = lane.name.partition(" · ")[2]

@@ -267,14 +267,9 @@ def _pace(lane: LaneStats, reason: WaitReason) -> str:
     tightest = max(fitting, key=lambda dimension: dimension.used / max(dimension.pace, 1e-9))
     if tightest.used > tightest.pace:
         # What had been saved up was spent beside what came in since: no limit was overstepped.
-        went = f"{amount(tightest.used)} {tightest.kind.value} went in the last minute"
-        return f"{went}, which allows {amount(tightest.pace)}"
-    return f"{amount(tightest.used)} of {amount(tightest.pace)} {tightest.kind.value} per minute used"
-
-
-def amount(value: float) -> str:
-    """Of requests or tokens: whole numbers, but a pace of 2.5 is neither two nor three."""
-    return f"{value:.1f}".removesuffix(".0") if value < 10 else figures.quantity(round(value))
+        went = f"{figures.units(tightest.used)} {tightest.kind.value} went in the last minute"
+        return f"{went}, which allows {figures.units(tightest.pace)}"
+    return f"{figures.units(tightest.used)} of {figures.units(tightest.pace)} {tightest.kind.value} per minute used"
 
 
 # What goes wrong on the wire, or takes long

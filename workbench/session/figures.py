@@ -51,6 +51,11 @@ def quantity(count: int) -> str:
     return f"{count / 1e6:.2f}M".replace(".00M", "M")
 
 
+def units(count: float) -> str:
+    """Of requests or tokens, which may be averages: whole numbers, but a pace of 2.5 is neither two nor three."""
+    return f"{count:.1f}".removesuffix(".0") if count < 10 else quantity(round(count))
+
+
 def cost(usd: float | None, *, estimated: bool = False) -> str:
     """`$0.0041`, `$1.20`; a dash when the price is unknown, never `$0` for want of one."""
     if usd is None:
@@ -63,7 +68,7 @@ def cost(usd: float | None, *, estimated: bool = False) -> str:
     return f"{mark}${usd:.4f}" if usd < 0.1 else f"{mark}${usd:.3f}" if usd < 1 else f"{mark}${usd:,.2f}"
 
 
-def amount(usd: float) -> str:
+def money(usd: float) -> str:
     """A sum of money, where nothing is `$0` and not a price that is free."""
     return "$0" if usd == 0 else cost(usd)
 

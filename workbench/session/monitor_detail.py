@@ -10,7 +10,7 @@ from workbench.engine.lane_values import Change
 from workbench.engine.limiter_stats import DimensionStats, KeyCondition, KeyStats, LaneStats
 from workbench.engine.records import LaneTraffic
 from workbench.session import figures
-from workbench.session.diagnosis import amount, window_cause
+from workbench.session.diagnosis import window_cause
 from workbench.session.monitor import MonitoredLane
 from workbench.session.monitor_log import change_amounts, change_name
 
@@ -59,7 +59,7 @@ def _dimension(dimension: DimensionStats, ascii_only: bool) -> str:
     filled = round(share * _BAR_CELLS)
     full, empty = ("#", ".") if ascii_only else ("█", "·")
     origin = "by hand" if dimension.pinned else "learned from refusals" if dimension.learned else "stated"
-    used, pace = amount(dimension.used), amount(dimension.pace)
+    used, pace = figures.units(dimension.used), figures.units(dimension.pace)
     limit = "" if dimension.limit is None else f" (limit {figures.quantity(round(dimension.limit))})"
     bar = full * filled + empty * (_BAR_CELLS - filled)
     return f"{dimension.kind.value:<{_NAME}}{bar}  {used} of {pace} a minute{limit}, {origin}"
@@ -107,7 +107,7 @@ def _counts(lane: LaneStats, traffic: LaneTraffic | None) -> Iterable[str]:
     mark = "~" if traffic.unreported else ""
     yield (
         f"tokens in {figures.quantity(traffic.input_tokens)} (cached {figures.quantity(traffic.cached_input_tokens)})"
-        f" · out {mark}{figures.quantity(traffic.output_tokens)} · {least}{figures.amount(traffic.cost_usd)}"
+        f" · out {mark}{figures.quantity(traffic.output_tokens)} · {least}{figures.money(traffic.cost_usd)}"
     )
     if traffic.unreported:
         yield f"{traffic.unreported:,} answers came without a count of tokens: those figures stay estimates"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from workbench.core.errors import LimitKind, UsageError
 from workbench.engine.limiter_stats import DimensionStats, LaneStats
-from workbench.session.diagnosis import amount, window_cause
+from workbench.session import figures
+from workbench.session.diagnosis import window_cause
 
 _ALWAYS = (LimitKind.REQUESTS, LimitKind.TOKENS)
 _WHERE_KNOWN = (LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS)
@@ -39,7 +40,7 @@ class LimitChange:
 
     def __str__(self) -> str:
         what = "in flight" if self.kind is LimitKind.CONCURRENCY else f"{self.kind}/min"
-        return f"{what} left to itself" if self.to is None else f"{amount(self.to)} {what}"
+        return f"{what} left to itself" if self.to is None else f"{figures.units(self.to)} {what}"
 
 
 def limit_lines(lane: LaneStats) -> tuple[LimitLine, ...]:
@@ -61,7 +62,7 @@ def _paced(kind: LimitKind, found: DimensionStats | None) -> LimitLine:
         limit = found.pace if found.limit is None else found.limit
         return LimitLine(kind, f"{limit:.12g}", "empty: what the provider says, or what was learned")
     origin = "learned from refusals" if found.learned else "stated by the provider"
-    return LimitLine(kind, "", f"{amount(found.pace)} now, {origin}")
+    return LimitLine(kind, "", f"{figures.units(found.pace)} now, {origin}")
 
 
 def changes(lines: Sequence[LimitLine], written: Mapping[str, str]) -> tuple[LimitChange, ...]:

@@ -84,7 +84,7 @@ class Spending:
 def words(statistics: BudgetStats) -> str:
     """`$0.0021 of $0.0020 spent`, and what is under way where that is why somebody waits."""
     limit_usd = statistics.limit_usd
-    spent = figures.amount(statistics.spent_usd)
-    said = f"{spent} spent" if limit_usd is None else f"{spent} of {figures.amount(limit_usd)} spent"
+    spent = figures.money(statistics.spent_usd)
+    said = f"{spent} spent" if limit_usd is None else f"{spent} of {figures.money(limit_usd)} spent"
     under_way = statistics.reserved_usd > 0 and not statistics.is_spent
-    return f"{said}, up to {figures.amount(statistics.reserved_usd)} under way" if under_way else said
+    return f"{said}, up to {figures.money(statistics.reserved_usd)} under way" if under_way else said

@@ -112,16 +112,16 @@ def _money(seen: Overview, glyphs: Glyphs, pad: str) -> tuple[_Piece, ...]:
     least, most = (">= ", "<= ") if glyphs.ascii_only else ("≥ ", "≤ ")
     spent_usd = traffic.cost_usd + batches.spent_usd
     unpriced = traffic.unpriced or batches.unpriced
-    spent = (f"{least if unpriced else ''}{figures.amount(spent_usd)}", "$text-accent")
+    spent = (f"{least if unpriced else ''}{figures.money(spent_usd)}", "$text-accent")
     if not seen.is_busy and not batches.jobs:
         return (spent,)
     left = seen.outlook.left_usd if seen.is_busy else 0.0
     if left is None:
         projected = figures.UNKNOWN
     elif batches.most_usd is None:
-        projected = f"{least}{figures.amount(spent_usd + left)}"
+        projected = f"{least}{figures.money(spent_usd + left)}"
     else:
-        projected = f"{most if batches.jobs else '~'}{figures.amount(spent_usd + left + batches.most_usd)}"
+        projected = f"{most if batches.jobs else '~'}{figures.money(spent_usd + left + batches.most_usd)}"
     return spent, (f"{pad}{'->' if glyphs.ascii_only else '→'}{pad}", _NAME), (projected, _VALUE)
 
 

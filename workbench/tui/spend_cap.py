@@ -60,7 +60,7 @@ class SpendCap:
                 self._set(text)
 
         statistics = self.spending.statistics()
-        hint = f"USD for this session, or none · {figures.amount(statistics.spent_usd)} spent · esc leaves it"
+        hint = f"USD for this session, or none · {figures.money(statistics.spent_usd)} spent · esc leaves it"
         self._app.push_screen(NameDialog("Spend cap", f"{proposal(statistics):g}", hint=hint), chosen)
 
     def _set(self, text: str) -> None:
@@ -71,7 +71,7 @@ class SpendCap:
             return
         self._left_waiting = 0
         self.spending.raise_to(limit_usd)
-        said = "No spend cap." if limit_usd is None else f"Spend cap: {figures.amount(limit_usd)}."
+        said = "No spend cap." if limit_usd is None else f"Spend cap: {figures.money(limit_usd)}."
         self._app.flash(said)
         self._app.compare.refresh_bars()
 

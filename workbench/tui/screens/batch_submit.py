@@ -163,7 +163,7 @@ class BatchSubmit(ModalScreen[BatchOrder]):
         least_usd = sum(one.batch_usd_low or 0.0 for one in able)
         if self._left_usd is not None and least_usd > self._left_usd:
             self.quotes = None
-            left = figures.amount(self._left_usd)
+            left = figures.money(self._left_usd)
             return f"That is more than the {left} left of the spend cap: the palette has Spend cap.", "$text-warning"
         left_out = len(quotes) - len(able)
         if left_out:

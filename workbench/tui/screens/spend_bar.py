@@ -38,8 +38,8 @@ class SpendBar(ModalScreen[SpendChoice]):
         self._statistics = statistics
 
     def compose(self) -> ComposeResult:
-        spent = figures.amount(self._statistics.spent_usd)
-        cap = figures.amount(self._statistics.limit_usd or 0.0)
+        spent = figures.money(self._statistics.spent_usd)
+        cap = figures.money(self._statistics.limit_usd or 0.0)
         yield Static(
             Content.assemble(
                 (f"{spent} of {cap} spent, {self._statistics.waiting} waiting.  ", "bold"),

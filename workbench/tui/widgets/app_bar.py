@@ -74,7 +74,7 @@ class AppBar(Bar):
 
 def _spent(budget: BudgetStats, limit_usd: float) -> Content:
     least = "≥ " if budget.unpriced else ""
-    said = f"{least}{figures.amount(budget.spent_usd)} / cap {figures.amount(limit_usd)}"
+    said = f"{least}{figures.money(budget.spent_usd)} / cap {figures.money(limit_usd)}"
     return Content.styled(said, "bold $text-warning" if budget.is_spent else "$text-accent")
 
 

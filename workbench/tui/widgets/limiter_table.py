@@ -22,7 +22,7 @@ from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.limiter_stats import DimensionStats, LaneState
 from workbench.engine.records import LaneTraffic
 from workbench.session import figures
-from workbench.session.diagnosis import Cause, amount, window_cause
+from workbench.session.diagnosis import Cause, window_cause
 from workbench.session.monitor import MonitoredLane
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.gauge import FAINT, gauge
@@ -211,7 +211,7 @@ class _Cells:
         if dimension is None:
             return [(f" {figures.UNKNOWN:>{_BAR + 1 + width}}", FAINT)]
         mark = "~" if dimension.learned and not dimension.pinned else ""
-        said = f"{amount(dimension.used)}/{mark}{amount(dimension.pace)}"
+        said = f"{figures.units(dimension.used)}/{mark}{figures.units(dimension.pace)}"
         share = dimension.used / dimension.pace if dimension.pace > 0 else 1.0
         return [("  ", ""), *gauge(share, _BAR, self.glyphs), (f"{said:>{width}}", "")]
 
