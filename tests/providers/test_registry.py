@@ -38,3 +38,32 @@ def test_warming_imports_what_the_first_call_needs() -> None:
     warm([WireFamily.ANTHROPIC, WireFamily.OPENAI_CHAT, WireFamily.GEMINI])
 
     assert {"openai", "google.genai", "workbench.providers.gemini"} <= sys.modules.keys()
+
+
+FIRST_GEMINI_REQUEST = """
+import sys
+from pydantic import BaseModel
+from workbench.providers import gemini
+from workbench.providers.base import WireFamily
+from workbench.providers.registry import warm
+
+warm([WireFamily.GEMINI])
+rebuilt = []
+complete = BaseModel.model_rebuild.__func__
+BaseModel.model_rebuild = classmethod(lambda model, **options: rebuilt.append(model) or complete(model, **options))
+before = set(sys.modules)
+try:
+    gemini._sdk_client("http://localhost/v1beta").models.generate_content(
+        model="m", contents=[{"role": "user", "parts": [{"text": "Hi"}]}], config={"system_instruction": "Be brief."}
+    )
+except gemini._HandedOver as built:
+    print(built.request.url, rebuilt, sorted(set(sys.modules) - before))
+"""
+
+
+def test_warming_does_what_the_first_gemini_request_would_do_on_the_loop() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", FIRST_GEMINI_REQUEST], capture_output=True, text=True, check=True, timeout=120
+    )
+
+    assert found.stdout.strip() == "http://localhost/v1beta/models/m:generateContent [] []"

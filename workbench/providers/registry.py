@@ -90,7 +90,8 @@ def build_adapters(connections: Connections, clock: Clock, memory: ParameterMemo
 
 
 def warm(families: Iterable[WireFamily]) -> None:
-    """Import what these families need. Takes 0.2 to 5 s: call it in a worker thread."""
+    """Import what these families need, and have them do once what they do only once. Takes 0.2 to 5 s: call it in a
+    worker thread."""
     for family in dict.fromkeys(families):
         if family is WireFamily.LITELLM:
             from workbench.providers.litellm_fallback import import_litellm
@@ -101,3 +102,7 @@ def warm(families: Iterable[WireFamily]) -> None:
                 _LEAN[module]()
             else:
                 importlib.import_module(module)
+        if family is WireFamily.GEMINI:
+            from workbench.providers import gemini
+
+            gemini.warm()
