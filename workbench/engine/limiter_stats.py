@@ -58,6 +58,11 @@ class DimensionStats:
     """The pace comes from refusals."""
     pinned: bool
 
+    @property
+    def share(self) -> float:
+        """Used of the pace: above 1 where what had been saved up was spent as well."""
+        return self.used / self.pace if self.pace > 0 else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class LaneStats:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from workbench.core.clock import NS_PER_S
@@ -264,7 +265,7 @@ def _pace(lane: LaneStats, reason: WaitReason) -> str:
     ]
     if not fitting:
         return reason.value
-    tightest = max(fitting, key=lambda dimension: dimension.used / max(dimension.pace, 1e-9))
+    tightest = max(fitting, key=attrgetter("share"))
     if tightest.used > tightest.pace:
         # What had been saved up was spent beside what came in since: no limit was overstepped.
         went = f"{figures.units(tightest.used)} {tightest.kind.value} went in the last minute"

@@ -70,7 +70,7 @@ class MonitoredLane:
     def dimension(self, *, tokens: bool) -> DimensionStats | None:
         """The limit on requests, or the tightest of those on tokens; None where there is none."""
         fitting = [one for one in self.lane.dimensions if ("token" in one.kind.value) is tokens]
-        return max(fitting, key=_share, default=None)
+        return max(fitting, key=attrgetter("share"), default=None)
 
     @property
     def reset_s(self) -> float | None:
@@ -95,10 +95,6 @@ _RECENT = 50
 """Lanes that are looked at when everything is over."""
 
 _PACING = frozenset({WaitReason.REQUESTS, WaitReason.TOKENS})
-
-
-def _share(dimension: DimensionStats) -> float:
-    return dimension.used / dimension.pace if dimension.pace > 0 else 1.0
 
 
 NO_BATCHES = BatchOutlook()

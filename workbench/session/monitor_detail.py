@@ -55,8 +55,7 @@ def _limits(lane: LaneStats, ascii_only: bool) -> Iterable[str]:
 
 def _dimension(dimension: DimensionStats, ascii_only: bool) -> str:
     """`requests  ███▌······  34 of 100 a minute, stated`."""
-    share = min(1.0, dimension.used / dimension.pace) if dimension.pace > 0 else 1.0
-    filled = round(share * _BAR_CELLS)
+    filled = round(min(1.0, dimension.share) * _BAR_CELLS)
     full, empty = ("#", ".") if ascii_only else ("█", "·")
     origin = "by hand" if dimension.pinned else "learned from refusals" if dimension.learned else "stated"
     used, pace = figures.units(dimension.used), figures.units(dimension.pace)

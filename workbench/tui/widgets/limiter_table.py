@@ -212,8 +212,7 @@ class _Cells:
             return [(f" {figures.UNKNOWN:>{_BAR + 1 + width}}", FAINT)]
         mark = "~" if dimension.learned and not dimension.pinned else ""
         said = f"{figures.units(dimension.used)}/{mark}{figures.units(dimension.pace)}"
-        share = dimension.used / dimension.pace if dimension.pace > 0 else 1.0
-        return [("  ", ""), *gauge(share, _BAR, self.glyphs), (f"{said:>{width}}", "")]
+        return [("  ", ""), *gauge(dimension.share, _BAR, self.glyphs), (f"{said:>{width}}", "")]
 
     def refused(self) -> Sequence[Piece]:
         count = self.row.traffic.refusals_window if self.row.traffic is not None else 0
