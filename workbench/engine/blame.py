@@ -72,6 +72,8 @@ class Blame(Stateful):
             return LimitKind.CONCURRENCY
         if hint_s is not None or (flight.paced and flight.in_flight < flight.window):
             return LimitKind.UNKNOWN
+        if flight.in_flight == 1 and not self.established:
+            return LimitKind.UNKNOWN  # fewer is none at all
         beyond = 0 < self.most_accepted < flight.in_flight  # a window that has just grown is not full at once
         fallen = self.established and window.unanswered > 0 and not stale
         if fallen or beyond or flight.in_flight >= FULL * flight.window:

@@ -151,6 +151,9 @@ class Bucket(Pinnable):
         if now_s > self.at_s:
             self.refill(now_s)
         self.level -= cost
+        if self.ceiling is not None and self.rate is not None:
+            # More than a minute's worth is refused, or shows that the rate is higher: no debt to wait for.
+            self.level = max(self.level, -self.period_s * self.rate)
         self.largest = cost if cost > self.largest else max(1.0, self.largest * 0.999)
         return Mark(now_s, self.level, self.corrections)
 
@@ -367,5 +370,6 @@ class Bucket(Pinnable):
         if self.limit is not None and self.ceiling is None and self.server != ServerType.WINDOW:
             self.depth = self.limit
         else:
-            self.depth = max(self.largest, BURST_S * self.rate)
+            # A server forgets after a minute: waiting longer for room is in vain, however large the request.
+            self.depth = max(min(self.largest, self.period_s * self.rate), BURST_S * self.rate)
         self.level = min(self.level, self.depth)

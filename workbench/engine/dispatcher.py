@@ -38,8 +38,6 @@ INTERACTIVE_SHARE: Final = 0.1
 """Part of every limit that bulk work leaves alone while a person is at the screen."""
 ATTENTION_S: Final = 120.0
 """An interactive request means that somebody will be there for this long."""
-PARK_S: Final = 30.0
-PARK_EVERY: Final = 4
 SHORTEST_WAIT_S: Final = 0.001
 ONE_BY_ONE: Final = nullcontext()
 """Of several lanes the books are opened one after the other; those of one, as of most groups, once for all it takes."""
@@ -86,13 +84,12 @@ class Dispatcher:
         if self._goes_at_once(group, claim, now_s):
             claim.granted()
             return
-        if (hopeless := group.hopeless(claim)) is not None:
+        if (hopeless := group.hopeless(claim, now_s)) is not None:
             self._fail(claim, hopeless)
             return
-        refusals = group.suspects.refusals(claim.ticket)
-        if refusals and refusals % PARK_EVERY == 0:
-            claim.parked = True
-            heapq.heappush(group.parked, (now_s + PARK_S, next(self._order), claim))
+        rest_s = group.rest_s(claim)
+        if rest_s:
+            self._park(group, claim, now_s + rest_s)
         else:
             group.queue.push(claim, now_s)
         self.pump(group, now_s)
@@ -110,6 +107,7 @@ class Dispatcher:
                 self._go_on(claim.group, lane, now_s)
         elif state is ClaimState.WAITING and claim.group is not None:
             claim.group.queue.withdrawn(claim)
+            claim.group.suspects.over(claim.ticket)
             self.pump(claim.group, now_s)
 
     def observe(self, claim: PendingClaim, headers: Headers, now_s: float) -> None:
@@ -123,6 +121,9 @@ class Dispatcher:
             layout = layout_of(headers)
             lane.counters.heard(layout.excerpt(headers), now_s)
             readings = layout.readings(headers, self._wall_s())
+        if group.suspects.seen and not flight.heard:
+            group.suspects.accepted(claim.ticket, flight, now_s)
+        flight.heard = True
         with lane.books:
             lane.accepted(now_s, flight, readings)
         if readings:
@@ -150,8 +151,8 @@ class Dispatcher:
             lane.counters.failed(error, now_s)
         with lane.books:
             if outcome is Outcome.SUCCESS:
-                if group.suspects.seen:
-                    group.suspects.accepted(claim.ticket, flight.sent_s)
+                if group.suspects.seen and not flight.heard:
+                    group.suspects.accepted(claim.ticket, flight, now_s)
                 lane.succeeded(now_s, flight, usage)
             else:
                 self._take_back(group, lane, claim, flight, outcome, now_s, usage, error)
@@ -174,7 +175,7 @@ class Dispatcher:
     ) -> None:
         kind = error.limit if isinstance(error, RateLimited) else LimitKind.UNKNOWN
         match outcome:
-            case Outcome.REFUSED if group.suspects.refused(claim.ticket, now_s, kind):
+            case Outcome.REFUSED if group.suspects.refused(claim.ticket, flight, now_s, kind):
                 lane.unsent(now_s, flight)  # smaller ones pass: its size was refused, not our rate
             case Outcome.REFUSED:
                 lane.refused(now_s, flight, kind, hint_of(error), readings_of(error, self._wall_s()))
@@ -253,7 +254,7 @@ class Dispatcher:
             return False
         lane, costs = best
         if wait_s > 0:
-            if (hopeless := group.hopeless(claim)) is not None:
+            if (hopeless := group.hopeless(claim, now_s)) is not None:
                 group.queue.withdrawn(claim)
                 self._fail(claim, hopeless)
                 return True
@@ -280,6 +281,8 @@ class Dispatcher:
                 return False
             claim.flight = lane.send(now_s, ticket.cost, costs, ticket.job)
         claim.state = ClaimState.GRANTED
+        if group.suspects.seen:
+            group.suspects.over(ticket)
         if group.told is not None:
             interval_s = now_s - group.sent_s
             group.interval_s = interval_s if group.interval_s is None else 0.9 * group.interval_s + 0.1 * interval_s
@@ -297,16 +300,19 @@ class Dispatcher:
             if not lane.usable:
                 return None, math.inf
             costs = lane.meters.price(ticket.cost, ticket.job)
-            return (lane, costs), lane.wait_s(now_s, costs, reserve)
+            wait_s = lane.wait_s(now_s, costs, reserve)
+            return (lane, costs), max(wait_s, group.quiet_s(claim, lane, now_s)) if group.suspects.seen else wait_s
         best: tuple[Lane, Costs] | None = None
         best_wait_s = best_load = math.inf
-        for lane in group.lanes:
-            if not lane.usable:
-                continue
+        for lane in group.open_to(claim, now_s):
             with lane.books:
                 costs = lane.meters.price(ticket.cost, ticket.job)
                 wait_s = lane.wait_s(now_s, costs, reserve)
+            if group.suspects.seen:
+                wait_s = max(wait_s, group.quiet_s(claim, lane, now_s))
             load = (lane.in_flight + lane.company.calls) / lane.window.allowed
+            if group.suspects.seen:
+                load += group.suspects.refusals(ticket, lane)  # more than any load
             if best is None or (wait_s, load) < (best_wait_s, best_load):
                 best, best_wait_s, best_load = (lane, costs), wait_s, load
         return best, best_wait_s
@@ -345,12 +351,22 @@ class Dispatcher:
     def _waiting_for(self, slots: Slots) -> bool:
         return any(group.slots is slots and group.queue.size for group in self.groups.values())
 
+    def _park(self, group: Group, claim: PendingClaim, until_s: float) -> None:
+        claim.parked = True
+        heapq.heappush(group.parked, (until_s, next(self._order), claim))
+
     def _unpark(self, group: Group, now_s: float) -> None:
         parked = group.parked
         while parked and (parked[0][0] <= now_s or parked[0][2].state is not ClaimState.WAITING):
             _, _, claim = heapq.heappop(parked)
-            if claim.state is ClaimState.WAITING:
-                claim.parked = False
+            if claim.state is not ClaimState.WAITING:
+                continue
+            claim.parked = False
+            if (hopeless := group.hopeless(claim, now_s)) is not None:
+                self._fail(claim, hopeless)
+            elif (until_s := group.trial_s(claim, now_s)) is not None:
+                self._park(group, claim, until_s)
+            else:
                 group.queue.push(claim, now_s)
         if parked:
             group.wake_s = parked[0][0]

@@ -15,8 +15,6 @@ from workbench.engine.lane_suspects import Suspects
 from workbench.engine.lane_values import Flight
 from workbench.providers.base import ProviderSpec
 
-GIVE_UP_AFTER: Final = 12
-"""Refusals of one request while smaller ones pass."""
 WORTH_TELLING_S: Final = 0.25
 """An estimate that has moved by more than this is news."""
 
@@ -111,33 +109,61 @@ class Group:
     interval_s: float | None = None
     """Seconds from one send to the next, while requests wait; a mean that follows."""
 
-    def hopeless(self, claim: PendingClaim) -> WorkbenchError | None:
+    def open_to(self, claim: PendingClaim, now_s: float) -> list[Lane]:
+        """The lanes that this request may go over. One that it is too large for is left out while there are others;
+        none at all means that no key is left."""
+        usable = [lane for lane in self.lanes if lane.usable]
+        roomy = [lane for lane in usable if not self._outgrown(claim, lane, now_s)]
+        if not self.suspects.seen:
+            return roomy or usable
+        return [lane for lane in roomy if not self.suspects.avoids(claim.ticket, lane)] or roomy or usable
+
+    def _outgrown(self, claim: PendingClaim, lane: Lane, now_s: float) -> bool:
+        """Whether it is larger than what this lane allows, as was stated or found out."""
+        if lane.meters.too_large(lane.meters.price(claim.ticket.cost, claim.ticket.job)) is not None:
+            return True
+        return bool(self.suspects.seen) and self.suspects.too_large(claim.ticket, lane, now_s)
+
+    def hopeless(self, claim: PendingClaim, now_s: float) -> WorkbenchError | None:
         """Why this request can never go, by name; None if it can."""
-        if self.suspects.refusals(claim.ticket) >= GIVE_UP_AFTER:
+        usable = [lane for lane in self.lanes if lane.usable]
+        if not usable or not all(self._outgrown(claim, lane, now_s) for lane in usable):
+            return None
+        lane = usable[-1]
+        costs = lane.meters.price(claim.ticket.cost, claim.ticket.job)
+        bucket = lane.meters.too_large(costs)
+        if bucket is None:
             return RequestTooLarge(
-                f"{self.spec.name} refused this request {claim.ticket.attempt - 1} times while smaller ones passed: "
-                "it is larger than this key's per-minute limit.",
+                f"{self.spec.name} refused this request {claim.ticket.attempt - 1} times while smaller ones passed, "
+                "even when nothing else was asked of it: it is larger than this key's per-minute limit.",
                 hint="Shorten the prompt or lower max_tokens.",
                 provider=self.spec.name,
             )
-        lane = bucket = None
-        for lane in self.lanes:
-            if not lane.paced:
-                return None
-            if (
-                lane.usable
-                and (bucket := lane.meters.too_large(lane.meters.price(claim.ticket.cost, claim.ticket.job))) is None
-            ):
-                return None
-        if lane is None or bucket is None:
-            return None
         assert bucket.limit is not None
-        cost = lane.meters.price(claim.ticket.cost, claim.ticket.job)[bucket.index]
         return RequestTooLarge(
-            f"The request needs {cost:,.0f} {bucket.kind}, but {lane.name} allows {bucket.limit:,.0f} per minute.",
+            f"The request needs {costs[bucket.index]:,.0f} {bucket.kind}, "
+            f"but {lane.name} allows {bucket.limit:,.0f} per minute.",
             hint="Shorten the prompt or lower max_tokens.",
             provider=self.spec.name,
         )
+
+    def rest_s(self, claim: PendingClaim) -> float:
+        """For how long a request that has been refused should let others go first; 0.0 if it need not."""
+        if not self.suspects.seen:
+            return 0.0
+        return self.suspects.rest_s(claim.ticket, others=self.queue.size + len(self.parked) > 0)
+
+    def trial_s(self, claim: PendingClaim, now_s: float) -> float | None:
+        """When to look again whether a request that has rested may go; None if it may now."""
+        lanes = [lane for lane in self.lanes if lane.usable and not self._outgrown(claim, lane, now_s)]
+        return self.suspects.trial_s(claim.ticket, lanes, now_s) if lanes else None
+
+    def quiet_s(self, claim: PendingClaim, lane: Lane, now_s: float) -> float:
+        """Seconds for which a lane is kept quiet for another request."""
+        wait_s = self.suspects.quiet_s(claim.ticket, lane, now_s)
+        if wait_s:
+            lane.why = WaitReason.TOKENS
+        return wait_s
 
     def _allowed_interval_s(self, reason: WaitReason) -> float:
         """From one send to the next, as a limit on requests lets them go; 0 where it is not what is waited for."""
@@ -151,7 +177,7 @@ class Group:
         """Why this request waits, how many are before it, and when it should go at the present speed."""
         if claim.parked:
             until_s = next((until for until, _, parked in self.parked if parked is claim), None)
-            return Standing(WaitReason.BACKOFF, until_s, 0, "refused repeatedly while smaller requests passed")
+            return Standing(WaitReason.BACKOFF, until_s, 0, "refused repeatedly: others go first")
         ahead = self.queue.ahead_of(claim)
         blocked = self.blocked or Blocked(WaitReason.WINDOW)
         until_s = blocked.until_s

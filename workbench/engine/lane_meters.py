@@ -12,7 +12,7 @@ from workbench.core.errors import LimitKind
 from workbench.core.types import Usage
 from workbench.engine.admission import TokenCost
 from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
-from workbench.engine.bucket import OUTPUT_KINDS, Bucket
+from workbench.engine.bucket import EPSILON, OUTPUT_KINDS, Bucket
 from workbench.engine.lane_values import Flight, OutputEstimates
 from workbench.engine.limit_headers import Reading
 from workbench.engine.server_type import ServerType
@@ -52,6 +52,13 @@ class Meters:
             if costs[index] > limit:
                 return bucket
         return None
+
+    def cannot_hold(self, flight: Flight) -> bool:
+        """Whether this call takes more than a whole minute gives at a rate that was found: it was sent to see."""
+        for bucket in self.paced:
+            if bucket.ceiling is not None and flight.costs[bucket.index] > bucket.depth + EPSILON:
+                return True
+        return False
 
     def mirror(self, now_s: float, flight: Flight, readings: Sequence[Reading], *, refused: bool) -> None:
         """Take over what the response to this call said about limits. A refused call has been given back already."""

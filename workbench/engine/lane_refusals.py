@@ -101,6 +101,8 @@ class Refusals:
             why = f"refused with {flight.in_flight} in flight"
             lane.record(Change(now_s, lane.name, "window", before, window.allowed, why))
         until_s = now_s + 0.05 * 2 ** min(5, window.unanswered)
+        if window.size <= 1:  # no fewer at once can be tried: only later
+            until_s = now_s + min(LONGEST_PAUSE_S, 0.2 * 2**window.unanswered)
         if hint_s is not None:
             until_s = max(until_s, now_s + hint_s)
         lane.pause(now_s, until_s, "too many calls at once")
@@ -116,7 +118,8 @@ class Refusals:
                 self.last_cut_s, self.accepted_since_cut = now_s, False
                 lane.counters.cuts += 1
                 lane.window.rate_cut()
-                self._cut_rates(now_s, kinds, hinted=hint_s is not None)
+                if not lane.meters.cannot_hold(flight):
+                    self._cut_rates(now_s, kinds, hinted=hint_s is not None)
         # Where cuts had to stop short, coming back at once would only be refused: a window has to end, or a limit that
         # has fallen has to show for how far.
         doublings = min(6, max(0, self.strikes - 1, min(self.doubts, MOST_DOUBTS)))

@@ -66,6 +66,8 @@ class Flight(msgspec.Struct, eq=False):  # made for every call: a dataclass of t
     paced: bool
     """A bucket had held something back shortly before."""
     settled: bool = False
+    heard: bool = False
+    """Its answer's headers are there: it was let in."""
     moved: bool = False
     """Sent over a lane that has since been merged or taken apart."""
 
