@@ -384,3 +384,18 @@ async def test_an_unknown_model_reaches_no_provider(stage: Stage) -> None:
 
     assert isinstance(error, UnknownModel)
     assert stage.requests() == 0
+
+
+@one_per_wire
+async def test_a_refusal_can_be_told_while_its_request_still_waits_to_be_sent_again(stage: Stage, model: str) -> None:
+    stage.fault(FaultKind.RATE_REQUESTS, times=1, retry_after=60.0)
+    async with stage.engine() as engine, aclosing(engine.stream(ask(model))) as events:
+        async for event in events:
+            if isinstance(event, Retrying):
+                break
+        (refused,), ended = engine.failures, engine.records
+
+    assert (refused.status, refused.error, ended) == (429, "rate limit", ())
+    assert refused.key_alias is not None
+    assert isinstance(event, Retrying)
+    assert refused.said == event.error.message

@@ -28,7 +28,7 @@ from workbench.core.types import Channel, FinishReason, KeyAlias, Request, Resul
 from workbench.engine.breaker import CircuitStats
 from workbench.engine.limiter_stats import LimiterStats
 from workbench.engine.notices import Notice
-from workbench.engine.records import RequestRecord, Traffic
+from workbench.engine.records import AttemptRecord, RequestRecord, Traffic
 from workbench.engine.timeline import Series, Span, Timeline
 from workbench.jobs.desk import JobDesk
 from workbench.tui.host import OpenEngine, Opener
@@ -96,6 +96,7 @@ class ScriptedEngine:
     running: int = 0
     limiter: ScriptedLanes | None = None
     records: tuple[RequestRecord, ...] = ()
+    failures: tuple[AttemptRecord, ...] = ()
     seen: ScriptedStatistics | None = None
     """What `statistics` says, in place of the number of requests that run."""
     looks: int = 0

@@ -21,7 +21,7 @@ from workbench.engine.records import AttemptRecord, LaneName, Population, Reques
 from workbench.session.diagnosis import Cause
 from workbench.session.monitor import overview
 from workbench.session.monitor_detail import lane_sections
-from workbench.session.monitor_log import Entry, Kind, MonitorLog
+from workbench.session.monitor_log import LENGTH, Entry, Kind, MonitorLog
 
 ROUTE = Route("gpt-5.4", "openai", "gpt-5.4", URL)
 
@@ -41,6 +41,11 @@ def attempt(number: int = 1, at_s: float = 90.0, **changes: Any) -> AttemptRecor
         "outcome": Outcome.SUCCESS,
     }
     return AttemptRecord(**(values | changes))
+
+
+def unanswered(number: int = 1, at_s: float = 90.0, **changes: Any) -> AttemptRecord:
+    """Nothing of an answer had come."""
+    return attempt(number, at_s, **({"first_token_ns": None} | changes))
 
 
 def record(*attempts: AttemptRecord, population: Population = Population.ANSWERED, gap_s: float = 0.1) -> RequestRecord:
@@ -144,14 +149,14 @@ def test_the_log_has_the_newest_first_from_wherever_it_comes() -> None:
     assert [(entry.kind, entry.text) for entry in found] == [
         (Kind.BREAKER, "open: 5 failures in a row"),
         (Kind.LIMIT, "in-flight limit 16 → 8: refused with 16 in flight"),
-        (Kind.REFUSED, "rate limit (429), attempt 1"),
+        (Kind.REFUSED, "rate limit (429)"),
     ]
 
 
 @pytest.mark.parametrize(
     ("made", "kind", "text"),
     [
-        (record(attempt(error="key", status=401), population=Population.FAILED), Kind.FAILED, "key (401): given up"),
+        (record(unanswered(error="key", status=401), population=Population.FAILED), Kind.FAILED, "key (401), given up"),
         (record(attempt(error="connection"), population=Population.INCOMPLETE), Kind.CUT_OFF, "connection"),
         (record(attempt(), gap_s=6.1), Kind.STALL, "silent for 6.10s in the middle of an answer"),
     ],
@@ -180,6 +185,99 @@ def test_changes_of_the_limiter_in_words(change: Change, kind: Kind, text: str) 
     assert (entry.kind, entry.text) == (kind, text)
 
 
+def refused(number: int = 1, at_s: float = 90.0, **changes: Any) -> AttemptRecord:
+    words = "OpenAI (gpt-5.4), rate limit (429): Rate limit reached: try again in 20s."
+    said = {"said": words, "outcome": Outcome.REFUSED}
+    return unanswered(number, at_s, error="rate limit", status=429, **(said | changes))
+
+
+def read(log: MonitorLog, *failures: AttemptRecord, records: tuple[RequestRecord, ...] = ()) -> list[tuple[Kind, str]]:
+    log.read(world(lane()), records, failures)
+    return [(entry.kind, entry.text) for entry in log.entries]
+
+
+def test_a_refusal_is_told_when_it_happens_with_the_providers_words_and_its_key_and_once() -> None:
+    log, first = MonitorLog(), refused()
+
+    told = read(log, first)
+    where = log.entries[0].where
+    again = read(log, first, records=(record(first, attempt(2, 95.0)),))
+
+    assert told == [(Kind.REFUSED, "rate limit (429): Rate limit reached: try again in 20s.")]
+    assert where == "openai#1 · gpt-5.4"
+    assert again == told
+
+
+def test_what_became_of_a_refused_request_is_added_when_it_is_known() -> None:
+    log, first, second = MonitorLog(), refused(said=""), refused(2, 120.0, said="")
+    read(log, first, second)
+
+    told = read(log, first, second, records=(record(first, second, population=Population.FAILED),))
+
+    assert told == [(Kind.REFUSED, "rate limit (429), attempt 2, given up"), (Kind.REFUSED, "rate limit (429)")]
+
+
+def test_a_storm_of_refusals_is_one_entry_that_counts_them() -> None:
+    log = MonitorLog()
+    storm = [refused(1, 90 + number / 4, said=f"No {number}") for number in range(13)]
+    read(log, *storm[:5])
+    before = log.entries[0]
+
+    told = read(log, *storm)
+
+    assert told == [(Kind.REFUSED, "13 refusals in 3 s: rate limit (429): No 12")]
+    assert log.entries[0].continues(before)
+
+
+def test_storms_end_after_a_pause_and_are_told_anew_after_a_while() -> None:
+    log = MonitorLog()
+    pause = (refused(1, 10.0), refused(1, 11.0), refused(1, 30.0))
+    long = [refused(1, 50 + second) for second in range(15)]
+
+    told = [text.partition(":")[0] for _, text in read(log, *pause, *long)]
+
+    assert told == ["4 refusals in 3 s", "11 refusals in 10 s", "rate limit (429)", "2 refusals in 1 s"]
+
+
+def test_only_what_is_alike_is_told_together() -> None:
+    log = MonitorLog()
+    other = refused(1, 90.2, key_alias=KeyAlias("openai#2"))
+    failed = unanswered(1, 90.3, error="server error", status=500)
+    cut = attempt(1, 90.4, error="incomplete")
+
+    read(log, refused(), refused(1, 90.1), other, failed, cut)
+
+    assert [(entry.kind, entry.where, entry.text.partition(":")[0]) for entry in log.entries] == [
+        (Kind.CUT_OFF, NAME, "incomplete"),
+        (Kind.FAILED, NAME, "server error (500)"),
+        (Kind.REFUSED, "openai#2 · gpt-5.4", "rate limit (429)"),
+        (Kind.REFUSED, NAME, "2 refusals in 1 s"),
+    ]
+
+
+def test_requests_of_a_storm_that_were_given_up_are_counted() -> None:
+    log, storm = MonitorLog(), [refused(1, 90 + number / 4, said="") for number in range(4)]
+    given_up = tuple(record(one, population=Population.FAILED) for one in storm[:2])
+
+    assert read(log, *storm, records=given_up) == [(Kind.REFUSED, "4 refusals in 1 s: rate limit (429), 2 given up")]
+
+
+def test_the_words_of_a_provider_are_one_line_without_control_codes() -> None:
+    ((_, text),) = read(MonitorLog(), refused(said="Slow\x1b[2J\n  down"))
+
+    assert text == "rate limit (429): Slow down"
+
+
+def test_more_failures_than_are_kept_push_out_the_oldest() -> None:
+    log = MonitorLog()
+    many = [refused(1, float(number * 20), said="") for number in range(LENGTH + 20)]
+
+    read(log, *many)
+
+    assert len(log.entries) == LENGTH
+    assert log.entries[-1].at_ns == many[20].ended_ns
+
+
 def test_a_cancelled_request_is_no_event_and_an_answer_is_none_either() -> None:
     stopped = record(attempt(error="cancelled"), population=Population.CANCELLED)
 
@@ -187,11 +285,11 @@ def test_a_cancelled_request_is_no_event_and_an_answer_is_none_either() -> None:
 
 
 def test_the_log_is_built_again_only_when_something_has_happened() -> None:
-    log, first = MonitorLog(), record(attempt(error="overloaded", status=529))
+    log, first = MonitorLog(), record(unanswered(error="overloaded", status=529))
     assert log.read(world(lane()), (first,))
 
     assert not log.read(world(lane()), (first,))
-    assert log.read(world(lane()), (first, record(attempt(error="timeout"))))
+    assert log.read(world(lane()), (first, record(unanswered(error="timeout"))))
     assert len(log.entries) == 2
 
 

@@ -24,7 +24,7 @@ from workbench.engine.metrics import MetricsHub
 from workbench.engine.notices import Notice
 from workbench.engine.observation import Observation
 from workbench.engine.poll_watch import PollWatch
-from workbench.engine.records import Population, RequestRecord, Traffic
+from workbench.engine.records import AttemptRecord, Population, RequestRecord, Traffic
 from workbench.engine.timeline import Series, Span
 from workbench.providers.base import WireOpened
 from workbench.tui.host import LaneControl
@@ -148,6 +148,10 @@ class LoadedEngine:
     @property
     def records(self) -> tuple[RequestRecord, ...]:
         return self._hub.records
+
+    @property
+    def failures(self) -> tuple[AttemptRecord, ...]:
+        return self._hub.failures
 
     def series(self, span: Span, lane: str = "", points: int = 120) -> Series:
         return self._hub.series(span, time.monotonic_ns(), lane, points)

@@ -39,7 +39,7 @@ from workbench.engine.notices import Notice, NoticeBoard
 from workbench.engine.open_parts import OpenParts
 from workbench.engine.poll_watch import PollWatch
 from workbench.engine.prompt_layout import LayoutWatch
-from workbench.engine.records import RequestRecord
+from workbench.engine.records import AttemptRecord, RequestRecord
 from workbench.engine.router import Router, Target
 from workbench.engine.semantic import SemanticCache
 from workbench.engine.services import Services
@@ -304,6 +304,11 @@ class Engine:
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests that ended last, oldest first."""
         return self._hub.records
+
+    @property
+    def failures(self) -> tuple[AttemptRecord, ...]:
+        """The attempts that failed last, oldest first, whether or not their requests have ended."""
+        return self._hub.failures
 
     def route(self, model: str) -> tuple[Target, ...]:
         """Where a model name goes, in order. Raises UnknownModel, UsageError or ConfigError."""

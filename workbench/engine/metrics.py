@@ -16,6 +16,7 @@ from workbench.engine.counts import Counts, Gauge, LaneCounts
 from workbench.engine.records import (
     IDLE,
     MANY_LANES,
+    AttemptRecord,
     LaneName,
     LaneTraffic,
     Population,
@@ -28,6 +29,9 @@ from workbench.engine.timeline import Series, Span
 
 RECORDS = 4_096
 """Records kept in memory; whoever needs all of them listens."""
+
+FAILURES = 512
+"""Attempts that failed, kept before anybody knows what becomes of their requests."""
 
 
 class MetricsHub:
@@ -46,6 +50,7 @@ class MetricsHub:
         self._models: dict[LaneName, LaneCounts] = {}
         self._lanes: dict[str, LaneCounts] = {}
         self._records: deque[RequestRecord] = deque(maxlen=RECORDS)
+        self._failures: deque[AttemptRecord] = deque(maxlen=FAILURES)
         self._on_record = on_record
         self._late_ns = late_ns
         self._ttft_error = SketchWindow()
@@ -61,6 +66,11 @@ class MetricsHub:
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests that ended last, oldest first."""
         return tuple(self._records)
+
+    @property
+    def failures(self) -> tuple[AttemptRecord, ...]:
+        """The attempts that failed last, oldest first; their requests may still be tried again."""
+        return tuple(self._failures)
 
     def begin(self, submitted_ns: int) -> int:
         """The number of a new request."""
@@ -115,6 +125,10 @@ class MetricsHub:
         late_ns = self._late_ns(at_ns)
         self._ttft_error.add(late_ns / NS_PER_S, at_ns)
         return late_ns
+
+    def note_failure(self, attempt: AttemptRecord) -> None:
+        """One has just ended badly; what becomes of its request is told with its record."""
+        self._failures.append(attempt)
 
     def keep(self, record: RequestRecord, counts: Iterable[Counts]) -> None:
         for each in counts:

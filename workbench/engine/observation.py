@@ -232,26 +232,28 @@ class Observation:
         if outcome is Outcome.REFUSED:
             for counts in self._counts:
                 counts.refuse(now_ns)
-        self._attempts.append(
-            AttemptRecord(
-                number=self.attempts_sent,
-                route=self._route,
-                key_alias=self.key_alias,
-                enqueued_ns=self._enqueued_ns,
-                admitted_ns=self.admitted_ns,
-                sent_ns=self._sent_ns,
-                headers_ns=self._headers_ns,
-                first_event_ns=self._first_event_ns,
-                first_token_ns=self._first_token_ns,
-                first_answer_ns=self._first_answer_ns,
-                last_token_ns=self.last_token_ns,
-                ended_ns=now_ns,
-                outcome=outcome,
-                error="" if error is None else error.title,
-                status=error.status if isinstance(error, ProviderError) else None,
-                fresh=self._fresh,
-            )
+        attempt = AttemptRecord(
+            number=self.attempts_sent,
+            route=self._route,
+            key_alias=self.key_alias,
+            enqueued_ns=self._enqueued_ns,
+            admitted_ns=self.admitted_ns,
+            sent_ns=self._sent_ns,
+            headers_ns=self._headers_ns,
+            first_event_ns=self._first_event_ns,
+            first_token_ns=self._first_token_ns,
+            first_answer_ns=self._first_answer_ns,
+            last_token_ns=self.last_token_ns,
+            ended_ns=now_ns,
+            outcome=outcome,
+            error="" if error is None else error.title,
+            said="" if error is None else error.message,
+            status=error.status if isinstance(error, ProviderError) else None,
+            fresh=self._fresh,
         )
+        self._attempts.append(attempt)
+        if error is not None:
+            self._hub.note_failure(attempt)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

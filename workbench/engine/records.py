@@ -61,6 +61,8 @@ class AttemptRecord:
     outcome: Outcome
     error: str = ""
     """In two words; empty for an answer."""
+    said: str = ""
+    """The same at length, with what the provider says of it."""
     status: int | None = None
     fresh: bool = False
     """It had to open its connection first."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.engine.breaker import CircuitStats
     from workbench.engine.limiter_stats import LimiterStats
     from workbench.engine.notices import Notice
-    from workbench.engine.records import RequestRecord, Traffic
+    from workbench.engine.records import AttemptRecord, RequestRecord, Traffic
     from workbench.engine.timeline import Series, Span
     from workbench.jobs.desk import JobDesk
 
@@ -53,6 +53,10 @@ class HostedEngine(Streams, Protocol):
     @property
     def records(self) -> tuple[RequestRecord, ...]:
         """The requests that ended last, oldest first."""
+
+    @property
+    def failures(self) -> tuple[AttemptRecord, ...]:
+        """The attempts that failed last, oldest first."""
 
     def series(self, span: Span, lane: str = "", points: int = 120) -> Series:
         """What a lane, or everything, did over time."""

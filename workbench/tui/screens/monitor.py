@@ -208,7 +208,7 @@ class MonitorScreen(AreaScreen):
         if not whole:
             return
         self._fit_table()
-        if self._log.read(statistics, engine.records):
+        if self._log.read(statistics, engine.records, engine.failures):
             self.log_view.show_entries(self._log.entries)
         self._show_headings()
         self._show_charts(engine)

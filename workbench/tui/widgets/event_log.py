@@ -23,10 +23,11 @@ class EventLog(LineList):
     # Events
 
     Newest first, with the time of day, what it was, the lane, and the reason in words. **429** is a refusal for a
-    limit; **error** and **cut off** are attempts that failed before and after output had begun; **stall** is an answer
-    that was silent for more than two seconds; **pause**, **limit** and **key** are what the limiter made of it, or what
-    was done by hand; **breaker** stops asking a provider that keeps failing. Enter shows the whole of an entry that is
-    longer than its row.
+    limit; **error** and **cut off** are attempts that failed before and after output had begun. They are told when they
+    happen, and many alike in a row as one entry, at the time of the first. **stall** is an answer that was silent for
+    more than two seconds; **pause**, **limit** and **key** are what the limiter made of it, or what was done by hand;
+    **breaker** stops asking a provider that keeps failing. Enter shows the whole of an entry that is longer than its
+    row.
     """
 
     def __init__(self, glyphs: Glyphs, time_of_day: Callable[[int], str]) -> None:
@@ -41,7 +42,7 @@ class EventLog(LineList):
         self._entries = entries
         self.set_count(len(entries))
         if held is not None:
-            self.cursor = next((index for index, entry in enumerate(entries) if entry == held), 0)
+            self.cursor = next((index for index, entry in enumerate(entries) if entry.continues(held)), 0)
 
     @on(LineList.Chosen)
     def _tell_whole(self, chosen: LineList.Chosen) -> None:
