@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 FEWEST_LOOKS: Final = 8
+"""Comparisons before what they show is believed."""
 MEMORY: Final = 0.98
 """How much of what was seen before counts at each further look."""
 NOISE: Final = 0.1

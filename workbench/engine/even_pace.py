@@ -12,10 +12,13 @@ from typing import Final
 from workbench.engine.lane_state import Stateful
 
 FASTEST: Final = 0.98
-"""Part of the limit."""
+"""Part of the limit: the rest is for what calls in flight hold in reserve at a window's end."""
 SLOWEST: Final = 0.9
+"""Part of the limit, however often that overruns: then it is somebody else who spends it too, and the rate is cut."""
 STEP: Final = 0.01
+"""Part of the limit that one overrun takes off, and that time puts back."""
 REGAIN_S: Final = 600.0
+"""Until a step is put back, times the overruns so far: at 600 requests a minute one more refusal is one in 6,000."""
 
 
 class EvenPace(Stateful):

@@ -11,11 +11,15 @@ from random import Random
 from typing import Final
 
 LAG_S: Final = 2.0
+"""Of the account's allowance: by how much one may be ahead of whoever waits and has had least. What it had beyond that,
+while nobody else wanted anything, is forgiven."""
 LOOK_S: Final = 0.3
+"""Between two looks while others are at work, where no call has to end first."""
 LONE_LOOK_S: Final = 1.0
 """While no other process sends or waits: one may still begin to, or set the lane by hand."""
 SHORTEST_LOOK_S: Final = 0.01
 LONGEST_LOOK_S: Final = 0.1
+"""Where a call has to end first: a hundredth of what one takes, between these."""
 
 
 class Company:

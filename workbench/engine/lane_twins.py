@@ -23,6 +23,7 @@ from workbench.engine.server_type import ServerType
 from workbench.engine.server_window import Holdings
 
 EVERY_S: Final = 4.0
+"""Between two looks."""
 MEMORY: Final = 0.87
 """How much of what was seen before counts at each further look: a lane with few answers shows late, and all at once,
 what the others have sent."""
@@ -32,6 +33,8 @@ WEIGHT: Final = 2
 """Looks that one at all that a server has counted is worth: it has little noise."""
 SURPLUS: Final = 3
 """Looks in a row that must show more than one account could leave."""
+TOO_MUCH: Final = 0.3
+"""Part of what a merged lane has admitted that must remain beyond that."""
 EVIDENCE: Final = {LimitKind.REQUESTS: 5.0, LimitKind.TOKENS: 500.0, LimitKind.INPUT_TOKENS: 500.0}
 """The dimensions to compare, and what each lane must have admitted."""
 TOLERANCE: Final = 0.25
@@ -158,7 +161,7 @@ class TwinWatch:
                 continue
             seen = self._seen[frozenset((lane,))]
             look = seen[lane][_telling(seen)[0]]
-            more_than_one = look.unexplained - look.promised > 0.3 * look.admitted
+            more_than_one = look.unexplained - look.promised > TOO_MUCH * look.admitted
             self._surplus[lane] = self._surplus.get(lane, 0) + 1 if more_than_one else 0
             if self._surplus[lane] >= SURPLUS:
                 del self._surplus[lane]

@@ -17,7 +17,16 @@ BETA: Final = 0.9
 FIRST_CUT: Final = 0.7
 """What was admitted before the first refusal includes the server's saved minute."""
 SHORTEST_HISTORY_S: Final = 3.0
-"""Less than this says nothing of a rate."""
+"""Less than this says nothing of a rate that nobody paced."""
+SHORTEST_EPISODE_S: Final = 1.0
+"""Less than this between two refusals says nothing of a rate that was paced: then it is cut by BLIND_CUT."""
+BLIND_CUT: Final = 0.7
+DEEPEST_CUT: Final = 0.5
+"""Part of the rate that one refusal leaves at the least."""
+FLOOR_HINTED: Final = 0.4
+"""Part of the rate that is believed in which all refusals of one minute leave, where they say how long to wait."""
+FLOOR: Final = 0.55
+"""The same where they do not: a window that is used up is then run into several times."""
 LEAST_TRUST: Final = 0.3
 """Part of a rate that is believed in even if hardly any of it was used."""
 GROWTH: Final = 0.1
@@ -27,6 +36,12 @@ STRIDES_FROM: Final = 1.2
 """In units of `GROWTH_S`, after the rate is back where it was: sooner, and windows that slide are overrun; later, and a
 limit that was restored takes more than 150 s to be found."""
 GROWS_EVERY_S: Final = 0.25
+LATELY_S: Final = 15.0
+FASTEST: Final = 1.25
+"""Times what was admitted in the last LATELY_S, or where the last refusal came: the rate grows no further than that
+beyond what has been tried."""
+SLOWEST: Final = 0.3
+"""Part of where the last refusal came."""
 
 
 class RateSearch(Stateful):
@@ -57,7 +72,8 @@ class RateSearch(Stateful):
         admitted = units / elapsed_s if elapsed_s > 0 else 0.0
         if rate is None:
             return None if elapsed_s < SHORTEST_HISTORY_S or admitted <= 0 else FIRST_CUT * admitted
-        found = min(rate, max(admitted, 0.5 * rate)) if elapsed_s >= 1.0 else 0.7 * rate
+        known = elapsed_s >= SHORTEST_EPISODE_S
+        found = min(rate, max(admitted, DEEPEST_CUT * rate)) if known else BLIND_CUT * rate
         if now_s - self.floor_from_s > MINUTE_S:
             lately, lately_s = self._admitted(now_s, now_s - MINUTE_S)
             # A rate of which not even half was used says little about what the server gives.
@@ -65,7 +81,7 @@ class RateSearch(Stateful):
             self.trust(now_s, max(lately / lately_s, LEAST_TRUST * rate) if idle else rate)
         # A server whose window is used up refuses nearly everything for the rest of it: that says nothing about its
         # rate, and without a hint we run into it several times.
-        floor = (0.4 if hinted else 0.55) * self.floor_rate
+        floor = (FLOOR_HINTED if hinted else FLOOR) * self.floor_rate
         self.cut_short = found < floor
         return max(found, floor)
 
@@ -92,10 +108,10 @@ class RateSearch(Stateful):
         strides = x**3 if x < STRIDES_FROM else x**3 * (x / STRIDES_FROM) ** 4
         target = ceiling * (1 + GROWTH * strides)
         if target > rate:
-            units, elapsed_s = self._admitted(now_s, now_s - 15.0)
+            units, elapsed_s = self._admitted(now_s, now_s - LATELY_S)
             admitted = units / elapsed_s if elapsed_s > 0 else 0.0
-            target = min(target, max(rate, 1.25 * max(admitted, ceiling)))
-        return max(target, 0.3 * ceiling)
+            target = min(target, max(rate, FASTEST * max(admitted, ceiling)))
+        return max(target, SLOWEST * ceiling)
 
     def _admitted(self, now_s: float, since_s: float) -> tuple[float, float]:
         return self._log.since(now_s, since_s, self._index)

@@ -8,8 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
+
+MOST_VOTES: Final = 8
+"""What was seen long ago is outvoted by as many answers."""
+SURE: Final = 3
+"""Votes for steps that settle it, and answers in a row that make a limit one per day."""
+TELLING: Final = 0.02
+"""Part of the limit that must have been used: the reset time of less is lost in rounding."""
+OFF_BY: Final = 0.25
+"""Part of the reset time that an even refill would have by which the stated one may differ."""
+NEARLY_SPENT: Final = 0.75
+"""Part of the period from which on an even refill and a window that slides have the same reset time."""
+EVEN_FOR_S: Final = 2.5 * MINUTE_S
+"""A fixed window at an even pace looks like a bucket for a few seconds of every minute, never for two minutes."""
 
 
 class ServerType(IntEnum):
@@ -35,7 +49,7 @@ class ServerJudge:
 
     def __init__(self) -> None:
         self.votes = 0
-        """For steps where positive, from -8 to 8."""
+        """For steps where positive, for an even refill where negative; MOST_VOTES either way at the most."""
         self.day_votes = 0
         self.even_since_s: float | None = None
         """Since when every answer has looked like an even refill."""
@@ -51,21 +65,21 @@ class ServerJudge:
             # No minute's limit needs this long: it is one per day under a name that does not say so (OpenAI's free
             # tier, Groq). One such value may be a slip; three in a row are not.
             self.day_votes += 1
-            return Verdict(ServerType.BUCKET, DAY_S) if self.day_votes >= 3 else None
+            return Verdict(ServerType.BUCKET, DAY_S) if self.day_votes >= SURE else None
         self.day_votes = 0
-        if used <= 0.02 * limit or period_s == DAY_S:
+        if used <= TELLING * limit or period_s == DAY_S:
             return None  # a day's limit is refilled at midnight or evenly: what is left may be spent at once either way
         expected_s = used * period_s / limit
-        if abs(reset_s - expected_s) > max(2.0 if period_s >= MINUTE_S else 0.5, 0.25 * expected_s):
+        rounding_s = 2.0 if period_s >= MINUTE_S else 0.5
+        if abs(reset_s - expected_s) > max(rounding_s, OFF_BY * expected_s):
             self.even_since_s = None
-            self.votes = min(8, self.votes + 1)
-            in_steps = self.votes >= 3 and server != ServerType.WINDOW
+            self.votes = min(MOST_VOTES, self.votes + 1)
+            in_steps = self.votes >= SURE and server != ServerType.WINDOW
             return Verdict(ServerType.WINDOW, period_s) if in_steps else None
-        self.votes = max(-8, self.votes - 1)
-        if expected_s > 0.75 * period_s:
-            return None  # a nearly used up sliding window looks the same
+        self.votes = max(-MOST_VOTES, self.votes - 1)
+        if expected_s > NEARLY_SPENT * period_s:
+            return None
         if self.even_since_s is None:
             self.even_since_s = now_s
-        # A fixed window at an even pace looks like a bucket for a few seconds of every minute, never for two minutes.
-        evenly = server == ServerType.UNKNOWN or now_s - self.even_since_s > 2.5 * MINUTE_S
+        evenly = server == ServerType.UNKNOWN or now_s - self.even_since_s > EVEN_FOR_S
         return Verdict(ServerType.BUCKET, period_s) if evenly else None
