@@ -33,6 +33,7 @@ def hanging(**parts: Any) -> Underway:
 
 FULL = lane(state=LaneState.FULL, in_flight=8)
 SPENT = dimension(used=100.0)
+COOLING = lane(paused_until_ns=NOW + 20 * NS_PER_S, why="requests per minute", state=LaneState.COOLING)
 
 CASES = {
     "requests per minute": (
@@ -52,9 +53,19 @@ CASES = {
         "1 request waits: 11.9k of 12.0k tokens per minute used",
     ),
     "refused": (
-        view(lane(paused_until_ns=NOW + 20 * NS_PER_S, why="requests per minute", state=LaneState.COOLING)),
+        view(COOLING, queue=queue(WaitReason.COOLING, 2)),
         Cause.RATE_LIMIT,
-        "refused (requests per minute): nothing is sent for 20 s",
+        "refused (requests per minute): nothing is sent for 20 s, 2 requests wait",
+    ),
+    "refused, and nothing waits": (
+        view(replace(COOLING, in_flight=0)),
+        Cause.NOTHING,
+        "refused (requests per minute): nothing is sent for 20 s, and nothing waits for it",
+    ),
+    "refused, with a slow answer still under way": (
+        view(COOLING, traffic=lane_traffic(answered=40, ttft_s=times(6.1))),
+        Cause.SLOW_MODEL,
+        "its first token takes 6.10s (p50 of 40), though nothing holds it back here",
     ),
     "provider's cap": (
         view(replace(FULL, ceiling=8), queue=queue(WaitReason.WINDOW)),
@@ -217,6 +228,20 @@ def test_the_lane_that_holds_up_most_requests_speaks_for_all() -> None:
     many = Diagnosis(Cause.RATE_LIMIT, "14 wait", 14)
 
     assert said(few, many, replace(many, affected=3)).sentence == "openai#2 · gpt: 14 wait (and 1 more like it)"
+
+
+@pytest.mark.parametrize("still", [Diagnosis(Cause.HELD, "stopped by hand"), Diagnosis(Cause.NO_KEY, "no key is left")])
+def test_a_lane_for_which_nothing_waits_holds_nothing_up_while_work_flows_on_another(still: Diagnosis) -> None:
+    flows = Diagnosis(Cause.NOTHING, "nothing holds it up", 4)
+
+    assert said(still, flows).cause is Cause.NOTHING
+    assert said(still, replace(flows, cause=Cause.IDLE), busy=False).cause is still.cause
+
+
+def test_a_provider_that_fails_is_named_though_who_waits_for_it_is_in_no_lane() -> None:
+    failing = Diagnosis(Cause.BREAKER, "5 failures in a row")
+
+    assert said(failing, Diagnosis(Cause.NOTHING, "fine", 4)).cause is Cause.BREAKER
 
 
 def test_our_own_lateness_is_named_when_nothing_else_is_wrong() -> None:

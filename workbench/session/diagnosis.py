@@ -84,6 +84,11 @@ class Diagnosis:
     affected: int = 0
     """Requests that it concerns at this moment: the lane with most of them speaks for all."""
 
+    @property
+    def concerns(self) -> bool:
+        """Whether any request is later for it. Who waits for a provider that fails is in no lane's queue."""
+        return self.affected > 0 or self.cause is Cause.BREAKER
+
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
@@ -146,7 +151,7 @@ def diagnosis(
         return late
     if capped:
         return Diagnosis(Cause.SPEND_CAP, f"{_requests(capped)} for the spend cap: the palette raises it", capped)
-    troubled = [(lane, found) for lane, found in lanes if found.cause.is_trouble]
+    troubled = [(lane, found) for lane, found in lanes if found.cause.is_trouble and (found.concerns or not busy)]
     if not troubled:
         if late is not None:
             return late
@@ -211,10 +216,14 @@ def _cooling(view: LaneView) -> Diagnosis | None:
     if lane.paused_until_ns is None or lane.paused_until_ns <= view.now_ns:
         return None
     left = figures.countdown((lane.paused_until_ns - view.now_ns) / NS_PER_S)
+    said = f"refused ({lane.why}): nothing is sent for {left}{_and_wait(view)}"
+    if not view.waiting:
+        # Whatever is asked goes another way, or has gone already: nobody's answer is late for this.
+        return None if view.is_busy else Diagnosis(Cause.NOTHING, f"{said}, and nothing waits for it")
     cause = Cause.IN_FLIGHT_CAP if lane.why == "too many calls at once" else Cause.RATE_LIMIT
     if "overloaded" in lane.why:
         cause = Cause.BREAKER
-    return Diagnosis(cause, f"refused ({lane.why}): nothing is sent for {left}{_and_wait(view)}", max(1, view.waiting))
+    return Diagnosis(cause, said, view.waiting)
 
 
 def _queued(view: LaneView) -> Diagnosis | None:

@@ -237,7 +237,8 @@ def _is_closed(circuit: CircuitStats | None) -> bool:
 
 
 def _urgency(view: LaneView, found: Diagnosis) -> int:
-    if found.cause.is_trouble:
+    # A lane that cools stays where it is, whether or not something waits for it at this very moment.
+    if found.cause.is_trouble or (view.lane.paused_until_ns or 0) > view.now_ns:
         return 0
     lately = view.traffic is not None and view.traffic.ttft_s.n > 0
     return 1 if view.lane.in_flight or lately else 2
