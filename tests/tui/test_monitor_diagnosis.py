@@ -14,6 +14,7 @@ from workbench.core.clock import NS_PER_S
 from workbench.core.errors import LimitKind
 from workbench.core.events import WaitReason
 from workbench.core.stats import NOTHING, Percentiles
+from workbench.engine.lane_values import OVERLOADED, SPACED_OUT, TOO_MANY_CALLS
 from workbench.engine.limiter_stats import LaneState, LaneStats
 from workbench.engine.records import Underway
 from workbench.session.diagnosis import Cause, Diagnosis, LaneView, diagnosis, lane_diagnosis
@@ -56,6 +57,26 @@ CASES = {
         view(COOLING, queue=queue(WaitReason.COOLING, 2)),
         Cause.RATE_LIMIT,
         "refused (requests per minute): nothing is sent for 20 s, 2 requests wait",
+    ),
+    "refused for too many calls": (
+        view(replace(COOLING, why=TOO_MANY_CALLS), queue=queue(WaitReason.COOLING, 2)),
+        Cause.IN_FLIGHT_CAP,
+        "refused (too many calls at once): nothing is sent for 20 s, 2 requests wait",
+    ),
+    "refused by a provider without room": (
+        view(replace(COOLING, why=OVERLOADED), queue=queue(WaitReason.COOLING, 2)),
+        Cause.BREAKER,
+        "refused (the provider is overloaded): nothing is sent for 20 s, 2 requests wait",
+    ),
+    "more than the provider has let in so far": (
+        view(replace(COOLING, why=SPACED_OUT, in_flight=17), queue=queue(WaitReason.COOLING, 2)),
+        Cause.IN_FLIGHT_CAP,
+        "2 requests wait: 17 in flight, and whether the provider takes more is tried one call at a time",
+    ),
+    "more than it has let in, and nothing waits": (
+        view(replace(COOLING, why=SPACED_OUT, in_flight=17)),
+        Cause.NOTHING,
+        "nothing holds it up",
     ),
     "refused, and nothing waits": (
         view(replace(COOLING, in_flight=0)),

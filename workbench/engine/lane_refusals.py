@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.core.errors import LimitKind
 from workbench.engine.blame import Blame
-from workbench.engine.lane_values import Change, Flight
+from workbench.engine.lane_values import OVERLOADED, TOO_MANY_CALLS, Change, Flight
 from workbench.engine.limit_headers import Reading
 from workbench.engine.limit_refusals import sensible_hint
 
@@ -72,10 +72,10 @@ class Refusals:
         window.resize(max(self.overload_floor, 0.8 * window.size))
         window.rate_cut()
         if window.allowed != before:
-            lane.record(Change(now_s, lane.name, "window", before, window.allowed, "the provider is overloaded"))
+            lane.record(Change(now_s, lane.name, "window", before, window.allowed, OVERLOADED))
         hint_s = sensible_hint(retry_after_s)
         if hint_s is not None:
-            lane.pause(now_s, now_s + hint_s, "the provider is overloaded")
+            lane.pause(now_s, now_s + hint_s, OVERLOADED)
 
     def refused(
         self, now_s: float, flight: Flight, kind: LimitKind, retry_after_s: float | None, readings: Sequence[Reading]
@@ -105,7 +105,7 @@ class Refusals:
             until_s = now_s + min(LONGEST_PAUSE_S, 0.2 * 2**window.unanswered)
         if hint_s is not None:
             until_s = max(until_s, now_s + hint_s)
-        lane.pause(now_s, until_s, "too many calls at once")
+        lane.pause(now_s, until_s, TOO_MANY_CALLS)
 
     def _for_rate(self, now_s: float, flight: Flight, blamed: LimitKind, hint_s: float | None, *, stale: bool) -> None:
         lane = self._lane

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 GROWING: Final = "growing"
 
+# Why a lane pauses, where it is not for a limit per minute: in words for people, and for whoever says what to do.
+TOO_MANY_CALLS: Final = "too many calls at once"
+SPACED_OUT: Final = "one call at a time"
+"""Nothing was refused: what goes beyond all that has been let in goes alone."""
+OVERLOADED: Final = "the provider is overloaded"
+
 
 @dataclass(slots=True, eq=False)
 class KeyState:

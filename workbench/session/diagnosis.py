@@ -18,6 +18,7 @@ from workbench.core.events import WaitReason
 from workbench.core.sending import Stage
 from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.breaker import CircuitState, CircuitStats
+from workbench.engine.lane_values import OVERLOADED, SPACED_OUT, TOO_MANY_CALLS
 from workbench.engine.limiter_stats import LaneState, LaneStats, QueueStats
 from workbench.engine.records import LaneTraffic
 from workbench.providers.transport_errors import host_of
@@ -215,15 +216,21 @@ def _cooling(view: LaneView) -> Diagnosis | None:
     lane = view.lane
     if lane.paused_until_ns is None or lane.paused_until_ns <= view.now_ns:
         return None
+    if lane.why == SPACED_OUT:
+        if not view.waiting:
+            return None
+        tried = f"{lane.in_flight} in flight, and whether the provider takes more is tried one call at a time"
+        return Diagnosis(Cause.IN_FLIGHT_CAP, f"{_requests(view.waiting)}: {tried}", view.waiting)
     left = figures.countdown((lane.paused_until_ns - view.now_ns) / NS_PER_S)
     said = f"refused ({lane.why}): nothing is sent for {left}{_and_wait(view)}"
     if not view.waiting:
         # Whatever is asked goes another way, or has gone already: nobody's answer is late for this.
         return None if view.is_busy else Diagnosis(Cause.NOTHING, f"{said}, and nothing waits for it")
-    cause = Cause.IN_FLIGHT_CAP if lane.why == "too many calls at once" else Cause.RATE_LIMIT
-    if "overloaded" in lane.why:
-        cause = Cause.BREAKER
-    return Diagnosis(cause, said, view.waiting)
+    return Diagnosis(_REFUSED.get(lane.why, Cause.RATE_LIMIT), said, view.waiting)
+
+
+_REFUSED: Final = {TOO_MANY_CALLS: Cause.IN_FLIGHT_CAP, OVERLOADED: Cause.BREAKER}
+"""By why a lane pauses after a refusal; for a rate where it is none of these."""
 
 
 def _queued(view: LaneView) -> Diagnosis | None:
