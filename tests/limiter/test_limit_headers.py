@@ -18,7 +18,7 @@ def read(**headers: str) -> tuple[Reading, ...]:
     return parse_limit_headers([(name.replace("_", "-"), value) for name, value in headers.items()], WALL_S)
 
 
-def test_openai():
+def test_openai_states_limits_remainders_and_resets_as_durations():
     assert read(
         content_type="text/event-stream",
         x_ratelimit_limit_requests="5000",
@@ -144,7 +144,7 @@ def test_a_nonsense_remainder_or_reset_leaves_the_limit():
         (str(WALL_S - 500), None),
     ],
 )
-def test_resets(text, seconds):
+def test_a_reset_is_a_duration_seconds_a_date_or_nothing(text, seconds):
     assert parse_reset(text, WALL_S) == (None if seconds is None else pytest.approx(seconds))
 
 

@@ -402,7 +402,7 @@ def test_what_was_is_not_told_while_something_is() -> None:
     assert overview(world(busy, carried={busy.name: lane_traffic(ttft_s=times(5.0))})).lately is None
 
 
-def test_the_second_line_tells_both() -> None:
+def test_the_second_line_says_that_nothing_is_asked_and_what_was_slow_lately() -> None:
     seen = overview(world(QUIET, carried={QUIET.name: lane_traffic(ttft_s=times(5.0))}))
 
     said = reason(seen, Glyphs()).plain

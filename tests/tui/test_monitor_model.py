@@ -162,7 +162,7 @@ def test_the_log_has_the_newest_first_from_wherever_it_comes() -> None:
     ],
     ids=["failed", "cut off", "stalled"],
 )  # fmt: skip
-def test_how_requests_ended_badly(made: RequestRecord, kind: Kind, text: str) -> None:
+def test_an_entry_says_what_happened_where_and_in_what_words(made: RequestRecord, kind: Kind, text: str) -> None:
     (entry,) = entries(made)
 
     assert (entry.kind, entry.where, entry.text) == (kind, NAME, text)

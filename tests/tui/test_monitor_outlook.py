@@ -117,7 +117,7 @@ def test_an_answer_without_a_price_leaves_the_time_known() -> None:
     assert seen(model(in_flight=1, usd_per_answer=None)) == Outlook(left_s=10.0)
 
 
-def test_at_rest_nothing_is_left() -> None:
+def test_at_rest_there_is_no_time_and_no_cost_left() -> None:
     assert seen(model()) == Outlook()
 
 
