@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
-from workbench.bench.load import LoadTest, for_load
+from workbench.bench.load import LoadTest, check_models, for_load
 from workbench.bench.load_drive import Arrivals, Bookkeeper, Level, LoadDriver
 from workbench.bench.load_plan import Ask, Duration, Goal, Load, asks_of_lengths
 from workbench.bench.load_summary import summarize
 from workbench.cli.bench import command as bench
+from workbench.cli.entry import run
 from workbench.core.clock import SystemClock
-from workbench.core.settings import Settings
+from workbench.core.errors import UsageError
+from workbench.core.settings import ProviderSettings, Settings
 from workbench.core.types import Message, Params
 from workbench.demo import demo_world
 from workbench.engine.engine import Engine
@@ -201,3 +204,41 @@ def test_a_rate_with_even_arrivals_is_an_open_loop() -> None:
     assert result.exit_code == 0, result.output
     (row,) = [json.loads(line) for line in result.stdout.splitlines()]
     assert (row["rate_per_s"], row["concurrency"], row["requests"]) == (50.0, None, {"answered": 20})
+
+
+def test_models_without_a_key_are_all_named_before_anything_is_sent(
+    simulator: SimulatorThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {
+        "LLM_CONFIG_DIR": str(tmp_path),
+        "LLM_STATE_DIR": str(tmp_path),
+        "TOGETHER_API_KEY": simulator.api_key,
+        "TOGETHER_BASE_URL": simulator.base_urls["together"],
+    }.items():
+        monkeypatch.setenv(name, value)
+    results = tmp_path / "results"
+    before = simulator.call(lambda simulation: simulation.journal.tally().requests)
+    asked = ["together_ai/Qwen/Qwen3.5-9B", "gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "gpt-5.4"]
+
+    code = run(["bench", "load", *(part for model in asked for part in ("-m", model)), "--output", str(results)])
+
+    assert code == 2
+    assert capfd.readouterr().err == (
+        "llm-workbench: No key for OpenAI (gpt-4.1-mini, gpt-5.4), nor for Anthropic (anthropic/claude-sonnet-4-6).\n"
+        "Set OPENAI_API_KEY or OPENAI_KEYS, and ANTHROPIC_API_KEY or ANTHROPIC_KEYS; or add --demo.\n"
+    )
+    assert simulator.call(lambda simulation: simulation.journal.tally().requests) == before
+    assert not results.exists()
+
+
+def test_a_chain_of_which_one_model_has_a_key_can_be_measured(simulator: SimulatorThread, tmp_path: Path) -> None:
+    world = demo_world(simulator, Settings(), tmp_path)
+    keyless = replace(world.settings, providers={**world.settings.providers, "openai": ProviderSettings()})
+
+    async def check(*models: str) -> None:
+        async with Engine(keyless, environ=world.environ) as engine:
+            await check_models(models, engine)
+
+    asyncio.run(check("gpt-4.1-mini|anthropic/claude-sonnet-4-6", "local/qwen3-8b"))
+    with pytest.raises(UsageError, match="No key for OpenAI"):
+        asyncio.run(check("anthropic/claude-sonnet-4-6", "gpt-4.1-mini|gpt-5.4"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from workbench.cli.options import (
 )
 from workbench.cli.simulate import PROFILES
 from workbench.core.clock import NS_PER_S, SystemClock
+from workbench.core.errors import UsageError
 from workbench.core.heap import settle_heap
 from workbench.core.settings import CacheSettings, LaneLimits, LimitSettings, Settings
 from workbench.demo import USUAL_DAY, World
@@ -38,6 +39,7 @@ from workbench.demo import demo as demo_world
 from workbench.engine.engine import Engine
 from workbench.engine.record_lines import record_line
 from workbench.engine.records import Population
+from workbench.providers.base import ProviderSpec
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _WARM_CONNECTIONS = 64
@@ -146,8 +148,6 @@ def command(ctx: click.Context, /, models: tuple[str, ...], demo: bool, as_json:
     asks = _asks_from(options)
     invoked = invocation(ctx)
     settings = invoked.settings()
-    if test.output is not None:
-        _make_room(test.output)
     progress = LoadProgress(test.duration)
     driving = _drive(test, asks, settings, invoked.environ, options, profile if demo else None, progress)
     interruption = Interruption()
@@ -232,10 +232,28 @@ async def _drive(
                 max_cost_usd=options["max_cost"],
                 tell=progress.update,
             )
-            for model in test.models:
-                engine.route(model)  # a name that leads nowhere is said before anything is sent
+            await check_models(test.models, engine)
+            if test.output is not None:
+                _make_room(test.output)
             for model in test.models:
                 await _ask_model(test, model, engine, driver, progress)
+
+
+async def check_models(models: Iterable[str], engine: Engine) -> None:
+    """Say before anything is sent which names lead nowhere, and which lead only where there is no key.
+
+    Raises UnknownModel and other UsageErrors.
+    """
+    missing: dict[str, tuple[ProviderSpec, list[str]]] = {}
+    for model in models:
+        rows = [target.spec for target in engine.route(model)]
+        # In a thread, since the system's own keyring may take its time or ask a person.
+        if not any([not row.needs_key or (await asyncio.to_thread(engine.keyring, row)).keys for row in rows]):
+            missing.setdefault(rows[0].name, (rows[0], []))[1].append(model)
+    if missing:
+        who = ", nor for ".join(f"{row.title or row.name} ({', '.join(named)})" for row, named in missing.values())
+        variables = ", and ".join(" or ".join(row.key_variables) for row, _ in missing.values() if row.key_variables)
+        raise UsageError(f"No key for {who}.", hint=f"Set {variables}; or add --demo." if variables else "Add --demo.")
 
 
 async def _ask_model(test: LoadTest, model: str, engine: Engine, driver: LoadDriver, progress: LoadProgress) -> None:
