@@ -209,8 +209,14 @@ async def test_a_demo_tells_too_though_its_files_are_its_own(root: Path, monkeyp
         await engine.complete(question(1))
 
         shown = await asyncio.to_thread(keys, {"LLM_STATE_DIR": str(root), "LLM_CONFIG_DIR": str(root)})
+        lines = await asyncio.to_thread(keys, {"LLM_STATE_DIR": str(root), "LLM_CONFIG_DIR": str(root)}, "--json")
     after = await asyncio.to_thread(keys, {"LLM_STATE_DIR": str(root), "LLM_CONFIG_DIR": str(root)})
 
     assert f" --demo, process {os.getpid()}:" in shown.stdout
     assert "1 of 4 requests" in shown.stdout
+    used = [key for key in map(json.loads, lines.stdout.splitlines()) if key["live"][0]["sent"]]
+    assert [(key["alias"], key["provider"], key["account"]) for key in used] == [("openai#1", "openai", None)]
+    assert used[0]["live"][0]["program"].endswith(" --demo")
+    assert used[0]["live"][0]["lanes"][0]["limits"][0]["used"] == 1.0
+    assert "sim-key" not in lines.stdout
     assert "--demo" not in after.stdout

@@ -15,6 +15,7 @@ from workbench.cli.options import config_option, invocation
 from workbench.cli.table import columns
 
 if TYPE_CHECKING:
+    from workbench.engine.keyring import Key
     from workbench.engine.live_keys import LiveKey, LiveLane, LiveProcess
 
 _LOOK_EVERY_S = 1.0
@@ -31,7 +32,8 @@ def command(ctx: click.Context, watch: bool, as_json: bool) -> None:
     """List the keys that were found, by alias and source, and what could be set for the others.
 
     What runs now, the workbench or a run, tells of each key it uses: calls in flight, what the last minute used of each
-    limit, until when it is cooling, and why. The fingerprint tells two keys apart without giving either away.
+    limit, until when it is cooling, and why. So does a demo of its own keys. The fingerprint tells two keys apart
+    without giving either away.
     """
     # Imported here, since `--help` has no use for them.
     from msgspec.structs import replace
@@ -60,25 +62,35 @@ def command(ctx: click.Context, watch: bool, as_json: bool) -> None:
 
 
 def _json_lines(found: Sequence[Account], live: Sequence[LiveProcess]) -> Iterator[str]:
+    """The keys that were found here, and those that only a running process has, such as a demo's."""
     import msgspec
 
+    in_use: dict[str, list[dict[str, object]]] = {}
+    elsewhere: dict[str, LiveKey] = {}
+    for process in live:
+        for seen in process.keys:
+            line = {"pid": process.pid, "program": process.program, **msgspec.to_builtins(seen)}
+            in_use.setdefault(seen.fingerprint, []).append(line)
+            elsewhere.setdefault(seen.fingerprint, seen)
     for account in found:
         for key in account.keyring.keys:
-            yield json.dumps(
-                {
-                    "alias": key.alias,
-                    "provider": account.row.name,
-                    "source": key.source,
-                    "fingerprint": key.fingerprint,
-                    "account": key.account or None,
-                    "live": [
-                        {"pid": process.pid, "program": process.program, **msgspec.to_builtins(seen)}
-                        for process in live
-                        for seen in process.keys
-                        if seen.fingerprint == key.fingerprint
-                    ],
-                }
-            )
+            elsewhere.pop(key.fingerprint, None)
+            yield _json_line(key, account.row.name, key.account or None, in_use.get(key.fingerprint, []))
+    for seen in elsewhere.values():
+        yield _json_line(seen, seen.provider, None, in_use[seen.fingerprint])
+
+
+def _json_line(key: Key | LiveKey, provider: str, account: str | None, live: list[dict[str, object]]) -> str:
+    return json.dumps(
+        {
+            "alias": key.alias,
+            "provider": provider,
+            "source": key.source,
+            "fingerprint": key.fingerprint,
+            "account": account,
+            "live": live,
+        }
+    )
 
 
 def _listing(found: Sequence[Account], live: Sequence[LiveProcess]) -> str:
