@@ -11,6 +11,7 @@ from workbench.core.errors import (
     BadRequest,
     ConnectionFailed,
     KeyRejected,
+    OutOfFiles,
     Overloaded,
     RateLimited,
     ServerError,
@@ -70,6 +71,7 @@ def test_a_success_between_failures_starts_the_count_again() -> None:
         BadRequest("no", status=400),
         RateLimited("slow", status=429),
         TimedOut("late", kind=TimeoutKind.TOTAL),
+        OutOfFiles("none"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -19,6 +19,7 @@ from workbench.core.errors import (
     KeyRejected,
     MalformedResponse,
     ModelNotFound,
+    OutOfFiles,
     Overloaded,
     ProviderError,
     QuotaSpent,
@@ -120,6 +121,19 @@ def test_three_retries_and_no_more() -> None:
 
 def test_retries_can_be_turned_off() -> None:
     assert verdict(ConnectionFailed("reset"), policy=replace(POLICY, max_retries=0)) == Stop("retries are off")
+
+
+def test_who_found_no_file_to_open_tries_again_as_long_as_there_is_time_and_costs_no_retry() -> None:
+    spent = RetryBudget()
+    while spent.reserve(0, 0.0) is not None:
+        pass
+    used_up = RetryState(retries=POLICY.max_retries)
+
+    again = verdict(OutOfFiles("none"), used_up, budget=spent, patience_s=0.0)
+    too_late = verdict(OutOfFiles("none"), used_up, left_s=0.5)
+
+    assert again == BackOff(used_up, 2.0)
+    assert isinstance(too_late, Stop)
 
 
 def test_the_provider_s_word_overrules_the_table() -> None:

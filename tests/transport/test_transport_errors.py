@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import socket
 import ssl
@@ -21,6 +22,7 @@ from workbench.core.errors import (
     ConnectionFailed,
     IncompleteStream,
     MalformedResponse,
+    OutOfFiles,
     ProviderError,
     TimedOut,
     TimeoutKind,
@@ -86,6 +88,8 @@ def test_every_client_error_of_aiohttp_is_mapped(cls: type[BaseException]):
         pytest.param(ssl.SSLEOFError(8, "x"), False, ConnectionFailed, id="peer hung up in the handshake"),
         pytest.param(socket.gaierror(-2, "Name or service not known"), False, ConnectionFailed, id="DNS"),
         pytest.param(BrokenPipeError(32, "x"), False, ConnectionFailed, id="broken pipe"),
+        pytest.param(OSError(errno.EMFILE, "Too many open files"), False, OutOfFiles, id="no more files"),
+        pytest.param(OSError(errno.ENFILE, "x"), False, OutOfFiles, id="no more files in the system"),
         pytest.param(TimeoutError(), False, TimedOut, id="timeout"),
         pytest.param(asyncio.IncompleteReadError(b"", 5), True, IncompleteStream, id="incomplete read"),
     ],
@@ -221,6 +225,21 @@ async def test_a_server_that_is_no_http_server(connections: Connections, spec: M
     async with raw_server(ssh) as port:
         with pytest.raises(MalformedResponse, match="what HTTP does not allow"):
             await events_of(connections, spec(f"http://127.0.0.1:{port}/v1", transport))
+
+
+async def test_what_is_wrong_with_a_head_is_said_in_one_line(
+    connections: Connections, spec: MakeSpec, transport: Transport
+):
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nretry-after: \x1b[31m1\r\nfoo bar\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(odd) as port:
+        with pytest.raises(MalformedResponse) as caught:
+            await events_of(connections, spec(f"http://127.0.0.1:{port}/v1", transport))
+
+    assert caught.value.message.isprintable()
 
 
 async def test_a_connection_that_is_never_accepted_is_a_connect_timeout(

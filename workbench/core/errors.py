@@ -25,6 +25,7 @@
        ├─ ServerError              other 5xx, and errors inside a 200 stream
        ├─ Conflict                 408, 409
        ├─ ConnectionFailed         DNS, refused, reset
+       │  ├─ OutOfFiles            this process may open no more
        │  └─ TLSFailed
        ├─ TimedOut                 connect, first token, idle or total
        ├─ MalformedResponse        not what the protocol allows
@@ -281,6 +282,13 @@ class ConnectionFailed(ProviderError):
     title = "unreachable"
     retryable = True
     breaks = True
+
+
+class OutOfFiles(ConnectionFailed):
+    """This process may open no more files, of which a connection is one: nobody was asked, and nobody is to blame."""
+
+    title = "no file left"
+    breaks = False
 
 
 class TLSFailed(ConnectionFailed):

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import (
+    OutOfFiles,
     ProviderError,
     RateLimited,
     ServerError,
@@ -21,6 +22,8 @@ from workbench.core.errors import (
     UnsupportedParameter,
 )
 
+NEXT_FILE_S = 4.0
+"""Within which an attempt that found no file to open is made again: where files run out, calls end all the time."""
 MAX_DROPPED = 4
 """Parameters taken out of one request before it counts as simply wrong."""
 
@@ -152,6 +155,10 @@ def decide(
         return Requeue(replace(state, refusals=state.refusals + 1, same=0, fingerprint=""))
     if not error.may_retry or (isinstance(error, TimedOut) and error.kind is TimeoutKind.TOTAL):
         return Stop("")
+    left_s = (deadline_ns - now_ns) / NS_PER_S
+    if isinstance(error, OutOfFiles) and left_s > NEXT_FILE_S:
+        # Nobody was asked: no server is spared by asking less, and one of our own calls has to end first.
+        return BackOff(state, NEXT_FILE_S * draw)
     if state.retries >= policy.max_retries:
         return Stop(f"{policy.max_retries} retries are used up" if policy.max_retries else "retries are off")
     state = _remember(state, error)
@@ -161,7 +168,6 @@ def decide(
     if error.retry_after_s is not None:
         # A tenth of spread, so that many who were told the same moment do not come back as one.
         delay_s = max(delay_s, error.retry_after_s * (1 + draw / 10))
-    left_s = (deadline_ns - now_ns) / NS_PER_S
     if delay_s >= left_s:
         return Stop("the next try would come after the deadline")
     paid_s = budget.reserve(now_ns, min(patience_s, left_s))

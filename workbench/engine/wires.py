@@ -20,6 +20,7 @@ from workbench.providers.batch_adapters import NEEDED_BY_BATCHES
 from workbench.providers.capabilities import ParameterMemory, wire_family
 from workbench.providers.embeddings import EmbeddingWire
 from workbench.providers.http import Connections, PoolStatistics
+from workbench.providers.open_files import make_room_for_connections
 from workbench.providers.registry import Adapters
 from workbench.providers.registry import warm as import_sdks
 
@@ -43,6 +44,7 @@ class Wires:
         adapters: Mapping[WireFamily, Adapter] | None = None,
     ) -> None:
         """`adapters` stand in for our own, for tests and other wires; they need no warming and are not closed here."""
+        make_room_for_connections()
         self._clock = clock
         self._connections = Connections(environ, clock=clock)
         self._own: Adapters | None = None

@@ -19,6 +19,7 @@ from workbench.core.errors import (
     ConnectionFailed,
     IncompleteStream,
     MalformedResponse,
+    OutOfFiles,
     ProviderDetails,
     ProviderError,
     TimedOut,
@@ -131,7 +132,8 @@ def _reason(exc: BaseException) -> str:
         return "the connection was closed"
     if isinstance(exc, OSError) and exc.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return "no route to it"
-    text = str(exc).strip().rstrip(".")
+    # aiohttp draws the bytes it complains of below its words, with an arrow.
+    text = " ".join(str(exc).split()).rstrip(".")
     return text or type(exc).__name__
 
 
@@ -192,6 +194,13 @@ def _bad_url(exc: BaseException, place: Place, _: bool) -> ProviderError:
     )
 
 
+def _no_file(_: BaseException, place: Place, __: bool) -> ProviderError:
+    return OutOfFiles(
+        f"This process has as many files open as it may, and a connection to {place.host} would be one more.",
+        **place.details("Raise `ulimit -n`, or have fewer calls in flight: max_concurrent, --concurrency."),
+    )
+
+
 def _malformed(exc: BaseException, place: Place, _: bool) -> ProviderError:
     return MalformedResponse(
         f"{place.host} sent what HTTP does not allow: {_reason(exc)}.",
@@ -217,6 +226,7 @@ def _hung_up(exc: BaseException) -> bool:
 
 
 _RULES: tuple[tuple[_Recognise, _Build], ...] = (
+    (lambda exc: isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE), _no_file),
     (_is_tls, _tls),
     (lambda exc: isinstance(exc, socket.gaierror) or _named("ClientConnectorDNSError")(exc), _unresolved),
     (_named("ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"), _proxy),
