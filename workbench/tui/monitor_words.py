@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from workbench.session import figures
 from workbench.session.diagnosis import Diagnosis
 from workbench.session.job_words import span
 from workbench.session.monitor import Overview
+from workbench.session.monitor_detail import Section
 from workbench.tui.frame import FrameStats
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.monitor_line import late
@@ -42,6 +43,8 @@ _ROOMY: Final = 100
 
 _RARELY_MISSED: Final = 100
 """Added to the rank of a count of nothing: that something did not happen is worth less than anything that did."""
+
+_INDENT: Final = 2
 
 _NAME: Final = "$foreground-muted"
 _VALUE: Final = "$foreground"
@@ -146,6 +149,21 @@ def reason(seen: Overview, glyphs: Glyphs) -> Content:
 
 def _named(found: Diagnosis, glyphs: Glyphs) -> Content:
     return Content.assemble((found.cause.value, f"bold {cause_style(found.cause)}"), f" {glyphs.dot} {found.sentence}")
+
+
+def detail(name: str, sections: Iterable[Section], width: int) -> Content:
+    """All that is known of a lane; a line that is wrapped goes on a little further in than it began."""
+    lines = [Content.styled(name, "bold $text-primary")]
+    for title, texts in sections:
+        lines += [Content(), Content.styled(title, "bold")]
+        for text in texts:
+            if cell_len(text) <= width - _INDENT:
+                lines.append(Content(f"{'':{_INDENT}}{text}"))
+            else:
+                first, *rest = Content(text).wrap(max(1, width - 2 * _INDENT))
+                lines.append(Content.assemble(f"{'':{_INDENT}}", first))
+                lines += [Content.assemble(f"{'':{2 * _INDENT}}", more) for more in rest]
+    return Content("\n").join(lines)
 
 
 def health(frames: FrameStats, seen: Overview | None, glyphs: Glyphs, width: int) -> tuple[Content, Content]:

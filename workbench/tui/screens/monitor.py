@@ -30,7 +30,7 @@ from workbench.session.monitor_log import MonitorLog
 from workbench.tui.desk import Desk
 from workbench.tui.host import HostedEngine, LaneControl
 from workbench.tui.monitor_charts import charts
-from workbench.tui.monitor_words import health, reason, run_strip
+from workbench.tui.monitor_words import detail, health, reason, run_strip
 from workbench.tui.screens.area import BAR_PERIOD_S, TIMES_EVERY, AreaScreen
 from workbench.tui.screens.monitor_limits import LimitsDialog
 from workbench.tui.widgets.bar import Bar
@@ -249,11 +249,9 @@ class MonitorScreen(AreaScreen):
         row = self._opened_row()
         if row is None or statistics.limits is None or self.seen is None:
             return
-        parts = [Content.styled(row.name, "bold $text-primary")]
         sections = lane_sections(row, self.seen.keys, statistics.limits.history, ascii_only=self.desk.glyphs.ascii_only)
-        for title, lines in sections:
-            parts += [Content(), Content.styled(title, "bold"), *(Content(f"  {line}") for line in lines)]
-        self.query_one("#detail-text", Static).update(Content("\n").join(parts))
+        # Less its padding and its scroll bar, which may not be there yet.
+        self.query_one("#detail-text", Static).update(detail(row.name, sections, self.size.width - 4))
 
     def _opened_row(self) -> MonitoredLane | None:
         return next((row for row in self.table.rows if row.name == self.opened), None)
