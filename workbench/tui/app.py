@@ -42,6 +42,7 @@ from workbench.tui.screens.area import AreaScreen
 from workbench.tui.screens.compare import CompareScreen
 from workbench.tui.spend_cap import SpendCap
 from workbench.tui.stylesheet import KeptStylesheet
+from workbench.tui.told_to_end import leave_when_told
 
 if TYPE_CHECKING:
     from textual.content import Content
@@ -169,6 +170,8 @@ class WorkbenchApp(App[object]):
             screen.status.flash(message)
 
     def on_mount(self) -> None:
+        if not self.is_headless:
+            leave_when_told(self)
         self._apply_keymap()
         self.call_after_refresh(self.set_timer, FIRST_FRAME_S, self._begin)
 
