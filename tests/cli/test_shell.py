@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -121,9 +122,10 @@ def test_a_broken_settings_file_stops_every_command_that_needs_it(
 
 
 def test_keys_are_listed_by_alias_and_source_and_never_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", f"{SECRET},{SECRET}2")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # demos that others have open now have keys, too
 
     assert run(["keys"]) == 0
     shown = capsys.readouterr().out
