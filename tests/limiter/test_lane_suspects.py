@@ -205,3 +205,22 @@ def test_what_is_too_large_for_one_key_goes_over_another(openness):
 
     assert soak.wrong == []
     assert {prompt.end for prompt in prompts} == {"answered"}
+
+
+def test_one_that_is_not_much_larger_than_what_was_ever_let_in_is_never_too_large():
+    asked = Asked()
+    asked.let_in(ticket(tokens=5_000))
+    for _ in range(4):
+        asked.now_s += 130.0
+        asked.refuse(LARGE)
+        asked.let_in(SMALL)
+
+    assert not asked.too_large
+
+
+@pytest.mark.parametrize(("attempt", "rest_s"), [(3, 0.0), (4, 10.0), (5, 20.0), (12, 60.0)])
+def test_who_was_refused_often_lets_others_go_first_whatever_it_was_for(attempt, rest_s):
+    refused = ticket(attempt=attempt)
+
+    assert Suspects().rest_s(refused, others=True) == rest_s
+    assert Suspects().rest_s(refused, others=False) == 0.0

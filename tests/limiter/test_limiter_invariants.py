@@ -511,3 +511,19 @@ def test_a_learned_rate_is_never_exceeded_by_more_than_its_burst(steps, rate):
 
     ceiling = rate * (1 + 0.1 * max(0.0, now_s / 60 - 1) ** 3) * 1.3
     assert sent <= ceiling * now_s + max(bucket.depth, 900.0) + 900.0
+
+
+@pytest.mark.parametrize("rate", [1 / 60, 0.5, 20.0])
+def test_a_rate_grows_as_soon_as_it_is_used_however_slow_it_is(rate):
+    """Who waits for half a minute is held back all that time, though he is asked only at its end."""
+    lane = Lane("lane", [KeyState(None)], Window(8, 512), Random(1), lambda change: None)
+    bucket = lane.buckets[LimitKind.REQUESTS]
+    bucket.learn(0.0, rate)
+    now_s, began = 0.0, bucket.rate
+    while now_s < 300.0:
+        wait_s = bucket.wait_s(now_s, 1.0, 0.0)
+        now_s += wait_s
+        lane.log.add(now_s, 1.0, 0.0, 0.0)
+        bucket.take(now_s, 1.0)
+
+    assert bucket.rate > 1.2 * began

@@ -105,7 +105,7 @@ def test_a_drop_of_the_limit_is_survived_and_its_return_is_found(openness, most_
     low_s, back_s = 400.0, 1000.0
     schedule = [(low_s, lambda spec: replace(spec, tpm=0.4 * TPM)), (back_s, lambda spec: spec)]
 
-    world = world_of(Regime.TPM, openness, [Paced([0])], until_s=1200, schedule=schedule, seed=seed)
+    world = world_of(Regime.TPM, openness, [Paced([0], seed=seed)], until_s=1200, schedule=schedule, seed=seed)
 
     assert world.refused_share(low_s, back_s) <= most_refused
     assert any(world.refused_share(low_s + s, low_s + s + 60) <= 0.02 for s in range(31)), "no clean minute"

@@ -140,3 +140,15 @@ def test_a_cap_that_is_overrun_refuses_hardly_more_than_the_call_that_finds_it()
     world = World([quota], WORKLOADS[Regime.IN_FLIGHT], [Paced([0])], seed=1, until_s=500).run()
 
     assert sum(refused for at_s, refused in world.attempts if at_s > 200.0) <= 6
+
+
+def test_slow_start_does_not_double_faster_than_a_refusal_comes():
+    """Answers of 20 ms would have it at hundreds of calls by then."""
+    window = Window(8, 512)
+    now_s = 100.0
+    while now_s < 100.35:
+        now_s += 0.001
+        window.note_blocked()
+        window.succeeded(now_s, window.allowed, window.epoch)
+
+    assert window.allowed == 32

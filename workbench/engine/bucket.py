@@ -99,7 +99,7 @@ class Bucket(Pinnable):
         self.ceiling: float | None = None
         """The rate at which the last refusal came; None while nothing has been learned."""
         self.blocked_s = float("-inf")
-        """When this bucket last made a request wait."""
+        """Until when this bucket last made a request wait."""
         self.corrections = 0.0
         """Sum of everything mirrored so far, so that a late answer is not corrected twice."""
         self.server = ServerType.UNKNOWN
@@ -144,8 +144,9 @@ class Bucket(Pinnable):
         missing = needed - self.level
         if missing <= EPSILON:
             return 0.0
-        self.blocked_s = now_s
-        return max(self.at_s - now_s, 0.0) + missing / rate
+        wait_s = max(self.at_s - now_s, 0.0) + missing / rate
+        self.blocked_s = now_s + wait_s  # nobody asks again before
+        return wait_s
 
     def take(self, now_s: float, cost: float) -> Mark:
         if now_s > self.at_s:
@@ -222,8 +223,6 @@ class Bucket(Pinnable):
 
     def learn(self, now_s: float, ceiling: float) -> None:
         """Pace below `ceiling` from now on, and creep up to it and beyond."""
-        if self.rate is None:
-            self.search.trust(now_s, ceiling)
         self.ceiling = ceiling
         self.rate = ceiling * BETA
         self.at_s = now_s

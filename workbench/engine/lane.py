@@ -37,6 +37,8 @@ FRESH_S: Final = 0.05
 PLENTY: Final = 0.5
 """Part of what a bucket can hold."""
 YIELD_S: Final = 0.02
+RESUMES_S: Final = 0.2
+"""From call to call, after refusals for a rate that could not be measured yet, until one is let in."""
 
 
 class Lane(Stateful):
@@ -79,6 +81,8 @@ class Lane(Stateful):
         self.why = WaitReason.WINDOW
         """What made the last `wait_s` longer than zero."""
         self.counters = Counters()
+        self.largest = 0
+        """Tokens that the largest request may have taken of all that were let in."""
         self.promised = 0.0
         """Output reserved for calls of this process that are in flight."""
         self.asked = 0.0
@@ -165,7 +169,7 @@ class Lane(Stateful):
         self.counters.sent += 1
         if in_flight > self.window.peak:
             self.window.note_sent(in_flight)
-        if in_flight > self.window.most_let_in or self.window.unanswered:
+        if in_flight > self.window.most_let_in or self.window.unanswered or self.refusals.strikes:
             self._space_out(now_s, in_flight)
         marks: dict[LimitKind, Mark] = {}
         paced = False
@@ -201,6 +205,8 @@ class Lane(Stateful):
         spacing_s = self.window.spacing_s(in_flight)
         if self.window.unanswered and self.refusals.blame.established:
             spacing_s = self.duration_s / self.window.allowed  # no more than end in that time
+        if self.refusals.strikes and not self.paced and in_flight > 1:
+            spacing_s = max(spacing_s, RESUMES_S)  # no rate is known: ask with one call, not with a windowful
         if spacing_s and now_s + spacing_s > self.pause_until_s:
             self.pause_until_s, self.pause_why = now_s + spacing_s, "one call at a time"
 
@@ -282,6 +288,9 @@ class Lane(Stateful):
         self.disown(flight)
         self.duration_s += 0.1 * (now_s - flight.sent_s - self.duration_s)
         self.counters.accepted += 1
+        cost = flight.cost
+        if cost.input + cost.max_output > self.largest:
+            self.largest = cost.input + cost.max_output
         self.meters.correct(now_s, flight, usage)
         if usage is not None:
             self.meters.outputs.learn(flight.job, usage.output)

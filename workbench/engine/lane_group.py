@@ -149,7 +149,7 @@ class Group:
 
     def rest_s(self, claim: PendingClaim) -> float:
         """For how long a request that has been refused should let others go first; 0.0 if it need not."""
-        if not self.suspects.seen:
+        if claim.ticket.attempt == 1:
             return 0.0
         return self.suspects.rest_s(claim.ticket, others=self.queue.size + len(self.parked) > 0)
 

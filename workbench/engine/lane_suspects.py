@@ -26,7 +26,9 @@ TRACKED: Final = 64
 TRUSTED: Final = 2
 """Refusals of one request that are taken for what they seem to be."""
 PATIENT: Final = 3
-"""Refusals after which others go first for a while, also where none has been let in yet."""
+"""Refusals after which others go first for a while, whatever they were for: an engine gives up after a dozen."""
+LARGER: Final = 2
+"""Times as large as anything that has been let in: only then may its size be the reason."""
 REST_S: Final = 10.0
 """The first time; doubled for each further refusal."""
 LONGEST_REST_S: Final = 60.0
@@ -69,6 +71,10 @@ class Suspicion:
     passed: float = 0.0
     """Tokens of what was let in in that minute."""
     most_passed: float = 0.0
+
+    @property
+    def is_large(self) -> bool:
+        return self.size >= LARGER * self.lane.largest and self.size > self.most_passed / 2
 
     def refused(self, flight: Flight, now_s: float, size: int) -> None:
         self.refusals += 1
@@ -172,12 +178,12 @@ class Suspects:
         if self._failed_all(suspicion, lanes):
             return True
         smallest, found_s = self._found.get(lane, (suspicion.size + 1, 0.0))
-        return suspicion.outdone > 0 and suspicion.size >= smallest and now_s - found_s < CONFIRMED_S
+        confirmed = suspicion.size >= smallest and now_s - found_s < CONFIRMED_S
+        return confirmed and suspicion.is_large and suspicion.outdone > 0
 
     def rest_s(self, ticket: Ticket, *, others: bool) -> float:
         """For how long others should go first, now that it comes back refused; `others` = there are some."""
-        lanes = self._of(ticket)
-        refusals = sum(suspicion.refusals for suspicion in lanes.values())
+        lanes, refusals = self._of(ticket), ticket.attempt - 1
         suspected = any(s.set_aside or self._wants_trial(s, lanes) for s in lanes.values())
         if not suspected and (not others or refusals < PATIENT):
             return 0.0
@@ -232,7 +238,7 @@ class Suspects:
 
     def _failed_all(self, suspicion: Suspicion, lanes: Mapping[Lane, Suspicion]) -> bool:
         """Two trials in all, of which one was here."""
-        if suspicion.size <= suspicion.most_passed / 2:
+        if not suspicion.is_large:
             return False
         return suspicion.trials > 0 and sum(other.trials for other in lanes.values()) >= TRIALS
 

@@ -27,6 +27,8 @@ FLOOR_HINTED: Final = 0.4
 """Part of the rate that is believed in which all refusals of one minute leave, where they say how long to wait."""
 FLOOR: Final = 0.55
 """The same where they do not: a window that is used up is then run into several times."""
+LEAST_SURE: Final = 2.0
+"""Times the least that the first refusal leaves possible is believed in: half of that is the floor below."""
 LEAST_TRUST: Final = 0.3
 """Part of a rate that is believed in even if hardly any of it was used."""
 GROWTH: Final = 0.1
@@ -71,7 +73,11 @@ class RateSearch(Stateful):
         units, elapsed_s = self._admitted(now_s, float("-inf") if self.cut_s is None else self.cut_s)
         admitted = units / elapsed_s if elapsed_s > 0 else 0.0
         if rate is None:
-            return None if elapsed_s < SHORTEST_HISTORY_S or admitted <= 0 else FIRST_CUT * admitted
+            if elapsed_s < SHORTEST_HISTORY_S or admitted <= 0:
+                return None
+            # That much of it may have been saved up: then the rate is not more than this.
+            self.trust(now_s, LEAST_SURE * units / (MINUTE_S + elapsed_s))
+            return FIRST_CUT * admitted
         known = elapsed_s >= SHORTEST_EPISODE_S
         found = min(rate, max(admitted, DEEPEST_CUT * rate)) if known else BLIND_CUT * rate
         if now_s - self.floor_from_s > MINUTE_S:

@@ -24,6 +24,8 @@ PATIENCE: Final = 1600
 every 200 s. With a probe every minute, 1.6 % were refused at a cap of 8, and 10 % at a cap of 1."""
 LONGEST_SPACING_S: Final = 0.2
 """Between calls beyond what is known to work: all at once, a dozen were refused where one tells as much."""
+DOUBLES_EVERY_S: Final = 0.2
+"""In slow start, at most: a refusal takes as long to come, while answers of 20 ms would make a dozen calls 200."""
 LARGEST_PROBE: Final = 32
 WIDEST_PROBE: Final = 0.25
 """Part of the window: all that goes beyond the cap is refused at once."""
@@ -66,6 +68,8 @@ class Window(Pinnable):
         "round",
         "size",
         "slow_start",
+        "step_from",
+        "step_s",
         "unanswered",
         "verdict_s",
     )
@@ -79,6 +83,9 @@ class Window(Pinnable):
         self.ceiling: int | None = None
         """The most that is known to work; None while unknown."""
         self.slow_start = True
+        self.step_s = float("-inf")
+        """When slow start began to double the window for the last time, and from where."""
+        self.step_from = self.size
         self.epoch = 0
         """Counts cuts. Successes of calls that were sent before the last cut are no evidence for growth after it."""
         self.unanswered = 0
@@ -137,7 +144,9 @@ class Window(Pinnable):
             return
         if self.slow_start:
             if self.blocked:
-                self._set(self.size + 1)
+                if now_s - self.step_s >= DOUBLES_EVERY_S:
+                    self.step_s, self.step_from = now_s, self.size
+                self._set(min(self.size + 1, max(2 * self.step_from, self.size)))
             if in_flight < 0.5 * self.size:
                 self.blocked = False
             return
