@@ -33,9 +33,13 @@ MODEL = "gpt-4.1-mini"
 
 
 @pytest.fixture
-def root() -> Iterator[Path]:
-    """The name of a socket may have a hundred characters, which pytest's own directories exceed."""
+def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The name of a socket may have a hundred characters, which pytest's own directories exceed.
+
+    Demos are looked for in it as well, and not where those of other tests and other people are.
+    """
     place = Path(tempfile.mkdtemp(prefix="live-"))
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield place
     shutil.rmtree(place)
 
@@ -46,6 +50,7 @@ def environ(root: Path) -> Iterator[dict[str, str]]:
         yield {
             "OPENAI_BASE_URL": simulator.base_urls["openai"],
             "OPENAI_KEYS": "sim-key-1,sim-key-2",
+            "TMPDIR": str(root),
             **{f"LLM_{name}_DIR": str(root / name.lower()) for name in ("CONFIG", "CACHE", "STATE", "DATA")},
         }
 
@@ -203,8 +208,7 @@ async def test_an_engine_that_is_asked_often_answers_each_time(root: Path, envir
     assert counts == [1] * 20
 
 
-async def test_a_demo_tells_too_though_its_files_are_its_own(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(root))
+async def test_a_demo_tells_too_though_its_files_are_its_own(root: Path) -> None:
     async with demo(Settings(), "rate-limit") as world, Engine(world.settings, environ=world.environ) as engine:
         await engine.complete(question(1))
 
