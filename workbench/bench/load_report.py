@@ -10,11 +10,12 @@ from pathlib import Path
 
 from workbench.bench.load_drive import Level
 from workbench.bench.load_plan import Goal, Load
-from workbench.bench.load_summary import BIASED_ABOVE, Distribution, LevelSummary, knee, yield_of
+from workbench.bench.load_summary import Distribution, LevelSummary, knee, yield_of
 from workbench.bench.report import markdown_table
 from workbench.bench.report_plot import Axis, Curve, Shape, chart
 from workbench.core.clock import NS_PER_S
 from workbench.core.stats import quantile_linear
+from workbench.engine.records import SEVERAL_TOKENS
 from workbench.session.figures import UNKNOWN
 
 _MS = 1e3
@@ -76,7 +77,7 @@ def remarks(report: LoadReport) -> list[str]:
         said.append("* Over-saturated: the backlog grew for as long as the level lasted.")
     if any(one.tokens_estimated for one in report.summaries):
         said.append("~ The provider did not report all tokens; they are estimated at four characters each.")
-    if any((one.tokens_per_chunk or 0) > BIASED_ABOVE for one in report.summaries):
+    if any((one.tokens_per_chunk or 0) > SEVERAL_TOKENS for one in report.summaries):
         said.append("Chunks carry several tokens here, the first one too: TPOT reads too low.")
     if report.is_sweep:
         said.extend(_knee_line(report, model) for model in report.models)

@@ -21,8 +21,6 @@ from workbench.engine.record_lines import output_tokens
 from workbench.engine.records import Population
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-BIASED_ABOVE = 1.5
-"""Tokens per chunk: the first chunk then carries several, and TPOT reads too low."""
 
 
 @dataclass(frozen=True, slots=True)

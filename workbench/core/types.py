@@ -208,6 +208,9 @@ def _span_s(start_ns: int | None, end_ns: int | None) -> float | None:
     return None if start_ns is None or end_ns is None else (end_ns - start_ns) / NS_PER_S
 
 
+CHARACTERS_PER_TOKEN = 4
+"""Of English prose through a current tokenizer: the estimate until a provider, or a model's own answers, say better."""
+
 STALL_S = 1.0
 """A pause between two pieces of an answer that a reader notices: ten times the pace of a slow model."""
 

@@ -9,15 +9,12 @@ from workbench.core.clock import NS_PER_S
 from workbench.core.events import WaitReason
 from workbench.core.sending import Sending
 from workbench.core.stats import Percentiles, RateWindow, SketchWindow
-from workbench.core.types import STALL_S
+from workbench.core.types import CHARACTERS_PER_TOKEN, STALL_S
 from workbench.engine.records import IDLE, LaneName, LaneTraffic, Population, RequestRecord, Underway
 from workbench.engine.timeline import Timeline
 
 WINDOW_S = 60
 GAUGE_S = 10
-
-CHARACTERS_PER_TOKEN = 4.0
-"""English through a current tokenizer, until a model's own usage has said better."""
 
 
 class Gauge(Enum):
@@ -165,7 +162,7 @@ class LaneCounts(Counts):
         )
         """In the order in which a snapshot takes them."""
         self.on_the_wire: set[OnTheWire] = set()
-        self.characters_per_token = CHARACTERS_PER_TOKEN
+        self.characters_per_token = float(CHARACTERS_PER_TOKEN)
         self.output_per_answer: float | None = None
         self.tokens_per_chunk: float | None = None
         self.service_s: float | None = None

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from workbench.core.types import Message, Route
+from workbench.core.types import CHARACTERS_PER_TOKEN, Message, Route
 from workbench.engine.router import Target
 from workbench.providers.capabilities import traits_of
-
-CHARACTERS_PER_TOKEN: Final = 4
 
 LOOKED_AT: Final = 65_536
 """Characters at either end of a prompt: four times the largest minimum, so a ten-megabyte prompt costs no more."""

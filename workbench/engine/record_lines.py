@@ -6,11 +6,8 @@ Spans are seconds; what is not known is null and never 0. No prompt, no answer a
 from __future__ import annotations
 
 from workbench.core.clock import NS_PER_S
-from workbench.core.types import Json, UsageSource
+from workbench.core.types import CHARACTERS_PER_TOKEN, Json, UsageSource
 from workbench.engine.records import AttemptRecord, RequestRecord
-
-CHARACTERS_PER_TOKEN = 4.0
-"""Where the provider never says how many tokens it sent."""
 
 _STAMPS = (
     "enqueued",

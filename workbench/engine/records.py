@@ -20,6 +20,9 @@ from workbench.engine.admission import Outcome
 
 MANY_LANES = 200
 
+SEVERAL_TOKENS = 1.5
+"""Tokens per chunk from which on the first chunk carries several, so that TPOT reads too low."""
+
 
 @lru_cache(maxsize=4)
 def patience_s(lanes: int) -> tuple[float, ...]:
@@ -102,7 +105,7 @@ class RequestRecord:
 
     @property
     def tokens_per_chunk(self) -> float | None:
-        """Above 1.5 the first chunk carries several tokens and TPOT reads too low."""
+        """See `SEVERAL_TOKENS`."""
         return self.usage.output / self.chunks if self.usage and self.chunks else None
 
     @property
@@ -192,7 +195,7 @@ class LaneTraffic(msgspec.Struct, frozen=True):
     unreported: int = 0
     """Answers for which the provider never said how many tokens they had; their counts stay estimates."""
     tokens_per_chunk: float | None = None
-    """Of usual answers. Above 1.5 the first chunk carries several tokens and TPOT reads too low."""
+    """Of usual answers; see `SEVERAL_TOKENS`."""
     backing_off: int = 0
     service_s: float | None = None
     """A usual answer's time on the wire, of the last handful; None until there was one."""

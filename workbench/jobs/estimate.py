@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from workbench.core.pricing import Price, cost_usd
-from workbench.core.types import Usage
-from workbench.engine.counts import CHARACTERS_PER_TOKEN
+from workbench.core.types import CHARACTERS_PER_TOKEN, Usage
 from workbench.jobs.job import JobEstimate
 from workbench.jobs.rows import Row
 from workbench.providers.batch import BatchLimits

@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from workbench.core.types import Message, Role
-
-CHARACTERS_PER_TOKEN: Final = 4
-"""An estimate will do: a mark on too little is ignored and costs nothing."""
+from workbench.core.types import CHARACTERS_PER_TOKEN, Message, Role
 
 MARK: Final = {"type": "ephemeral"}
 
@@ -41,4 +38,5 @@ def worth_marking(messages: Sequence[Message], minimum: int) -> frozenset[int]:
 
 
 def _tokens(message: Message) -> int:
+    # An estimate will do: a mark on too little is ignored and costs nothing.
     return len(message.text) // CHARACTERS_PER_TOKEN

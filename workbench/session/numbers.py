@@ -13,10 +13,7 @@ from itertools import pairwise
 
 from workbench.core.clock import NS_PER_S
 from workbench.core.events import CacheHit, Delta, Failed, Finished, Opened, StreamEvent, UsageReport
-from workbench.core.types import Channel, Result, Usage, UsageSource
-
-CHARS_PER_TOKEN = 4.0
-"""English prose through a current tokenizer; replaced by what a model's own usage has taught us."""
+from workbench.core.types import CHARACTERS_PER_TOKEN, Channel, Result, Usage, UsageSource
 
 BUCKET_S = 0.25
 """Width of one sample of the rate. Headers repaint at 4 Hz: finer could not be seen."""
@@ -107,7 +104,7 @@ class Meter:
         self._done_ns = at_ns
 
     def _count(self, at_ns: int, channel: Channel, text: str) -> None:
-        tokens = self._per_event if self._per_event is not None else max(1.0, len(text) / CHARS_PER_TOKEN)
+        tokens = self._per_event if self._per_event is not None else max(1.0, len(text) / CHARACTERS_PER_TOKEN)
         if self._first_ns is None:
             self._first_ns = at_ns
         if channel is Channel.REASONING:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.core.pricing import ModelFacts
-from workbench.core.types import Message, Usage
-from workbench.session.numbers import CHARS_PER_TOKEN
+from workbench.core.types import CHARACTERS_PER_TOKEN, Message, Usage
 
 SHORT_ANSWER = 100
 LONG_ANSWER = 2_000
@@ -39,7 +38,7 @@ class Estimate:
 
 def estimate(messages: Sequence[Message], facts: ModelFacts, max_tokens: int | None = None) -> Estimate:
     """What one target would be sent, in tokens and USD."""
-    tokens = sum(PER_MESSAGE + round(len(message.text) / CHARS_PER_TOKEN) for message in messages)
+    tokens = sum(PER_MESSAGE + round(len(message.text) / CHARACTERS_PER_TOKEN) for message in messages)
     longest = min(limit for limit in (LONG_ANSWER, max_tokens, facts.max_output_tokens) if limit is not None)
     return Estimate(
         tokens,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workbench.core.clock import NS_PER_S
-
-CHARS_PER_TOKEN = 4
-"""For the estimate that is shown until the provider has counted; marked with a tilde."""
+from workbench.core.types import CHARACTERS_PER_TOKEN
 
 
 @dataclass(slots=True)
@@ -45,5 +43,5 @@ class Thinking:
         if self.tokens is not None:
             words.append(f"({self.tokens:,} tok)")
         elif characters:
-            words.append(f"(~{max(1, characters // CHARS_PER_TOKEN):,} tok)")
+            words.append(f"(~{max(1, characters // CHARACTERS_PER_TOKEN):,} tok)")
         return " ".join(words)

@@ -25,7 +25,7 @@ class EventLog(LineList):
     Newest first, with the time of day, what it was, the lane, and the reason in words. **429** is a refusal for a
     limit; **error** and **cut off** are attempts that failed before and after output had begun. They are told when they
     happen, and many alike in a row as one entry, at the time of the first. **stall** is an answer that was silent for
-    more than two seconds; **pause**, **limit** and **key** are what the limiter made of it, or what was done by hand;
+    more than a second; **pause**, **limit** and **key** are what the limiter made of it, or what was done by hand;
     **breaker** stops asking a provider that keeps failing. Enter shows the whole of an entry that is longer than its
     row.
     """

@@ -20,7 +20,7 @@ from textual.style import Style
 
 from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.limiter_stats import DimensionStats, LaneState
-from workbench.engine.records import LaneTraffic
+from workbench.engine.records import SEVERAL_TOKENS, LaneTraffic
 from workbench.session import figures
 from workbench.session.diagnosis import Cause, window_cause
 from workbench.session.monitor import MonitoredLane
@@ -235,7 +235,7 @@ class _Cells:
         if self.times is None or tpot_s is None:
             return [(f"{figures.UNKNOWN:>8}", FAINT)]
         # Several tokens in one chunk: the first chunk's are not counted as time, so the truth lies above.
-        several = (self.times.tokens_per_chunk or 0.0) > 1.5
+        several = (self.times.tokens_per_chunk or 0.0) > SEVERAL_TOKENS
         least = (">" if self.glyphs.ascii_only else "≥") if several else ""
         return [(f"{f'{least}{tpot_s * 1e3:.0f}ms':>8}", "")]
 
