@@ -45,7 +45,7 @@ SLOW_DAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "stalled-stream": DEMO_LINE_UP,
         "cold-start": ("gpt-4.1", "local/qwen3-8b"),
         "retries": ("gpt-4.1-mini", "gemini/gemini-3-flash-preview"),
-        "busy-screen": ("gpt-4.1", "local/qwen3-8b") * 4,
+        "busy-screen": ("gpt-4.1", "local/qwen3-8b") * 8,
     }
 )
 """Profiles of the simulator in which answers are slow for one reason each, and the models that show it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import random
 import selectors
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.simulator.answers import Answer, Finish, schedule
-from workbench.simulator.pacing import Pace, Pacer
+from workbench.simulator.pacing import Bursts, Pace, Pacer
 from workbench.simulator.server import SimulatorThread
 from workbench.simulator.stream import Step, coalesced
 
@@ -82,6 +83,33 @@ def test_the_scale_multiplies_every_wait() -> None:
         return loop.time() - start
 
     assert in_virtual_time(main) == pytest.approx(2.0, abs=0.002)
+
+
+def test_on_beats_several_answers_say_at_one_moment_what_they_have_to_say() -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        reached = []
+
+        async def answer(begins_s: float) -> None:
+            await asyncio.sleep(begins_s)
+            pacer = Pacer(loop, 1.0, beat_s=0.5)
+            for offset_s in (0.1, 0.6):
+                await pacer.until(offset_s)
+                reached.append(round(loop.time() - 1_000.0, 2))
+
+        await asyncio.gather(answer(0.0), answer(0.2), answer(0.39))
+        return reached
+
+    assert in_virtual_time(main) == pytest.approx([0.5, 0.5, 0.5, 1.0, 1.0, 1.0], abs=0.02)
+
+
+def test_bursts_grow_to_their_largest_with_silence_in_between() -> None:
+    pace = Bursts(0.2, 0.0, 0.5, 0.0, first=10, growth=2.0, most=30)
+
+    moments = list(pace.moments(0.2, [1] * 100, random.Random(0)))
+
+    bursts = [(round(at, 3), len(list(same))) for at, same in itertools.groupby(moments)]
+    assert bursts == [(0.2, 10), (0.7, 20), (1.2, 30), (1.7, 30), (2.2, 10)]
 
 
 def test_stopping_wakes_whoever_waits() -> None:

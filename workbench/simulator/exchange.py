@@ -331,7 +331,9 @@ class Exchange:
             on_end=self._ended,
             status=status,
             headers_at_s=open_s + delay_s,
-            coalesce_s=math.inf if self.fault(FaultKind.WHOLE) else self.simulation.coalesce_s,
+            coalesce_s=math.inf
+            if self.fault(FaultKind.WHOLE)
+            else max(self.simulation.coalesce_s, self.simulation.profile.beat_s / 2),
         )
 
     def _ended(self, ending: Ending, sent_tokens: int) -> None:

@@ -19,11 +19,15 @@ MIN_WAIT_S = 0.0005
 class Pacer:
     """One answer's stopwatch. Offsets are simulated seconds since it was made; `scale` turns them into real ones."""
 
-    __slots__ = ("_loop", "_scale", "_start", "_stopped", "_waiter", "hurried")
+    __slots__ = ("_beat_s", "_loop", "_scale", "_start", "_stopped", "_waiter", "hurried")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, scale: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, scale: float, beat_s: float = 0.0) -> None:
+        """Args:
+        beat_s: what is due waits for the next beat of the loop's clock, which is the same for all answers.
+        """
         self._loop = loop
         self._scale = scale
+        self._beat_s = beat_s
         self._start = loop.time()
         self._stopped = False
         self._waiter: asyncio.Future[None] | None = None
@@ -39,6 +43,8 @@ class Pacer:
         if self._stopped:
             return False
         deadline = self._start + offset_s * self._scale
+        if self._beat_s:
+            deadline = math.ceil(deadline / self._beat_s) * self._beat_s
         if deadline - self._loop.time() <= MIN_WAIT_S:
             self.hurried += 1
             if self.hurried >= 8:
@@ -91,3 +97,24 @@ class Pace:
         for size in sizes:
             yield at
             at += gap_s * size * (exp(sigma * gauss(0.0, 1.0)) if sigma else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bursts(Pace):
+    """Silence for `gap_s`, then very many tokens at once; the next burst is larger, up to a point."""
+
+    first: int
+    """Tokens of the first burst."""
+    growth: float
+    most: int
+
+    def moments(self, first_s: float, sizes: Iterable[int], rng: random.Random) -> Iterator[float]:
+        at, burst = first_s, float(self.first)
+        left = burst
+        for size in sizes:
+            if left <= 0:
+                at += self.gap_s
+                burst = min(self.most, burst * self.growth)
+                left = burst
+            left -= size
+            yield at

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from workbench.simulator.batch_book import BatchPace
 from workbench.simulator.faults import Fault, FaultKind, FaultRule
 from workbench.simulator.models import ModelProfile, Provider
-from workbench.simulator.pacing import Pace
+from workbench.simulator.pacing import Bursts, Pace
 from workbench.simulator.quota import QuotaSpec, Reserve, ServerModel
 
 
@@ -45,6 +45,8 @@ class ServerProfile:
     batches: BatchPace = BATCH_PACE
     connect_s: float = 0.0
     """How long the server leaves every new connection waiting: with TLS, before the handshake."""
+    beat_s: float = 0.0
+    """What is due waits for the next beat, on which all answers say at once what they have to say; 0 for none."""
     requests_per_connection: int | None = None
     """After so many the connection is closed; None: as the server's options say."""
 
@@ -209,11 +211,13 @@ _SLOW_DAYS = (
     ),
     ServerProfile(
         name="busy-screen",
-        title="very long answers as fast as they can be sent, more than a screen can follow",
+        title="very long answers in ever larger bursts, all at one moment, more than a screen can follow",
         quotas=_usual_quotas(),
-        paces=(("*", Pace(0.2, 0.0, 0.0, 0.0)),),
+        paces=(("*", Bursts(0.2, 0.0, 0.5, 0.0, first=800, growth=1.2, most=1_600)),),
         tokens_per_event=1,
         answer_scale=200.0,
+        local_slots=16,
+        beat_s=0.5,
         varies_repeats=True,
     ),
 )

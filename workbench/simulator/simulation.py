@@ -100,7 +100,7 @@ class Simulation:
         return self._asked[fingerprint] - 1
 
     def pacer(self) -> Pacer:
-        pacer = Pacer(self._loop, self.time_scale)
+        pacer = Pacer(self._loop, self.time_scale, self.profile.beat_s * self.time_scale)
         self._pacers.add(pacer)
         return pacer
 
