@@ -25,7 +25,7 @@ from workbench.engine.lane_company import Company
 from workbench.engine.lane_meters import Meters
 from workbench.engine.lane_refusals import Refusals
 from workbench.engine.lane_state import Stateful
-from workbench.engine.lane_values import GROWING, Change, Counters, Flight, KeyState
+from workbench.engine.lane_values import GROWING, RATE_LIMIT, SPACED_OUT, Change, Counters, Flight, KeyState
 from workbench.engine.limit_headers import Reading
 from workbench.engine.window import Window
 
@@ -34,9 +34,11 @@ RECENT_S: Final = 2.0
 MANY: Final = 64
 """Calls in flight from which on answers that come close together are not all read."""
 FRESH_S: Final = 0.05
+"""After an answer was read, how long the next ones have nothing to add: so many are read twenty times a second."""
 PLENTY: Final = 0.5
-"""Part of what a bucket can hold."""
+"""Part of what a bucket can hold that has to be left for that."""
 YIELD_S: Final = 0.02
+"""How long a request steps back at a time for another process, whose turn it is."""
 RESUMES_S: Final = 0.2
 """From call to call, after refusals for a rate that could not be measured yet, until one is let in."""
 
@@ -202,13 +204,14 @@ class Lane(Stateful):
 
     def _space_out(self, now_s: float, in_flight: int) -> None:
         """Where the next call may be one too many, let it not go with all the others that wait."""
-        spacing_s = self.window.spacing_s(in_flight)
+        spacing_s, why = self.window.spacing_s(in_flight), SPACED_OUT
         if self.window.unanswered and self.refusals.blame.established:
             spacing_s = self.duration_s / self.window.allowed  # no more than end in that time
         if self.refusals.strikes and not self.paced and in_flight > 1:
-            spacing_s = max(spacing_s, RESUMES_S)  # no rate is known: ask with one call, not with a windowful
+            # No rate is known: ask with one call, not with a windowful.
+            spacing_s, why = max(spacing_s, RESUMES_S), RATE_LIMIT
         if spacing_s and now_s + spacing_s > self.pause_until_s:
-            self.pause_until_s, self.pause_why = now_s + spacing_s, "one call at a time"
+            self.pause_until_s, self.pause_why = now_s + spacing_s, why
 
     def _least_loaded_key(self) -> KeyState:
         return min((key for key in self.keys if not key.retired), key=lambda key: (key.in_flight, key.sent))

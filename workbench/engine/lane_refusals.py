@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.core.errors import LimitKind
 from workbench.engine.blame import Blame
-from workbench.engine.lane_values import OVERLOADED, TOO_MANY_CALLS, Change, Flight
+from workbench.engine.lane_values import OVERLOADED, RATE_LIMIT, TOO_MANY_CALLS, Change, Flight
 from workbench.engine.limit_headers import Reading
 from workbench.engine.limit_refusals import sensible_hint
 
@@ -125,7 +125,7 @@ class Refusals:
         doublings = min(6, max(0, self.strikes - 1, min(self.doubts, MOST_DOUBTS)))
         pause_s = min(LONGEST_PAUSE_S, 0.5 * 2**doublings) if hint_s is None else hint_s
         until_s = now_s + pause_s + self._rng.uniform(0, 0.1 * pause_s)
-        lane.pause(now_s, until_s, "rate limit" if blamed is LimitKind.UNKNOWN else f"{blamed} per minute")
+        lane.pause(now_s, until_s, RATE_LIMIT if blamed is LimitKind.UNKNOWN else f"{blamed} per minute")
         for bucket in lane.paced:
             bucket.hold_until(lane.pause_until_s)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 GROWING: Final = "growing"
 
-# Why a lane pauses, where it is not for a limit per minute: in words for people, and for whoever says what to do.
+# Why a lane pauses, where it is not for a certain limit per minute: in words for people, and for whoever judges by it.
+RATE_LIMIT: Final = "rate limit"
 TOO_MANY_CALLS: Final = "too many calls at once"
 SPACED_OUT: Final = "one call at a time"
 """Nothing was refused: what goes beyond all that has been let in goes alone."""
