@@ -28,6 +28,7 @@ look like a cap, but like another one each time."""
 SAME_CAP: Final = 0.25
 """Part by which a cap may seem to have grown from one episode to the next, and be the same; two calls at least."""
 FULL: Final = 0.95
+"""Part of the window that was in flight when it counts as having been full."""
 
 
 class Blame(Stateful):

@@ -14,7 +14,9 @@ from workbench.engine.records import IDLE, LaneName, LaneTraffic, Population, Re
 from workbench.engine.timeline import Timeline
 
 WINDOW_S = 60
+"""What percentiles and counts "of the last minute" look back."""
 GAUGE_S = 10
+"""What a rate looks back: short enough to follow, long enough for answers that come in bursts."""
 
 
 class Gauge(Enum):

@@ -39,6 +39,7 @@ INTERACTIVE_SHARE: Final = 0.1
 ATTENTION_S: Final = 120.0
 """An interactive request means that somebody will be there for this long."""
 SHORTEST_WAIT_S: Final = 0.001
+"""A timer is never set to less, or rounding could have the loop run round and round for one request."""
 ONE_BY_ONE: Final = nullcontext()
 """Of several lanes the books are opened one after the other; those of one, as of most groups, once for all it takes."""
 TIMER_ERROR_S: Final = 0.0001

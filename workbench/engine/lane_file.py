@@ -30,6 +30,7 @@ WAITS_FOR_S: Final = 0.5
 CENSUS_EVERY_S: Final = 0.25
 """How often rows of dead processes are looked for."""
 REMEMBERED_S: Final = 86_400.0
+"""What was found longer ago than this is not begun with."""
 WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LONGEST_PAUSE_S: Final = 30.0
 """Without a hint."""
 MOST_DOUBTS: Final = 4
+"""Doublings of a pause that doubts alone may cause: eight seconds."""
 SHARED_RATE: Final = (LimitKind.REQUESTS, LimitKind.TOKENS)
 """What to cut when a rate was refused and nobody said which."""
 

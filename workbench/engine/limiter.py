@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FRONT: Final = 32
 """Waiters that are told of changes."""
 TELL_EVERY_S: Final = 0.25
+"""As often as a screen is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from workbench.core.types import FinishReason, KeyAlias, Priority, Route, Timing
 from workbench.engine.admission import Outcome
 
 MANY_LANES = 200
+"""With more than this, those in which nothing happens are read in turns: see `patience_s`."""
 
 SEVERAL_TOKENS = 1.5
 """Tokens per chunk from which on the first chunk carries several, so that TPOT reads too low."""
