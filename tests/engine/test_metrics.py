@@ -284,7 +284,7 @@ def test_what_is_on_the_wire_now_tells_the_slow_from_the_stalled() -> None:
     underway = hub.statistics(at(9)).lanes[0].underway
 
     assert underway == Underway(
-        unanswered=1, streaming=2, stalled=1, longest_wait_s=8.0, longest_silence_s=7.0, newest_s=8.0
+        unanswered=1, streaming=2, stalled=1, longest_wait_s=8.0, longest_silence_s=7.0, newest_s=8.0, unheard=1
     )
 
 
@@ -306,11 +306,22 @@ def test_what_is_on_its_way_out_is_told_from_what_waits_for_a_first_token() -> N
         unanswered=4,
         longest_wait_s=9.0,
         newest_s=9.0,
+        unheard=4,
         connecting=1,
         longest_connect_s=8.0,
         writing=1,
         longest_write_s=4.0,
     )
+
+
+def test_a_server_that_has_begun_to_answer_is_heard_of() -> None:
+    hub = MetricsHub()
+    heard, _ = admitted(hub, 0), admitted(hub, 0)
+    heard.open(WireOpened(at(2), at(1), (), None, "HTTP/2"))
+
+    underway = hub.statistics(at(9)).lanes[0].underway
+
+    assert (underway.unanswered, underway.unheard) == (2, 1)
 
 
 def test_a_request_that_failed_before_an_answer_keeps_how_far_it_had_come() -> None:

@@ -29,7 +29,8 @@ def view(of: LaneStats | None = None, **parts: Any) -> LaneView:
 
 def hanging(**parts: Any) -> Underway:
     """Nothing has come back of what is on its way out."""
-    return Underway(unanswered=sum(value for value in parts.values() if isinstance(value, int)), **parts)
+    count = sum(value for value in parts.values() if isinstance(value, int))
+    return Underway(unanswered=count, **({"unheard": count} | parts))
 
 
 FULL = lane(state=LaneState.FULL, in_flight=8)
@@ -122,12 +123,18 @@ CASES = {
         "the first request waited 2.40s for its SDK to be imported",
     ),
     "a model that is being loaded": (
-        view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None))),
+        view(traffic=lane_traffic(underway=hanging(unheard=1, longest_wait_s=4.2))),
         Cause.COLD_START,
         "the first request has waited 5 s: a model that must be loaded takes so long, or the server does not answer",
     ),
+    "a model that is being loaded behind a server that has answered": (
+        view(traffic=lane_traffic(underway=Underway(1, longest_wait_s=4.2))),
+        Cause.COLD_START,
+        "the first request has waited 5 s: a model that must be loaded takes so long",
+    ),
     "a model that is being loaded after its SDK was imported": (
-        view(traffic=lane_traffic(underway=Underway(1, 0, 0, 4.2, None)), setup_s=Percentiles(1, 2.4, max=2.4)),
+        view(setup_s=Percentiles(1, 2.4, max=2.4)
+             , traffic=lane_traffic(underway=hanging(unheard=1, longest_wait_s=4.2))),
         Cause.COLD_START,
         "the first request has waited 5 s: a model that must be loaded takes so long, or the server does not answer",
     ),

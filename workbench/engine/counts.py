@@ -38,6 +38,9 @@ class OnTheWire(Protocol):
     def sending(self) -> Sending | None: ...
 
     @property
+    def headers_ns(self) -> int | None: ...
+
+    @property
     def last_token_ns(self) -> int | None:
         """None before the first one."""
 
@@ -213,6 +216,7 @@ class LaneCounts(Counts):
         admitted: list[int] = []
         waits: list[int] = []
         silences: list[int] = []
+        unheard = 0
         connecting: list[int] = []
         writing: list[int] = []
         for request in self.on_the_wire:
@@ -223,6 +227,8 @@ class LaneCounts(Counts):
                 silences.append(now_ns - last_ns)
                 continue
             sending = request.sending
+            if request.headers_ns is None:
+                unheard += 1
             if sending is None or sending.dialled_ns is None:
                 waits.append(0 if since_ns is None else now_ns - since_ns)
             elif sending.sent_ns is not None:
@@ -239,6 +245,7 @@ class LaneCounts(Counts):
             longest_wait_s=max(0, *waits) / NS_PER_S if waits else None,
             longest_silence_s=max(0, longest_ns) / NS_PER_S if silences else None,
             newest_s=max(0, now_ns - max(admitted)) / NS_PER_S if admitted else None,
+            unheard=unheard,
             connecting=len(connecting),
             longest_connect_s=max(0, *connecting) / NS_PER_S if connecting else None,
             writing=len(writing),

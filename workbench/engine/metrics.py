@@ -229,6 +229,7 @@ def _together(models: Iterable[LaneTraffic]) -> Underway:
             (part.longest_silence_s for part in parts if part.longest_silence_s is not None), default=None
         ),
         newest_s=min((part.newest_s for part in parts if part.newest_s is not None), default=None),
+        unheard=sum(part.unheard for part in parts),
         connecting=sum(part.connecting for part in parts),
         longest_connect_s=max(
             (part.longest_connect_s for part in parts if part.longest_connect_s is not None), default=None

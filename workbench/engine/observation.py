@@ -37,7 +37,6 @@ class Observation:
         "_first_token_ns",
         "_fresh",
         "_gauge",
-        "_headers_ns",
         "_hub",
         "_longest_gap_ns",
         "_model",
@@ -55,6 +54,7 @@ class Observation:
         "_waits",
         "admitted_ns",
         "attempts_sent",
+        "headers_ns",
         "key_alias",
         "last_token_ns",
         "sending",
@@ -82,7 +82,7 @@ class Observation:
         self._enqueued_ns = now_ns
         self.admitted_ns: int | None = None
         self._sent_ns: int | None = None
-        self._headers_ns: int | None = None
+        self.headers_ns: int | None = None
         self._first_event_ns: int | None = None
         self._first_token_ns: int | None = None
         self._first_answer_ns: int | None = None
@@ -151,7 +151,7 @@ class Observation:
 
     def open(self, event: WireOpened) -> None:
         self._sent_ns = event.sent_ns
-        self._headers_ns = event.at_ns
+        self.headers_ns = event.at_ns
         self._fresh = event.fresh
         if event.fresh and self.admitted_ns is not None:
             for counts in self._counts:
@@ -239,7 +239,7 @@ class Observation:
             enqueued_ns=self._enqueued_ns,
             admitted_ns=self.admitted_ns,
             sent_ns=self._sent_ns,
-            headers_ns=self._headers_ns,
+            headers_ns=self.headers_ns,
             first_event_ns=self._first_event_ns,
             first_token_ns=self._first_token_ns,
             first_answer_ns=self._first_answer_ns,
@@ -265,7 +265,7 @@ class Observation:
             dialled_ns=None if sending is None else sending.dialled_ns,
             connected_ns=None if sending is None else sending.connected_ns,
             sent_ns=self._sent_ns,
-            headers_ns=self._headers_ns,
+            headers_ns=self.headers_ns,
             first_event_ns=self._first_event_ns,
             first_token_ns=self._first_token_ns,
             first_answer_ns=self._first_answer_ns,

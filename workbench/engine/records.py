@@ -135,11 +135,13 @@ class Underway(msgspec.Struct, frozen=True):
     """In the middle of an answer; None while nothing streams."""
     newest_s: float | None = None
     """Since the one that was admitted last was; None while nothing is on the wire."""
+    unheard: int = 0
+    """Of those unanswered: not even the headers of an answer have come."""
     connecting: int = 0
-    """Of those unanswered: there is no connection yet that they could go over."""
+    """Of those: there is no connection yet that they could go over."""
     longest_connect_s: float | None = None
     writing: int = 0
-    """Of those unanswered: connected, and not wholly written."""
+    """Of those unheard of: connected, and not wholly written."""
     longest_write_s: float | None = None
 
 

@@ -339,9 +339,10 @@ def _cold(view: LaneView) -> Diagnosis | None:
     # What a request waits for now, before what it has waited for.
     longest_s = traffic.underway.longest_wait_s if traffic is not None else None
     if traffic is not None and not ttft.n and not traffic.answered and longest_s is not None and longest_s >= COLD_S:
-        # Before the headers of its answer nothing tells a model from a server that has gone silent.
         waited = f"the first request has waited {figures.countdown(longest_s)}"
-        said = f"{waited}: a model that must be loaded takes so long, or the server does not answer"
+        # Before the headers of its answer nothing tells a model from a server that has gone silent.
+        silent = ", or the server does not answer" if traffic.underway.unheard else ""
+        said = f"{waited}: a model that must be loaded takes so long{silent}"
         return Diagnosis(Cause.COLD_START, said, traffic.underway.unanswered)
     if ttft.n < FEW and view.setup_s.max is not None and view.setup_s.max >= COLD_S:
         said = f"the first request waited {figures.seconds(view.setup_s.max)} for its SDK to be imported"
