@@ -17,7 +17,8 @@ from workbench.bench.limits_world import World
 from workbench.core.errors import LimitKind, RateLimited
 from workbench.engine.admission import Outcome, TokenCost
 from workbench.engine.lane import Lane
-from workbench.engine.lane_file import SIZE, LaneFile
+from workbench.engine.lane_file import FORMAT, SIZE, LaneFile, format_of
+from workbench.engine.lane_state import Stateful
 from workbench.engine.lane_values import KeyState
 from workbench.engine.limiter_waiter import LimiterLease
 from workbench.engine.lock_file import LockFile
@@ -384,3 +385,18 @@ def test_versions_that_lay_out_a_lane_differently_keep_out_of_each_others_books(
         return step
 
     assert isinstance(in_virtual_time(scenario), LimiterLease)
+
+
+def test_a_layout_is_told_by_what_is_in_it_and_in_which_order():
+    class Before(Stateful):
+        FLOATS = ("rate", "level")
+
+    class Turned(Stateful):
+        FLOATS = ("level", "rate")
+
+    class After(Stateful):
+        FLOATS = ("rate", "level", "newly")
+
+    formats = {format_of([Before]), format_of([Turned]), format_of([After]), format_of([Before, Before]), FORMAT}
+
+    assert len(formats) == 5

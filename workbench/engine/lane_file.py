@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -34,14 +35,22 @@ REMEMBERED_S: Final = 86_400.0
 WARM: Final = 0.8
 """Part of what was found before that a new process starts with."""
 
-FORMAT: Final = 7.0
-"""Counts changes of the layout. It belongs into a file's name: versions of the program at work at the same time would
-write into each other's figures."""
+GENERATION: Final = 8
+"""Counts changes of what the figures mean."""
+_LAYOUT: Final[tuple[type[Stateful], ...]] = (Lane, Window, AdmittedLog, Blame, *(Bucket for _ in KINDS))
+
+
+def format_of(parts: Sequence[type[Stateful]]) -> float:
+    """Another number as soon as one of the parts has another value or another order: nobody has to think of it."""
+    names = [[*part.FLOATS, *part.COUNTS, *part.FLAGS] for part in parts]
+    return float(zlib.crc32(repr((GENERATION, names)).encode()))
+
+
+FORMAT: Final = format_of(_LAYOUT)
+"""Belongs into a file's name: versions of the program at work at one time would write into each other's figures."""
 _HEADER: Final = struct.Struct("5d")
 """Format, wall time and monotonic time of the last change, rows in use, and how many changes there have been."""
-_STATE: Final = struct.Struct(
-    f"{Lane.width() + Window.width() + AdmittedLog.width() + Blame.width() + len(KINDS) * Bucket.width()}d"
-)
+_STATE: Final = struct.Struct(f"{sum(part.width() for part in _LAYOUT)}d")
 _ROW: Final = struct.Struct("5d")
 """Of one process: calls in flight, when it last had to wait, what it has had in all, and the output that its calls in
 flight have been promised, and have asked for at most."""
