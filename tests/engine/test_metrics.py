@@ -502,8 +502,8 @@ def test_how_long_something_has_been_under_way_and_was_the_last_time() -> None:
     first.finish(Population.CANCELLED, done)
     after = hub.statistics(at(60))
 
-    assert (during.under_way, during.run_s) == (1, 5.0)
-    assert (after.under_way, after.run_s) == (0, 10.0)
+    assert (during.unfinished, during.run_s) == (1, 5.0)
+    assert (after.unfinished, after.run_s) == (0, 10.0)
 
 
 def test_an_answer_out_of_the_cache_is_no_run() -> None:

@@ -105,7 +105,7 @@ def world(
     in_flight = sum(one.in_flight for one in lanes)
     queued = sum(sum(one.waiting.values()) for one in queues)
     values = {"at_ns": NOW, "in_flight": in_flight, "queued": queued, "by_lane": carried or {}}
-    values["under_way"] = in_flight + queued
+    values["unfinished"] = in_flight + queued
     return ScriptedStatistics(
         traffic(**(values | changes)),
         stamp_error_s,

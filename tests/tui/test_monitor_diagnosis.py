@@ -418,7 +418,7 @@ def test_the_second_line_says_that_nothing_is_asked_and_what_was_slow_lately() -
 
 
 def test_what_is_being_got_ready_is_not_called_idle() -> None:
-    seen = overview(world(lane(in_flight=0), under_way=2))
+    seen = overview(world(lane(in_flight=0), unfinished=2))
 
     assert seen.diagnosis.cause is Cause.NOTHING
     assert "got ready" in seen.diagnosis.sentence

@@ -34,7 +34,7 @@ def model(**changes: Any) -> LaneTraffic:
 
 
 def seen(*models: LaneTraffic, lanes: Any = None, circuits: Any = (), capped: int = 0, **changes: Any) -> Outlook:
-    values: dict[str, Any] = {"lanes": models, "under_way": sum(one.left for one in models)} | changes
+    values: dict[str, Any] = {"lanes": models, "unfinished": sum(one.left for one in models)} | changes
     statistics = world(*((lane(window=8),) if lanes is None else lanes), circuits=circuits, **values)
     return overview(statistics, capped=capped).outlook
 
@@ -105,7 +105,7 @@ def test_time_and_money_are_unknown_for_a_model_that_has_not_answered() -> None:
         {"lanes": ()},
         {"circuits": (circuit(),)},
         {"capped": 2},
-        {"under_way": 9},
+        {"unfinished": 9},
     ],
     ids=["stopped by hand", "no key", "another limiter", "a provider that is down", "a spend cap", "importing an SDK"],
 )
@@ -143,7 +143,7 @@ def test_what_is_left_is_never_less_than_nothing(
 
 
 def test_outlook_takes_lanes_that_nobody_serves() -> None:
-    assert outlook(traffic(lanes=(model(queued=1),), under_way=1), {}).left_s is None
+    assert outlook(traffic(lanes=(model(queued=1),), unfinished=1), {}).left_s is None
 
 
 # In words
@@ -151,7 +151,7 @@ def test_outlook_takes_lanes_that_nobody_serves() -> None:
 
 def strip(width: int, *, batches: BatchOutlook = NO_BATCHES, ascii_only: bool = False, **changes: Any) -> str:
     working = model(in_flight=2, queued=14)
-    values: dict[str, Any] = {"lanes": (working,), "under_way": 16, "queued": 14, "run_s": 83.2, "cost_usd": 0.1}
+    values: dict[str, Any] = {"lanes": (working,), "unfinished": 16, "queued": 14, "run_s": 83.2, "cost_usd": 0.1}
     statistics = world(lane(in_flight=2, window=7), **(values | changes))
     left, right = run_strip(overview(statistics, batches=batches), Glyphs(ascii_only=ascii_only), width)
     assert left.cell_length + right.cell_length <= width
@@ -202,7 +202,7 @@ def test_batches_are_part_of_what_it_will_have_cost(batches: BatchOutlook, said:
 
 
 def test_batches_alone_are_money_that_is_still_to_be_spent() -> None:
-    said = strip(200, lanes=(), under_way=0, in_flight=0, queued=0, batches=BatchOutlook(2, 0.5, 0.05))
+    said = strip(200, lanes=(), unfinished=0, in_flight=0, queued=0, batches=BatchOutlook(2, 0.5, 0.05))
 
     assert "idle" in said
     assert "2 batches" in said
@@ -210,7 +210,7 @@ def test_batches_alone_are_money_that_is_still_to_be_spent() -> None:
 
 
 def test_at_rest_the_strip_says_how_long_the_last_run_was_and_projects_nothing() -> None:
-    said = strip(120, lanes=(), under_way=0, in_flight=0, queued=0)
+    said = strip(120, lanes=(), unfinished=0, in_flight=0, queued=0)
 
     assert "idle" in said
     assert "last run 1m23s" in said

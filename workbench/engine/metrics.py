@@ -55,7 +55,7 @@ class MetricsHub:
         self._late_ns = late_ns
         self._ttft_error = SketchWindow()
         self._begun = 0
-        self._under_way = 0
+        self._unfinished = 0
         self._since_ns = 0
         """When the first of those that are under way, or were the last time, was submitted."""
         self._run_ns: int | None = None
@@ -74,9 +74,9 @@ class MetricsHub:
 
     def begin(self, submitted_ns: int) -> int:
         """The number of a new request."""
-        if not self._under_way:
+        if not self._unfinished:
             self._since_ns, self._has_sent = submitted_ns, False
-        self._under_way += 1
+        self._unfinished += 1
         self._begun += 1
         return self._begun
 
@@ -134,9 +134,9 @@ class MetricsHub:
         for each in counts:
             each.ended(record)
         self._records.append(record)
-        self._under_way -= 1
+        self._unfinished -= 1
         self._has_sent = self._has_sent or bool(record.attempts)
-        if not self._under_way and self._has_sent and record.timing.done_ns is not None:
+        if not self._unfinished and self._has_sent and record.timing.done_ns is not None:
             self._run_ns = record.timing.done_ns - self._since_ns
         if self._on_record is not None:
             self._on_record(record)
@@ -158,7 +158,7 @@ class MetricsHub:
                 or ended.
         """
         every, count = self._all, self._all.by_population
-        run_ns = now_ns - self._since_ns if self._under_way else self._run_ns
+        run_ns = now_ns - self._since_ns if self._unfinished else self._run_ns
         models = tuple(_snapshots(self._models.values(), now_ns, times=times))
 
         def spread(window: SketchWindow) -> Percentiles:
@@ -200,7 +200,7 @@ class MetricsHub:
             waited_s=every.waits_lately(now_ns),
             underway=_together(models),
             unreported=every.unreported,
-            under_way=self._under_way,
+            unfinished=self._unfinished,
             run_s=None if run_ns is None else max(0, run_ns) / NS_PER_S,
         )
 

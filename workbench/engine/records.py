@@ -255,7 +255,7 @@ class Traffic:
     waited_s: tuple[tuple[WaitReason, float], ...] = ()
     underway: Underway = IDLE
     unreported: int = 0
-    under_way: int = 0
+    unfinished: int = 0
     """Requests that have not ended, wherever they stand."""
     ttft_error_s: Percentiles = NOTHING
     """By how much too long the TTFTs of the last minute may read, each for itself."""

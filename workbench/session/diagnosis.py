@@ -137,7 +137,7 @@ def diagnosis(
     late_s: Percentiles,
     capped: int = 0,
     busy: bool,
-    under_way: int = 0,
+    unfinished: int = 0,
 ) -> Diagnosis:
     """What is to be said about everything: the lane that holds up most requests, or our own lateness.
 
@@ -145,7 +145,7 @@ def diagnosis(
         late_s: how long the loop went without looking at its sockets.
         capped: how many wait for money, which is asked for before a lane is chosen.
         busy: whether anything is queued or in flight.
-        under_way: requests that have not ended, those included that ask for nothing yet.
+        unfinished: requests that have not ended, those included that ask for nothing yet.
     """
     late = lateness(late_s) if busy else None
     if late is not None and _often_s(late_s) >= VERY_LATE_S:
@@ -158,7 +158,7 @@ def diagnosis(
             return late
         if busy:
             return Diagnosis(Cause.NOTHING, "nothing holds it up")
-        if under_way:
+        if unfinished:
             return Diagnosis(Cause.NOTHING, "being got ready, or answered from the cache")
         return Diagnosis(Cause.IDLE, "nothing is asked")
     lane, worst = max(troubled, key=lambda pair: pair[1].affected)

@@ -119,7 +119,7 @@ class Overview:
 
     @property
     def is_busy(self) -> bool:
-        return self.traffic.under_way + self.capped > 0
+        return self.traffic.unfinished + self.capped > 0
 
     @property
     def waiting(self) -> int:
@@ -140,7 +140,7 @@ def overview(
     serving: dict[LaneName, list[LaneView]] = {model.name: [] for model in traffic.lanes if model.left}
     lanes = () if limits is None else _lanes(limits, statistics, serving, before)
     busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
-    at_rest = not busy and not traffic.under_way
+    at_rest = not busy and not traffic.unfinished
     # Those that were busy lately come first.
     recent = [row.view for row in lanes[:_RECENT]] if at_rest else []
     return Overview(
@@ -152,7 +152,7 @@ def overview(
             late_s=statistics.stamp_error_s,
             capped=capped,
             busy=busy,
-            under_way=traffic.under_way,
+            unfinished=traffic.unfinished,
         ),
         stamp_error_s=statistics.stamp_error_s,
         outlook=outlook(traffic, serving, capped=capped),

@@ -72,7 +72,7 @@ def outlook(traffic: Traffic, serving: Mapping[LaneName, Sequence[LaneView]], *,
     """
     working = [model for model in traffic.lanes if model.left]
     # Some are still on their way to a queue: an SDK is being imported, a cache opened. Nobody knows what they will be.
-    if capped or not working or traffic.under_way > sum(model.left for model in working):
+    if capped or not working or traffic.unfinished > sum(model.left for model in working):
         return Outlook()
     spans = [_left_s(model, serving.get(model.name, ())) for model in working]
     costs = [None if model.usd_per_answer is None else model.left * model.usd_per_answer for model in working]

@@ -92,7 +92,7 @@ def _joined(parts: Sequence[_Part], gap: _Piece, *end: _Piece) -> Content:
 
 def _state(seen: Overview) -> tuple[_Piece, ...]:
     """With how long it has been going on."""
-    if seen.traffic.under_way:
+    if seen.traffic.unfinished:
         return (" running", "bold $text-success"), (f" {span(seen.traffic.run_s)}", _VALUE)
     return ((" paused", "bold $text-warning"),) if seen.capped else ((" idle", _NAME),)
 
@@ -103,7 +103,7 @@ def _progress(seen: Overview) -> list[_Part]:
     jobs = seen.batches.jobs
     # Nobody knows when a provider's batch ends: it is counted beside the time that is left of what is asked live.
     batches = [_Part(6, ((f"{jobs:,}", _VALUE), (" batch" if jobs == 1 else " batches", _NAME)))] if jobs else []
-    if not seen.traffic.under_way:
+    if not seen.traffic.unfinished:
         return batches if run_s is None else [_part(7, "last run", span(run_s)), *batches]
     left = figures.UNKNOWN if left_s is None else "now" if left_s < 0.5 else f"~{span(left_s)}"
     return [_part(2, "ETA", left), *batches]
