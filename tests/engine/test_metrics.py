@@ -130,7 +130,7 @@ def test_tpot_and_the_longest_gap_are_per_answer() -> None:
 
     record = answered(hub, pieces=5, usage=Usage(output=21))
 
-    lane = hub.statistics(at(2)).lanes[0]
+    lane = hub.statistics(at(2)).models[0]
     assert lane.tpot_s.p50 == pytest.approx(0.4 / 20, rel=0.01)
     assert lane.gap_s.p50 == pytest.approx(0.1, rel=0.01)
     assert record.longest_gap_ns == at(0.1)
@@ -194,7 +194,7 @@ def test_reasoning_that_is_not_shown_does_not_distort_the_estimate() -> None:
     for n in range(20):
         answered(hub, start_s=n, pieces=40, usage=Usage(output=4_000, reasoning=3_960))
 
-    assert hub.lane(ROUTE).characters_per_token == 4.0
+    assert hub.model(ROUTE).characters_per_token == 4.0
 
 
 def test_usual_answers_are_what_is_reserved_for_the_next_one() -> None:
@@ -247,7 +247,7 @@ def test_a_lane_of_the_limiter_is_counted_by_its_own_name() -> None:
 
     assert {name: lane.in_flight for name, lane in traffic.by_lane.items()} == {LANE: 0, "openai#2 · gpt-5.4": 1}
     assert (traffic.by_lane[LANE].answered, traffic.by_lane[LANE].ttft_s.n) == (1, 1)
-    assert (traffic.lanes[0].in_flight, traffic.in_flight) == (1, 1)
+    assert (traffic.models[0].in_flight, traffic.in_flight) == (1, 1)
 
 
 def test_the_limit_of_everything_is_the_sum_of_what_its_lanes_may() -> None:
@@ -281,7 +281,7 @@ def test_what_is_on_the_wire_now_tells_the_slow_from_the_stalled() -> None:
     stuck.output(Delta(at(2), Channel.TEXT, "word"))
     brisk.output(Delta(at(8.5), Channel.TEXT, "word"))
 
-    underway = hub.statistics(at(9)).lanes[0].underway
+    underway = hub.statistics(at(9)).models[0].underway
 
     assert underway == Underway(
         unanswered=1, streaming=2, stalled=1, longest_wait_s=8.0, longest_silence_s=7.0, newest_s=8.0, unheard=1
@@ -299,7 +299,7 @@ def test_what_is_on_its_way_out_is_told_from_what_waits_for_a_first_token() -> N
     assert written.sending is not None
     written.sending.connected_ns, written.sending.sent_ns = at(5), at(6)
 
-    underway = hub.statistics(at(9)).lanes[0].underway
+    underway = hub.statistics(at(9)).models[0].underway
 
     assert untold.sending is not None
     assert underway == Underway(
@@ -319,7 +319,7 @@ def test_a_server_that_has_begun_to_answer_is_heard_of() -> None:
     heard, _ = admitted(hub, 0), admitted(hub, 0)
     heard.open(WireOpened(at(2), at(1), (), None, "HTTP/2"))
 
-    underway = hub.statistics(at(9)).lanes[0].underway
+    underway = hub.statistics(at(9)).models[0].underway
 
     assert (underway.unanswered, underway.unheard) == (2, 1)
 
@@ -395,7 +395,7 @@ def test_usage_that_is_missing_or_nonsense_makes_no_rate(usage: Usage | None) ->
     hub = MetricsHub()
     answered(hub, usage=usage)
 
-    lane = hub.statistics(at(2)).lanes[0]
+    lane = hub.statistics(at(2)).models[0]
 
     assert (lane.tpot_s.n, lane.tpot_s.p50, lane.answered) == (0, None, 1)
     assert lane.unreported == (usage is None)
@@ -404,14 +404,14 @@ def test_usage_that_is_missing_or_nonsense_makes_no_rate(usage: Usage | None) ->
 def test_a_lane_at_rest_is_not_looked_at_again_until_something_happens() -> None:
     hub = MetricsHub()
     answered(hub, ttft_s=0.5, usage=Usage(output=20))
-    busy = hub.statistics(at(2)).lanes[0]
+    busy = hub.statistics(at(2)).models[0]
 
-    rest, later = (hub.statistics(at(seconds)).lanes[0] for seconds in (200, 300))
+    rest, later = (hub.statistics(at(seconds)).models[0] for seconds in (200, 300))
     answered(hub, start_s=400)
 
     assert (busy.ttft_s.n, rest.ttft_s.n, rest.answered) == (1, 0, 1)
     assert later is rest
-    assert hub.statistics(at(402)).lanes[0].answered == 2
+    assert hub.statistics(at(402)).models[0].answered == 2
 
 
 @settings(max_examples=60, deadline=None)
@@ -451,7 +451,7 @@ def test_gauges_come_back_to_zero_whatever_the_order(steps: list[tuple[int, str]
 
     assert (traffic.in_flight, traffic.queued, traffic.backing_off, traffic.waiting) == (0, 0, 0, ())
     assert traffic.underway == Underway()
-    assert all(lane.in_flight == lane.queued == 0 for lane in (*traffic.lanes, *traffic.by_lane.values()))
+    assert all(lane.in_flight == lane.queued == 0 for lane in (*traffic.models, *traffic.by_lane.values()))
 
 
 def test_a_look_without_times_brings_counters_alone_up_to_date() -> None:
@@ -463,9 +463,9 @@ def test_a_look_without_times_brings_counters_alone_up_to_date() -> None:
     answered(hub, start_s=2, ttft_s=0.8)
 
     glance, look = hub.statistics(at(4), times=False), hub.statistics(at(4))
-    assert (glance.answered, glance.lanes[0].answered) == (SETTLED + 1, SETTLED + 1)
-    assert (glance.ttft_s, glance.lanes[0].ttft_s) == (before.ttft_s, before.lanes[0].ttft_s)
-    assert (look.ttft_s.n, look.lanes[0].ttft_s.n) == (SETTLED + 1, SETTLED + 1)
+    assert (glance.answered, glance.models[0].answered) == (SETTLED + 1, SETTLED + 1)
+    assert (glance.ttft_s, glance.models[0].ttft_s) == (before.ttft_s, before.models[0].ttft_s)
+    assert (look.ttft_s.n, look.models[0].ttft_s.n) == (SETTLED + 1, SETTLED + 1)
 
 
 def test_a_look_without_times_sees_each_of_a_few_answers() -> None:
@@ -476,7 +476,7 @@ def test_a_look_without_times_sees_each_of_a_few_answers() -> None:
     answered(hub, start_s=2, ttft_s=0.8)
 
     glance = hub.statistics(at(4), times=False)
-    assert (glance.ttft_s.n, glance.lanes[0].ttft_s.max) == (2, 0.8)
+    assert (glance.ttft_s.n, glance.models[0].ttft_s.max) == (2, 0.8)
 
 
 def test_a_lane_at_rest_changes_only_when_something_falls_out_of_its_minute() -> None:
@@ -484,11 +484,11 @@ def test_a_lane_at_rest_changes_only_when_something_falls_out_of_its_minute() ->
     answered(hub, start_s=0, ttft_s=0.4)
     answered(hub, start_s=20, ttft_s=0.4)
 
-    rest = hub.statistics(at(40)).lanes[0]
+    rest = hub.statistics(at(40)).models[0]
 
-    assert hub.statistics(at(59)).lanes[0] is rest
-    assert hub.statistics(at(61)).lanes[0].ttft_s.n == 1
-    assert hub.statistics(at(100)).lanes[0].ttft_s.n == 0
+    assert hub.statistics(at(59)).models[0] is rest
+    assert hub.statistics(at(61)).models[0].ttft_s.n == 1
+    assert hub.statistics(at(100)).models[0].ttft_s.n == 0
 
 
 def test_how_long_something_has_been_under_way_and_was_the_last_time() -> None:
@@ -517,12 +517,12 @@ def test_an_answer_out_of_the_cache_is_no_run() -> None:
 
 def test_what_a_usual_answer_takes_follows_the_last_ones_and_no_failure() -> None:
     hub = MetricsHub()
-    assert hub.lane(ROUTE).snapshot(0).service_s is None
+    assert hub.model(ROUTE).snapshot(0).service_s is None
 
     for _ in range(20):
         answered(hub, ttft_s=0.7, cost_usd=0.02)
     answered(hub, ttft_s=90.0, population=Population.INCOMPLETE, cost_usd=9.0)
-    (model,) = hub.statistics(at(100)).lanes
+    (model,) = hub.statistics(at(100)).models
 
     assert model.service_s == pytest.approx(1.0)
     assert model.usd_per_answer == pytest.approx(0.02)
@@ -539,7 +539,7 @@ def test_the_newest_on_the_wire_and_those_backing_off_are_told() -> None:
 
     observation.end_attempt(Outcome.REFUSED, at(7), failed=True)
     observation.back_off(at(7))
-    (model,) = hub.statistics(at(8)).lanes
+    (model,) = hub.statistics(at(8)).models
 
     assert (model.backing_off, model.left, model.underway.newest_s) == (1, 2, 7.0)
 
@@ -559,7 +559,7 @@ def crowd(count: int) -> tuple[MetricsHub, list[Observation]]:
 def test_of_many_lanes_those_that_go_on_as_they_were_are_read_in_turns_and_none_is_old() -> None:
     hub, _ = crowd(MANY_LANES + 50)
     first = hub.statistics(at(10))
-    again = [sum(new is old for new, old in zip(hub.statistics(at(10 + s)).lanes, first.lanes, strict=True))
+    again = [sum(new is old for new, old in zip(hub.statistics(at(10 + s)).models, first.models, strict=True))
              for s in (0.5, 1.25, 2.0, 2.75)]  # fmt: skip
 
     assert again[0] == MANY_LANES + 50
@@ -575,7 +575,7 @@ def test_of_many_lanes_what_has_changed_is_seen_at_once() -> None:
     underway[7].back_off(at(10.1))
     found = hub.statistics(at(10.2))
 
-    assert (found.lanes[7].in_flight, found.lanes[7].backing_off) == (0, 1)
+    assert (found.models[7].in_flight, found.models[7].backing_off) == (0, 1)
     assert found.by_lane["lane-7"].in_flight == 0
 
 
@@ -583,8 +583,8 @@ def test_few_lanes_are_read_in_every_look() -> None:
     hub, _ = crowd(3)
     first = hub.statistics(at(10))
 
-    assert [lane.underway.longest_wait_s for lane in first.lanes] == [9.0] * 3
-    assert [lane.underway.longest_wait_s for lane in hub.statistics(at(10.25)).lanes] == [9.25] * 3
+    assert [lane.underway.longest_wait_s for lane in first.models] == [9.0] * 3
+    assert [lane.underway.longest_wait_s for lane in hub.statistics(at(10.25)).models] == [9.25] * 3
 
 
 def test_a_ttft_has_the_error_of_its_own_stamp() -> None:

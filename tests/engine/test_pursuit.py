@@ -381,7 +381,7 @@ def test_live_counters_follow_a_request_through_its_stations() -> None:
                 traffic = engine.statistics().traffic
                 seen.append((traffic.queued, traffic.in_flight, traffic.backing_off))
             assert traffic.tokens_per_s == 100.0, "four hundred characters are about a hundred tokens"
-            assert (traffic.retries, traffic.lanes[0].in_flight) == (1, 1)
+            assert (traffic.retries, traffic.models[0].in_flight) == (1, 1)
             caller.cancel()
             await asyncio.wait({caller})
             traffic = engine.statistics().traffic

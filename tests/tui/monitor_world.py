@@ -15,7 +15,7 @@ from workbench.engine.breaker import CircuitState, CircuitStats
 from workbench.engine.lane_values import Change
 from workbench.engine.limiter_stats import DimensionStats, KeyCondition, KeyStats, LaneState, LaneStats, LimiterStats
 from workbench.engine.limiter_stats import QueueStats as Queue
-from workbench.engine.records import LaneName, LaneTraffic
+from workbench.engine.records import LaneTraffic, ModelName
 
 NOW = 100 * NS_PER_S
 NAME = "openai#1 · gpt-5.4"
@@ -66,7 +66,7 @@ def dimension(kind: LimitKind = LimitKind.REQUESTS, **changes: Any) -> Dimension
 
 def lane_traffic(**changes: Any) -> LaneTraffic:
     values = required(LaneTraffic) | dict.fromkeys(("ttft_s", "tpot_s", "e2e_s", "gap_s"), NOTHING)
-    values |= {"name": LaneName("openai", URL, "gpt-5.4"), "cost_usd": 0.0, "tokens_per_s": 0.0}
+    values |= {"name": ModelName("openai", URL, "gpt-5.4"), "cost_usd": 0.0, "tokens_per_s": 0.0}
     return LaneTraffic(**(values | changes))
 
 
@@ -131,7 +131,7 @@ def busy() -> ScriptedStatistics:
     usual = {"service_s": 6.0, "usd_per_answer": 0.004, "answered": 60}
     models = (
         lane_traffic(in_flight=8, queued=14, **usual),
-        lane_traffic(name=LaneName("openai", URL, "claude-sonnet-4-6"), in_flight=2, **usual),
+        lane_traffic(name=ModelName("openai", URL, "claude-sonnet-4-6"), in_flight=2, **usual),
     )
     return world(
         full,
@@ -144,7 +144,7 @@ def busy() -> ScriptedStatistics:
         refusals=4,
         refusals_window=3,
         answered=120,
-        lanes=models,
+        models=models,
         run_s=83.2,
         cost_usd=0.0312,
         stamp_error_s=Percentiles(40, 0.002, 0.006, None, 0.011),

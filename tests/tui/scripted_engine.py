@@ -250,7 +250,14 @@ def required(kind: type[Any]) -> dict[str, Any]:
 def traffic(**changes: Any) -> Traffic:
     nothing = Percentiles()
     values = required(Traffic)
-    values |= {"lanes": (), "ttft_s": nothing, "e2e_s": nothing, "cost_usd": 0.0, "saved_usd": 0.0, "tokens_per_s": 0.0}
+    values |= {
+        "models": (),
+        "ttft_s": nothing,
+        "e2e_s": nothing,
+        "cost_usd": 0.0,
+        "saved_usd": 0.0,
+        "tokens_per_s": 0.0,
+    }
     return Traffic(**(values | changes))
 
 

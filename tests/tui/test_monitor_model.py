@@ -17,7 +17,7 @@ from workbench.engine.breaker import CircuitChange, CircuitState
 from workbench.engine.lane_values import GROWING, Change
 from workbench.engine.limiter_stats import LaneState
 from workbench.engine.notices import Notice
-from workbench.engine.records import AttemptRecord, LaneName, Population, RequestRecord
+from workbench.engine.records import AttemptRecord, ModelName, Population, RequestRecord
 from workbench.session.diagnosis import Cause
 from workbench.session.monitor import overview
 from workbench.session.monitor_detail import lane_sections
@@ -87,9 +87,9 @@ def test_a_row_knows_what_its_lane_carried_who_waits_for_it_and_whether_its_prov
 
 def test_lanes_that_were_merged_are_known_by_all_their_models() -> None:
     merged = lane("openai#1 · gpt-5.4, gpt-5.4-mini", family="gpt-5.4")
-    slow = lane_traffic(name=LaneName("openai", URL, "gpt-5.4-mini"), setup_s=times(2.5, 1))
+    slow = lane_traffic(name=ModelName("openai", URL, "gpt-5.4-mini"), setup_s=times(2.5, 1))
 
-    (row,) = overview(world(merged, queues=(queue(WaitReason.WINDOW, family="gpt-5.4-mini"),), lanes=(slow,))).lanes
+    (row,) = overview(world(merged, queues=(queue(WaitReason.WINDOW, family="gpt-5.4-mini"),), models=(slow,))).lanes
 
     assert row.view.waiting == 14
     assert row.view.setup_s.max == 2.5

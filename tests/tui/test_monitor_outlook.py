@@ -13,7 +13,7 @@ from scripted_engine import traffic
 from workbench.core.clock import NS_PER_S
 from workbench.core.errors import LimitKind
 from workbench.engine.limiter_stats import LaneState
-from workbench.engine.records import LaneName, LaneTraffic, Underway
+from workbench.engine.records import LaneTraffic, ModelName, Underway
 from workbench.session.diagnosis import Cause
 from workbench.session.monitor import NO_BATCHES, overview
 from workbench.session.monitor_outlook import BatchOutlook, Outlook, outlook
@@ -34,7 +34,7 @@ def model(**changes: Any) -> LaneTraffic:
 
 
 def seen(*models: LaneTraffic, lanes: Any = None, circuits: Any = (), capped: int = 0, **changes: Any) -> Outlook:
-    values: dict[str, Any] = {"lanes": models, "unfinished": sum(one.left for one in models)} | changes
+    values: dict[str, Any] = {"models": models, "unfinished": sum(one.left for one in models)} | changes
     statistics = world(*((lane(window=8),) if lanes is None else lanes), circuits=circuits, **values)
     return overview(statistics, capped=capped).outlook
 
@@ -84,7 +84,7 @@ def test_a_pause_comes_first() -> None:
 
 
 def test_several_models_are_done_when_the_last_one_is() -> None:
-    other = model(name=LaneName("openai", URL, "gpt-5.4-mini"), service_s=2.0, in_flight=1, usd_per_answer=0.001)
+    other = model(name=ModelName("openai", URL, "gpt-5.4-mini"), service_s=2.0, in_flight=1, usd_per_answer=0.001)
 
     found = seen(other, model(in_flight=1))
 
@@ -92,7 +92,7 @@ def test_several_models_are_done_when_the_last_one_is() -> None:
 
 
 def test_time_and_money_are_unknown_for_a_model_that_has_not_answered() -> None:
-    fresh = model(name=LaneName("openai", URL, "new"), service_s=None, usd_per_answer=None, in_flight=1)
+    fresh = model(name=ModelName("openai", URL, "new"), service_s=None, usd_per_answer=None, in_flight=1)
 
     assert seen(model(in_flight=1), fresh) == Outlook()
 
@@ -143,7 +143,7 @@ def test_what_is_left_is_never_less_than_nothing(
 
 
 def test_outlook_takes_lanes_that_nobody_serves() -> None:
-    assert outlook(traffic(lanes=(model(queued=1),), unfinished=1), {}).left_s is None
+    assert outlook(traffic(models=(model(queued=1),), unfinished=1), {}).left_s is None
 
 
 # In words
@@ -151,7 +151,7 @@ def test_outlook_takes_lanes_that_nobody_serves() -> None:
 
 def strip(width: int, *, batches: BatchOutlook = NO_BATCHES, ascii_only: bool = False, **changes: Any) -> str:
     working = model(in_flight=2, queued=14)
-    values: dict[str, Any] = {"lanes": (working,), "unfinished": 16, "queued": 14, "run_s": 83.2, "cost_usd": 0.1}
+    values: dict[str, Any] = {"models": (working,), "unfinished": 16, "queued": 14, "run_s": 83.2, "cost_usd": 0.1}
     statistics = world(lane(in_flight=2, window=7), **(values | changes))
     left, right = run_strip(overview(statistics, batches=batches), Glyphs(ascii_only=ascii_only), width)
     assert left.cell_length + right.cell_length <= width
@@ -168,7 +168,7 @@ def test_the_strip_has_elapsed_eta_money_and_rate_in_every_width(width: int) -> 
 
 
 def test_what_cannot_be_known_is_a_dash() -> None:
-    said = strip(120, lanes=(model(in_flight=2, queued=14, service_s=None, usd_per_answer=None),))
+    said = strip(120, models=(model(in_flight=2, queued=14, service_s=None, usd_per_answer=None),))
 
     assert "ETA —" in said
     assert "$0.100 → —" in said
@@ -202,7 +202,7 @@ def test_batches_are_part_of_what_it_will_have_cost(batches: BatchOutlook, said:
 
 
 def test_batches_alone_are_money_that_is_still_to_be_spent() -> None:
-    said = strip(200, lanes=(), unfinished=0, in_flight=0, queued=0, batches=BatchOutlook(2, 0.5, 0.05))
+    said = strip(200, models=(), unfinished=0, in_flight=0, queued=0, batches=BatchOutlook(2, 0.5, 0.05))
 
     assert "idle" in said
     assert "2 batches" in said
@@ -210,7 +210,7 @@ def test_batches_alone_are_money_that_is_still_to_be_spent() -> None:
 
 
 def test_at_rest_the_strip_says_how_long_the_last_run_was_and_projects_nothing() -> None:
-    said = strip(120, lanes=(), unfinished=0, in_flight=0, queued=0)
+    said = strip(120, models=(), unfinished=0, in_flight=0, queued=0)
 
     assert "idle" in said
     assert "last run 1m23s" in said

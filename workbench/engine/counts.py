@@ -10,7 +10,7 @@ from workbench.core.events import WaitReason
 from workbench.core.sending import Sending
 from workbench.core.stats import Percentiles, RateWindow, SketchWindow
 from workbench.core.types import CHARACTERS_PER_TOKEN, STALL_S
-from workbench.engine.records import IDLE, LaneName, LaneTraffic, Population, RequestRecord, Underway
+from workbench.engine.records import IDLE, LaneTraffic, ModelName, Population, RequestRecord, Underway
 from workbench.engine.timeline import Timeline
 
 WINDOW_S = 60
@@ -149,7 +149,7 @@ class Counts:
 class LaneCounts(Counts):
     """What is counted for one model at one provider, or for one lane of the limiter."""
 
-    def __init__(self, name: LaneName) -> None:
+    def __init__(self, name: ModelName) -> None:
         super().__init__()
         self.name = name
         self.tpot = SketchWindow(WINDOW_S)

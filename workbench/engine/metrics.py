@@ -17,8 +17,8 @@ from workbench.engine.records import (
     IDLE,
     MANY_LANES,
     AttemptRecord,
-    LaneName,
     LaneTraffic,
+    ModelName,
     Population,
     RequestRecord,
     Traffic,
@@ -47,7 +47,7 @@ class MetricsHub:
         late_ns: how late what was just stamped may be, by its stamp.
         """
         self._all = Counts()
-        self._models: dict[LaneName, LaneCounts] = {}
+        self._models: dict[ModelName, LaneCounts] = {}
         self._lanes: dict[str, LaneCounts] = {}
         self._records: deque[RequestRecord] = deque(maxlen=RECORDS)
         self._failures: deque[AttemptRecord] = deque(maxlen=FAILURES)
@@ -82,12 +82,12 @@ class MetricsHub:
 
     def typical_output(self, route: Route) -> float | None:
         """Output tokens of a usual answer here, once there was one: what to reserve when the caller sets no limit."""
-        model = self._models.get(LaneName(route.provider, route.base_url, route.wire_model))
+        model = self._models.get(ModelName(route.provider, route.base_url, route.wire_model))
         return None if model is None else model.output_per_answer
 
-    def lane(self, route: Route) -> LaneCounts:
+    def model(self, route: Route) -> LaneCounts:
         """What is counted for a model at a provider, whichever key it goes over."""
-        name = LaneName(route.provider, route.base_url, route.wire_model)
+        name = ModelName(route.provider, route.base_url, route.wire_model)
         model = self._models.get(name)
         if model is None:
             model = self._models[name] = LaneCounts(name)
@@ -189,7 +189,7 @@ class MetricsHub:
             ttft_error_s=spread(self._ttft_error),
             e2e_s=spread(every.e2e),
             tokens_per_s=every.tokens.per_second(now_ns),
-            lanes=models,
+            models=models,
             by_lane=dict(zip(self._lanes, _snapshots(self._lanes.values(), now_ns, times=times), strict=True)),
             ttfa_s=spread(every.ttfa),
             perceived_s=spread(every.perceived),

@@ -102,7 +102,7 @@ class Observation:
         self._end_wait(now_ns)
         self._stand(Gauge.NOWHERE, now_ns)
         self._route = route
-        self._model = self._hub.lane(route)
+        self._model = self._hub.model(route)
         self._counts = self._hub.counts(self._model)
 
     def enqueue(self, now_ns: int) -> None:

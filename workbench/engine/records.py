@@ -115,7 +115,9 @@ class RequestRecord:
         return self.attempts[0].enqueued_ns - self.timing.submitted_ns if self.attempts else None
 
 
-class LaneName(NamedTuple):
+class ModelName(NamedTuple):
+    """A model at a provider."""
+
     provider: str
     base_url: str
     wire_model: str
@@ -155,7 +157,7 @@ class LaneTraffic(msgspec.Struct, frozen=True):
     `_window` figures and percentiles are of the last minute, the others of the whole run.
     """
 
-    name: LaneName
+    name: ModelName
     in_flight: int
     queued: int
     answered: int
@@ -242,8 +244,8 @@ class Traffic:
     e2e_s: Percentiles
     tokens_per_s: float
     """An estimate while answers stream; show it with a tilde."""
-    lanes: tuple[LaneTraffic, ...]
-    """One per model at a provider."""
+    models: tuple[LaneTraffic, ...]
+    """One per model at a provider, whichever keys it goes over."""
     by_lane: Mapping[str, LaneTraffic] = field(default_factory=dict)
     """One per lane of the limiter that has carried something, by `LaneStats.name`: one account and one family."""
     ttfa_s: Percentiles = NOTHING

@@ -17,7 +17,7 @@ from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.breaker import CircuitState, CircuitStats
 from workbench.engine.limiter_stats import DimensionStats, KeyStats, LaneState, LaneStats, LimiterStats, QueueStats
 from workbench.engine.notices import Notice
-from workbench.engine.records import LaneName, LaneTraffic, Traffic
+from workbench.engine.records import LaneTraffic, ModelName, Traffic
 from workbench.session.diagnosis import Diagnosis, LaneView, diagnosis, lane_diagnosis
 from workbench.session.monitor_hindsight import hindsight
 from workbench.session.monitor_outlook import BatchOutlook, Outlook, outlook
@@ -40,7 +40,7 @@ class MonitoredLane:
 
     view: LaneView
     diagnosis: Diagnosis
-    models: tuple[LaneName, ...]
+    models: tuple[ModelName, ...]
     """That are asked over it."""
     urgency: int
     """Coarse on purpose: a table that is sorted by figures jumps under the eyes of whoever reads it."""
@@ -137,7 +137,7 @@ def overview(
         batches: jobs at their providers, of which it knows nothing either.
     """
     limits, traffic = statistics.limits, statistics.traffic
-    serving: dict[LaneName, list[LaneView]] = {model.name: [] for model in traffic.lanes if model.left}
+    serving: dict[ModelName, list[LaneView]] = {model.name: [] for model in traffic.models if model.left}
     lanes = () if limits is None else _lanes(limits, statistics, serving, before)
     busy = traffic.in_flight + traffic.queued + traffic.backing_off > 0
     at_rest = not busy and not traffic.unfinished
@@ -165,7 +165,7 @@ def overview(
 def _lanes(
     limits: LimiterStats,
     statistics: Statistics,
-    serving: dict[LaneName, list[LaneView]],
+    serving: dict[ModelName, list[LaneView]],
     before: Overview | None,
 ) -> tuple[MonitoredLane, ...]:
     """Fills in `serving`, for the models in it, with the lanes over which each is asked."""
@@ -206,12 +206,12 @@ class _Join:
         return {(queue.provider, queue.family): queue for queue in self._limits.queues}
 
     @cached_property
-    def _models(self) -> Mapping[LaneName, LaneTraffic]:
-        return {model.name: model for model in self._traffic.lanes}
+    def _models(self) -> Mapping[ModelName, LaneTraffic]:
+        return {model.name: model for model in self._traffic.models}
 
     def row(self, lane: LaneStats) -> MonitoredLane:
         families = _families(lane.name, lane.family)
-        names = tuple(LaneName(lane.provider, lane.base_url, family) for family in families)
+        names = tuple(ModelName(lane.provider, lane.base_url, family) for family in families)
         queues = [self._queues[key] for family in families if (key := (lane.provider, family)) in self._queues]
         setups = [self._models[name].setup_s for name in names if name in self._models]
         view = LaneView(

@@ -15,7 +15,7 @@ from workbench.core.clock import NS_PER_S
 from workbench.core.errors import LimitKind
 from workbench.engine.breaker import CircuitState
 from workbench.engine.limiter_stats import LaneState, LaneStats
-from workbench.engine.records import LaneName, LaneTraffic, Traffic
+from workbench.engine.records import LaneTraffic, ModelName, Traffic
 from workbench.jobs.job import Job
 from workbench.session.diagnosis import LaneView
 
@@ -65,12 +65,12 @@ def batch_outlook(jobs: Iterable[Job], *, spent_usd: float, unpriced: int) -> Ba
     )
 
 
-def outlook(traffic: Traffic, serving: Mapping[LaneName, Sequence[LaneView]], *, capped: int = 0) -> Outlook:
+def outlook(traffic: Traffic, serving: Mapping[ModelName, Sequence[LaneView]], *, capped: int = 0) -> Outlook:
     """Args:
     serving: the limiter's lanes over which each model is asked.
     capped: requests that wait for a person to raise the spend cap.
     """
-    working = [model for model in traffic.lanes if model.left]
+    working = [model for model in traffic.models if model.left]
     # Some are still on their way to a queue: an SDK is being imported, a cache opened. Nobody knows what they will be.
     if capped or not working or traffic.unfinished > sum(model.left for model in working):
         return Outlook()
