@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from workbench.core.errors import WorkbenchError
 from workbench.core.events import Admitted, Delta, Failed, Finished, Queued, Retrying, StreamEvent
+from workbench.core.sending import Stage
 from workbench.core.types import STALL_S, CacheMode, Channel, Message, Request, Result
 from workbench.session.lane_state import LaneState, state_after
 from workbench.session.numbers import Meter, Numbers, TokenHabits
@@ -78,6 +79,12 @@ class Turn:
     def text(self, channel: Channel = Channel.TEXT) -> str:
         """What has arrived so far on one channel."""
         return "".join(text for piece_channel, text in self.pieces if piece_channel is channel)
+
+    @property
+    def is_sent(self) -> bool:
+        """The whole request is out: what is waited for from here on is the model, as far as anybody tells."""
+        sending = None if self.admitted is None else self.admitted.sending
+        return sending is not None and sending.stage is Stage.WRITTEN
 
     @property
     def has_text(self) -> bool:

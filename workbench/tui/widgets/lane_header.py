@@ -45,8 +45,10 @@ _VISIBLE_S = 0.005
 GAP = "  "
 
 
-def state_words(state: LaneState, error: WorkbenchError | None = None) -> str:
-    """The state as shown: a failure by its cause (`rate limit`, `no key`)."""
+def state_words(state: LaneState, error: WorkbenchError | None = None, *, is_sent: bool = False) -> str:
+    """The state as shown: a failure by its cause (`rate limit`, `no key`); a request that is out only waits."""
+    if state is LaneState.CONNECTING and is_sent:
+        return "waiting"
     return error.title if state is LaneState.FAILED and error is not None else str(state)
 
 

@@ -15,12 +15,16 @@ from textual.widgets import Static
 from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.events import Queued, Retrying
 from workbench.core.text import strip_control
+from workbench.session.anatomy import anatomy_of
 from workbench.session.lane import Turn
 from workbench.session.lane_state import LaneState
 from workbench.session.remedies import Remedy
 from workbench.session.waiting import wait_facts, way_out
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.lane_header import STATE_STYLES, state_words
+
+LONG_S = 1.0
+"""What fails sooner needs no telling where the time went."""
 
 MAX_MESSAGE = 600
 """Characters of a provider's message: some put their whole documentation, or our whole prompt, into it."""
@@ -88,8 +92,11 @@ _ENDINGS: dict[LaneState, str] = {
 }
 
 
-def notice_for(turn: Turn, remedies: tuple[Remedy, ...], now_ns: int, glyphs: Glyphs) -> Notice | None:
-    """What there is to say about a turn at this moment, or None when the answer speaks for itself."""
+def notice_for(turn: Turn, remedies: tuple[Remedy, ...], now_ns: int, glyphs: Glyphs, width: int) -> Notice | None:
+    """What there is to say about a turn at this moment, or None when the answer speaks for itself.
+
+    `width` is what a line may have of cells: where the time went is left out rather than wrapped.
+    """
     match turn.state:
         case LaneState.QUEUED:
             return Notice(turn.state, _waiting(turn.waiting, now_ns, glyphs))
@@ -101,7 +108,7 @@ def notice_for(turn: Turn, remedies: tuple[Remedy, ...], now_ns: int, glyphs: Gl
         case LaneState.DONE | LaneState.CACHED:
             return _empty_answer(turn)
         case _:
-            return Notice(turn.state, _ending(turn, remedies, glyphs))
+            return Notice(turn.state, _ending(turn, remedies, glyphs, width))
 
 
 def _waiting(event: Queued | Retrying | None, now_ns: int, glyphs: Glyphs) -> Content:
@@ -123,7 +130,7 @@ def _empty_answer(turn: Turn) -> Notice | None:
     return Notice(turn.state, Content.styled(said, "$foreground-muted"))
 
 
-def _ending(turn: Turn, remedies: tuple[Remedy, ...], glyphs: Glyphs) -> Content:
+def _ending(turn: Turn, remedies: tuple[Remedy, ...], glyphs: Glyphs, width: int) -> Content:
     state, error = turn.state, turn.error
     lines = [
         Content.styled(f"{glyphs.state(state)} {state_words(state, error)}", f"bold {STATE_STYLES[state]}"),
@@ -134,11 +141,21 @@ def _ending(turn: Turn, remedies: tuple[Remedy, ...], glyphs: Glyphs) -> Content
             lines.append(Content(_clean(error.hint)))
         if facts := _facts(error, glyphs):
             lines.append(Content.styled(facts, "$foreground-muted"))
+        if spent := _spent(turn, glyphs, width):
+            lines.append(Content.styled(spent, "$foreground-muted"))
     elif ending := _ENDINGS.get(state):
         lines[0] = Content.assemble(lines[0], ("  " + ending, "$foreground"))
     if remedies:
         lines.append(_keys(remedies))
     return Content("\n").join(lines)
+
+
+def _spent(turn: Turn, glyphs: Glyphs, width: int) -> str:
+    """Where the time went of a request that took some and came to nothing; below an answer it stands already."""
+    anatomy = anatomy_of(turn.result.timing) if turn.result is not None and not turn.pieces else None
+    if anatomy is None or anatomy.total_s < LONG_S:
+        return ""
+    return anatomy.line(width, ascii_only=glyphs.ascii_only)
 
 
 def _facts(error: WorkbenchError, glyphs: Glyphs) -> str:

@@ -238,7 +238,7 @@ class LanePane(Vertical):
 
     def _draw_header(self, turn: Turn | None, state: LaneState, now_ns: int) -> None:
         width = max(10, self.size.width - 4)
-        words = state_words(state, turn.error if turn is not None else None)
+        words = str(state) if turn is None else state_words(state, turn.error, is_sent=turn.is_sent)
         numbers = turn.numbers(now_ns) if turn is not None else None
         if numbers is not None and state in (LaneState.THINKING, LaneState.CONNECTING):
             since = numbers.reasoning_s if state is LaneState.THINKING else numbers.elapsed_s
@@ -266,7 +266,9 @@ class LanePane(Vertical):
             return
         is_last = turn is self.lane.turn
         self.remedies = remedies_for(turn, self.lane.target) if is_last else ()
-        self.notice.show(notice_for(turn, self.remedies, now_ns, self._glyphs), alone=not has_output)
+        self.notice.show(
+            notice_for(turn, self.remedies, now_ns, self._glyphs, self.size.width - _NOTE_FRAME), alone=not has_output
+        )
 
     def on_resize(self) -> None:
         self.touch()

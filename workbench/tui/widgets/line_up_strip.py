@@ -56,7 +56,7 @@ class LineUpStrip(Bar):
 def _item(index: int, lane: Lane, detail: int, on_screen: bool, now_ns: int, glyphs: Glyphs, share: int) -> Content:
     """`1 ● gpt-5.4 87 t/s`; `detail` from 3 (with figures) down to 0 (a name of `share` cells at most)."""
     state = lane.state
-    error = lane.turn.error if lane.turn is not None else None
+    error, is_sent = (lane.turn.error, lane.turn.is_sent) if lane.turn is not None else (None, False)
     name = lane.target.name
     if detail == 0 and len(name) > share:
         name = name[: share - 1] + "…"
@@ -66,7 +66,7 @@ def _item(index: int, lane: Lane, detail: int, on_screen: bool, now_ns: int, gly
     )
     if detail >= 2:
         words = _figure(lane, now_ns) if detail == 3 else ""
-        said = words or ("" if state is LaneState.READY else state_words(state, error))
+        said = words or ("" if state is LaneState.READY else state_words(state, error, is_sent=is_sent))
         if said:
             content = Content.assemble(content, " ", (said, STATE_STYLES[state] if not words else "$foreground-muted"))
     return content.stylize(Style.from_meta({"@click": f"screen.focus_lane({index})"}))
