@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,20 @@ def test_a_file_is_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("sys.stdin", opened)
 
         assert whole_prompt(["Summarise:"]) == "Summarise:\n\nthe report"
+
+
+@pytest.mark.parametrize(
+    ("came_as", "prompt"),
+    [("\udcc3\udca4 and \udce2\udc82\udcac", "ä and €"), ("caf\udce9", "caf\ufffd"), ("\ud800 odd", "\ud800 odd")],
+    ids=["another locale", "another encoding", "neither"],
+)
+def test_bytes_that_the_locale_does_not_know_are_read_as_utf_8(
+    came_as: str, prompt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(came_as))
+
+    assert whole_prompt([]) == prompt
+    assert whole_prompt([came_as]) == prompt
 
 
 def test_the_null_device_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

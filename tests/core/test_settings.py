@@ -120,6 +120,11 @@ params = { temperature = 0.2, stop = "END", top_k = 40 }
             id="out of range",
         ),
         pytest.param(
+            "[timeouts]\ntotal_s = inf\n",
+            ":2: timeouts.total_s: expected a number <= 315360000.0, got inf.",
+            id="longer than clocks can count",
+        ),
+        pytest.param(
             "[limits]\nglobal_concurrency = 4097\n",
             ":2: limits.global_concurrency: expected a whole number <= 4096, got 4097.",
             id="more than can be told apart",

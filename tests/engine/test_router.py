@@ -39,6 +39,12 @@ def test_each_name_goes_to_its_row(model: str, provider: str, wire_model: str) -
     assert (route.spec, route.provider, route.wire_model) == (model, provider, wire_model)
 
 
+@pytest.mark.parametrize("model", ["gpt-5\udcff", "gpt-5\x1b[31m", "gpt-5 | local/a\nb"])
+def test_a_name_with_characters_that_none_has_is_refused(model: str) -> None:
+    with pytest.raises(UsageError, match="is no model's name"):
+        Router(Settings(), {}).route(model)
+
+
 def test_a_chain_keeps_its_order_and_drops_repetitions() -> None:
     assert specs("gpt-5.4 | anthropic/claude-sonnet-4-6|gpt-5.4") == ["gpt-5.4", "anthropic/claude-sonnet-4-6"]
 

@@ -31,6 +31,7 @@ from workbench.bench.limits_run import (
     run_cell,
 )
 from workbench.bench.report import environment, markdown_table
+from workbench.cli.options import FiniteRange
 
 HEADINGS = {Regime.TPM: "TPM", Regime.RPM: "RPM", Regime.IN_FLIGHT: "in flight"}
 SAYS = {Openness.ON: "headers", Openness.HIDDEN: "why and when", Openness.NONE: "429"}
@@ -47,7 +48,7 @@ SAYS = {Openness.ON: "headers", Openness.HIDDEN: "why and when", Openness.NONE: 
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0.5, 600),
+    type=FiniteRange(0.5, 600),
     help="Measured, after 5 in which limits are learnt.  [default: 10; with --live 12 s after 6 s]",
 )
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -68,6 +69,8 @@ def command(
 
     One key allows 600 requests and 100,000 tokens per minute, and 48 calls at once; an endless backlog waits.
     """
+    if cost and (keys or regime or headers or minutes is not None or live):
+        raise click.UsageError("--cost goes alone: what the limiter costs depends on none of the others.")
     if cost:
         costs = asyncio.run(cost_rows())
         for line in [json.dumps(row.as_dict()) for row in costs] if as_json else [environment(), costs_table(costs)]:

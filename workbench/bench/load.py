@@ -22,6 +22,7 @@ from workbench.bench.load_summary import LevelSummary, summarize
 from workbench.bench.load_sweep import next_load
 from workbench.bench.report import environment, environment_facts
 from workbench.cli.options import (
+    FiniteRange,
     config_option,
     demo_option,
     invocation,
@@ -110,7 +111,7 @@ class LoadTest:
 @click.option(
     "--requests", type=click.IntRange(1), help="Per level. Four rounds, and fifty at least, if nothing is said."
 )
-@click.option("--duration", type=click.FloatRange(0.1), metavar="S", help="Seconds per level, instead of --requests.")
+@click.option("--duration", type=FiniteRange(0.1), metavar="S", help="Seconds per level, instead of --requests.")
 @click.option(
     "--warm-up",
     type=click.IntRange(0),
@@ -126,7 +127,7 @@ class LoadTest:
 @click.option(
     "--limiter", is_flag=True, help="Let the limiter find how much goes at once, instead of all that is asked."
 )
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Send nothing more when this is spent.")
+@click.option("--max-cost", type=FiniteRange(0), metavar="USD", help="Send nothing more when this is spent.")
 @click.option("--seed", default=0, show_default=True, help="Of made-up prompts and arrivals.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Directory for requests and reports.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per level.")

@@ -110,10 +110,14 @@ def command(runs: int, round_trips: str, clients: str, as_json: bool) -> None:
     names = [name.strip() for name in clients.split(",") if name.strip()]
     if unknown := [name for name in names if name not in TITLES]:
         raise click.BadParameter(f"{', '.join(unknown)}; there are {', '.join(TITLES)}", param_hint="--clients")
+    if not names:
+        raise click.BadParameter(f"name one at least of {', '.join(TITLES)}", param_hint="--clients")
     try:
         distances = [int(part) for part in round_trips.split(",")]
     except ValueError as exc:
         raise click.BadParameter(f"{round_trips!r} is no list of milliseconds", param_hint="--round-trips") from exc
+    if min(distances) < 0:
+        raise click.BadParameter("no round trip takes less than no time", param_hint="--round-trips")
     interruption = Interruption()
     rows = interruption.collect(measure(names, distances, runs))
     if interruption.came:

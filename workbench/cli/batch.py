@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from workbench.cli.lazy import HelpfulGroup
-from workbench.cli.options import config_option, demo_option, invocation, parse_params
+from workbench.cli.options import FiniteRange, config_option, demo_option, invocation, parse_params
 
 if TYPE_CHECKING:
     from workbench.jobs.desk import JobDesk
@@ -120,9 +120,7 @@ def status(ctx: click.Context, job_id: str, as_json: bool) -> None:
 
 @command.command(short_help="Follow jobs until they have ended.")
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
-@click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(0), metavar="SECONDS", help="Leave after so long, with 3."
-)
+@click.option("--timeout", "timeout_s", type=FiniteRange(0), metavar="SECONDS", help="Leave after so long, with 3.")
 @_json_option
 @config_option
 @click.pass_context

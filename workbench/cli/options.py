@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from workbench.core.types import Json
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
+
+
+class FiniteRange(click.FloatRange):
+    """A range in which neither `nan` nor `inf` lies: a cap of NaN dollars would never be reached."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def invocation(ctx: click.Context) -> Invocation:
@@ -134,6 +145,11 @@ def models_option(command: CommandT) -> CommandT:
     )(command)
 
 
+def _no_number(name: str) -> float:
+    """`NaN` and `Infinity`, which Python reads as JSON and nobody else does."""
+    raise ValueError(name)
+
+
 def parse_params(pairs: Sequence[str]) -> dict[str, Json]:
     """`key=value` pairs; a value that is JSON counts as such, anything else is text."""
     import json
@@ -144,7 +160,7 @@ def parse_params(pairs: Sequence[str]) -> dict[str, Json]:
         if not equals or not name.strip():
             raise click.BadParameter(f"expected key=value, got {pair!r}", param_hint="-p")
         try:
-            values[name.strip()] = json.loads(value)
-        except json.JSONDecodeError:
+            values[name.strip()] = json.loads(value, parse_constant=_no_number)
+        except (ValueError, RecursionError):  # also thousands of digits, and of brackets
             values[name.strip()] = value
     return values

@@ -22,7 +22,7 @@ def whole_prompt(parts: Sequence[str]) -> str:
         text = sys.stdin.read()
         return _joined([text if part == "-" else part for part in parts])
     if not parts:
-        return "" if _is_terminal() else sys.stdin.read().strip()
+        return "" if _is_terminal() else _as_written(sys.stdin.read().strip())
     return _joined([*parts, _piped()])
 
 
@@ -49,4 +49,13 @@ def _is_terminal() -> bool:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    return "\n\n".join(part.strip("\n") for part in parts if part.strip())
+    return _as_written("\n\n".join(part.strip("\n") for part in parts if part.strip()))
+
+
+def _as_written(text: str) -> str:
+    """Python makes lone surrogates of bytes that the locale does not know, in `LANG=C` of every umlaut: those bytes as
+    the UTF-8 that they nearly always are, and U+FFFD for what is not even that."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # surrogates of another origin; what sends them says so
+        return text

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from workbench.cli.invocation import Invocation
 from workbench.cli.options import (
     DemoChoice,
+    FiniteRange,
     config_option,
     demo_choice,
     demo_option,
@@ -51,7 +52,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be read instead of stopping."),
         click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Answers to each row."),
         click.option("--concurrency", type=click.IntRange(1), help="In flight per model, at most."),
-        click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Pause, or stop, when this is spent."),
+        click.option("--max-cost", type=FiniteRange(0), metavar="USD", help="Pause, or stop, when this is spent."),
         click.option(
             "--progress",
             type=click.Choice(["auto", "bar", "lines", "jsonl", "none"]),
@@ -74,7 +75,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--no-cache", is_flag=True, help="Neither look into the response cache nor write to it.")
 @click.option(
     "--replay-speed",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.0,
     help="Say a stored answer again at its own pace, times this; 0 at once.",
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from workbench.cli.options import FiniteRange
+
 SLOW_DAYS = (
     "rate-limit",
     "in-flight-cap",
@@ -35,14 +37,14 @@ PROFILES = ("demo", "fast", "steady", "saturated", "chaos", *SLOW_DAYS)
     "--time-scale",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(min=0.0),
     help="Multiplies every latency: 0.1 is ten times as fast, 0 is at once.",
 )
 @click.option(
     "--coalesce-ms",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(min=0.0),
     help="Put events that are due this close together into one write.",
 )
 @click.option("--until-stdin-closes", is_flag=True, hidden=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ def params_from(values: Mapping[str, Json]) -> Params:
             known[name] = _number(name, value)
         elif name in _WHOLE_NUMBERS:
             known[name] = _whole_number(name, value)
+            if name == "max_tokens" and known[name] < 1:
+                raise _wrong(name, "a whole number >= 1", value)
         elif name == "reasoning_effort":
             known[name] = _text(name, value)
         elif name == "stop":
@@ -35,7 +38,7 @@ def params_from(values: Mapping[str, Json]) -> Params:
 
 def _number(name: str, value: Json) -> float:
     # bool is an int to Python; to a person `temperature = true` is a slip.
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
         return float(value)
     raise _wrong(name, "a number", value)
 

@@ -31,7 +31,8 @@ LARGEST_CAP: Final = 4096
 """Calls at once over all processes: each has a byte of the file that they share."""
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=315_360_000)]
+"""Ten years at most: clocks count in nanoseconds, of which there is no infinite number."""
 TransportName: TypeAlias = Literal["http1", "http2", "aiohttp"]
 FamilyName: TypeAlias = Literal["openai-chat", "openai-responses", "gemini", "anthropic", "litellm"]
 SendKey: TypeAlias = Literal["auto", "chat", "editor"]
@@ -111,7 +112,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class RetrySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: Annotated[int, msgspec.Meta(ge=0)] = 3
-    retry_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.5
+    retry_delay_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.5
     """Doubles with each attempt, with full jitter, up to 20 s."""
 
 

@@ -52,6 +52,10 @@ class EmbeddingRequest:
         for place, text in enumerate(self.texts):
             if not isinstance(text, str) or not text.strip():
                 raise UsageError(f"text {place}: expected words to embed, got {text!r}.")
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise UsageError(f"text {place}: holds half a character, which cannot be sent: {text!r}.") from None
 
     def as_request(self, texts: Sequence[str]) -> Request:
         """One request of it, in the pipeline's terms. Nothing is written, so no room is kept for an answer."""

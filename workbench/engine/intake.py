@@ -48,9 +48,10 @@ class Intake:
         submitted_ns = self._clock.monotonic_ns()
         try:
             target = self._router.route(request.model)[0]
-            stored = cache.look(self._keys.key(request, target))
+            keys = self._keys.of(request, (target,))
         except WorkbenchError:
             return None  # asking for it in earnest says what is wrong
+        stored = cache.look(keys[0]) if keys else None
         if stored is None:
             return None
         observation = Observation(self._hub, request, submitted_ns)
@@ -146,8 +147,14 @@ class CacheKeys:
         """By the target's name."""
 
     def of(self, request: Request, targets: tuple[Target, ...]) -> tuple[str, ...]:
-        """One key per target; none when the request must not meet the cache."""
-        return () if request.cache is CacheMode.OFF else tuple(self.key(request, target) for target in targets)
+        """One key per target; none when the request must not meet the cache, or holds half a character: the wire says
+        so in words of its own."""
+        if request.cache is CacheMode.OFF:
+            return ()
+        try:
+            return tuple(self.key(request, target) for target in targets)
+        except UnicodeEncodeError:
+            return ()
 
     def key(self, request: Request, target: Target) -> str:
         fitted = self._fit(target, request.params)

@@ -73,6 +73,8 @@ class Router:
                 yield name
 
     def _target(self, name: str) -> Target:
+        if not name.isprintable():
+            raise UsageError(f"{name!r} is no model's name: it holds characters that none has.")
         try:
             spec, wire_model = resolve(name, self._rows)
         except UnknownModel as exc:
