@@ -207,6 +207,10 @@ class Engine:
         """A retired key and accounts that turn out to be one concern everything that follows; charts show windows."""
         if change.what == "window" and change.new is not None:
             self._hub.note_window(change.lane, int(change.new), self._clock.monotonic_ns())
+        if change.what == "sharing" and (cap := self._settings.limits.global_concurrency) is not None:
+            self._notices.tell(
+                "sharing", f"The cap of {cap} calls at once per provider holds {change.why.rstrip('.')}."
+            )
         if change.what in ("key", "lane"):
             self._notices.tell(f"{change.what} {change.lane} {change.why}", f"{change.why}.")
 
