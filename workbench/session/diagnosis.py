@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import attrgetter
 from typing import Final
 
 from workbench.core.clock import NS_PER_S
@@ -23,6 +22,7 @@ from workbench.engine.limiter_stats import LaneState, LaneStats, QueueStats
 from workbench.engine.records import LaneTraffic
 from workbench.providers.transport_errors import host_of
 from workbench.session import figures
+from workbench.session.limit_words import pace_words, window_words
 from workbench.session.waiting import way_out_words
 
 SLOW_TTFT_S: Final = 3.0
@@ -240,53 +240,14 @@ def _queued(view: LaneView) -> Diagnosis | None:
     who = _requests(view.waiting)
     match queue.reason:
         case WaitReason.WINDOW | WaitReason.GLOBAL_CAP:
-            return Diagnosis(Cause.IN_FLIGHT_CAP, f"{who}: {_window(view.lane, queue.reason)}", view.waiting)
+            return Diagnosis(Cause.IN_FLIGHT_CAP, f"{who}: {window_words(view.lane, queue.reason)}", view.waiting)
         case WaitReason.REQUESTS | WaitReason.TOKENS | WaitReason.COOLING | WaitReason.PAUSED:
-            said = f"{who}{view.in_s(queue.until_ns)}: {_pace(view.lane, queue.reason)}"
+            said = f"{who}{view.in_s(queue.until_ns)}: {pace_words(view.lane, queue.reason)}"
             return Diagnosis(Cause.RATE_LIMIT, said, view.waiting)
         case WaitReason.PRIORITY:
             return Diagnosis(Cause.PRIORITY, f"{who}: what a person asks goes first", view.waiting)
         case _:
             return None
-
-
-def window_cause(lane: LaneStats) -> str:
-    """Where the limit of calls in flight comes from, in a word or two."""
-    if lane.window_pinned:
-        return "by hand"
-    if lane.ceiling is not None and lane.window >= lane.ceiling:
-        return "provider's cap"
-    return "after a cut" if lane.ceiling is not None or lane.cuts else "still growing"
-
-
-def _window(lane: LaneStats, reason: WaitReason) -> str:
-    if reason is WaitReason.GLOBAL_CAP:
-        return "the cap that all processes share is reached"
-    allowed = f"{lane.in_flight} of {lane.window} in flight"
-    match window_cause(lane):
-        case "by hand":
-            return f"{allowed}, a limit set by hand"
-        case "provider's cap":
-            return f"{allowed}, and the provider refuses more"
-        case _:
-            return f"{allowed}, and the window still has to grow"
-
-
-def _pace(lane: LaneStats, reason: WaitReason) -> str:
-    """`20 of 20 requests per minute used`, of the dimension that has least left."""
-    fitting = [
-        dimension
-        for dimension in lane.dimensions
-        if ("request" in dimension.kind.value) is (reason is WaitReason.REQUESTS) or reason is WaitReason.PAUSED
-    ]
-    if not fitting:
-        return reason.value
-    tightest = max(fitting, key=attrgetter("share"))
-    if tightest.used > tightest.pace:
-        # What had been saved up was spent beside what came in since: no limit was overstepped.
-        went = f"{figures.units(tightest.used)} {tightest.kind.value} went in the last minute"
-        return f"{went}, which allows {figures.units(tightest.pace)}"
-    return f"{figures.units(tightest.used)} of {figures.units(tightest.pace)} {tightest.kind.value} per minute used"
 
 
 # What goes wrong on the wire, or takes long

@@ -10,7 +10,7 @@ from workbench.engine.lane_values import Change
 from workbench.engine.limiter_stats import DimensionStats, KeyCondition, KeyStats, LaneStats
 from workbench.engine.records import LaneTraffic
 from workbench.session import figures
-from workbench.session.diagnosis import window_cause
+from workbench.session.limit_words import window_cause
 from workbench.session.monitor import MonitoredLane
 from workbench.session.monitor_log import change_amounts, change_name
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from workbench.core.errors import LimitKind, UsageError
 from workbench.engine.limiter_stats import DimensionStats, LaneStats
 from workbench.session import figures
-from workbench.session.diagnosis import window_cause
+from workbench.session.limit_words import window_cause
 
 _ALWAYS = (LimitKind.REQUESTS, LimitKind.TOKENS)
 _WHERE_KNOWN = (LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS)

@@ -22,7 +22,8 @@ from workbench.core.stats import NOTHING, Percentiles
 from workbench.engine.limiter_stats import DimensionStats, LaneState
 from workbench.engine.records import SEVERAL_TOKENS, LaneTraffic
 from workbench.session import figures
-from workbench.session.diagnosis import Cause, window_cause
+from workbench.session.diagnosis import Cause
+from workbench.session.limit_words import window_cause
 from workbench.session.monitor import MonitoredLane
 from workbench.tui.glyphs import Glyphs
 from workbench.tui.widgets.gauge import FAINT, gauge
