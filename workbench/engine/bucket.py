@@ -33,6 +33,8 @@ IN_USE_S: Final = 2.0
 OWN_FILL: Final = 0.9
 """Part of a limit that we must have used ourselves to have used it up."""
 EPSILON: Final = 1e-6
+SLOWEST_REQUESTS, SLOWEST_TOKENS = 0.01, 5.0
+"""Per second: less is never searched for."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -207,9 +209,14 @@ class Bucket(Pinnable):
             self.level = min(self.level, 0.0)
             return True
         found = self.search.found(now_s, self.rate, hinted=hinted)
-        if found is not None:
-            self.learn(now_s, max(found, 0.02 if self.kind is LimitKind.REQUESTS else 5.0))
-        return found is not None
+        if found is None:
+            return False
+        found = max(found, SLOWEST_REQUESTS if self.kind is LimitKind.REQUESTS else SLOWEST_TOKENS)
+        requests, _ = self._log.since(now_s, now_s - MINUTE_S, 0)
+        units, _ = self._log.since(now_s, now_s - MINUTE_S, self.index)
+        self.search.compare(found, units / requests if requests > 0 and units > 0 else self.largest)
+        self.learn(now_s, found)
+        return True
 
     def _filled_its_window(self, now_s: float) -> bool:
         """Refused at the very end of a window that we filled ourselves: what calls in flight hold in reserve did not
@@ -269,6 +276,8 @@ class Bucket(Pinnable):
         self.refill(now_s)
         if self.server == ServerType.WINDOW or self.ceiling is not None:
             # The level paces us; it is not a copy of the server's.
+            if now_s - mark.at_s >= self.period_s:
+                return  # all that it speaks of has been given back since
             left = reading.remaining - owed
             if self.ceiling is None:
                 left += self._given_back(mark.at_s, now_s) - admitted_since
@@ -278,6 +287,8 @@ class Bucket(Pinnable):
                 self._set_depth()
             return
         error = reading.remaining - owed - mark.level - uncharged - (self.corrections - mark.corrections)
+        if -1.0 < error < 0.0:
+            return  # they say whole numbers: part of one may be left as well
         step = error if error < 0 else 0.5 * error  # too little is believed at once, too much by halves
         self.level = min(self.depth, self.level + step)
         self.corrections += step

@@ -34,6 +34,10 @@ LEAST_TRUST: Final = 0.3
 GROWTH: Final = 0.1
 GROWTH_S: Final = 60.0
 """After this long without a refusal the rate is back where the last one happened."""
+SAME_RATE: Final = 0.4
+"""Part by which a rate may seem to have changed from one refusal to the next, and be the same."""
+SURE: Final = 60
+"""Requests between two refusals that find the same rate: with one a minute, 8 % were refused at 5 a minute."""
 STRIDES_FROM: Final = 1.2
 """In units of `GROWTH_S`, after the rate is back where it was: sooner, and windows that slide are overrun; later, and a
 limit that was restored takes more than 150 s to be found."""
@@ -49,13 +53,17 @@ SLOWEST: Final = 0.3
 class RateSearch(Stateful):
     """Of one dimension of one lane. `index` = which dimension of the log."""
 
-    FLOATS = ("cut_s", "floor_from_s", "floor_rate", "grown_s", "held_s")
+    FLOATS = ("cut_s", "floor_from_s", "floor_rate", "grown_s", "growth_s", "held_s", "last")
     __slots__ = (*FLOATS, "_index", "_log", "cut_short")
 
     def __init__(self, log: AdmittedLog, index: int) -> None:
         self.cut_s: float | None = None
         """When the last refusal came that says something about the rate."""
         self.grown_s = 0.0
+        self.growth_s = GROWTH_S
+        """For how long the rate grows until it is back where the last refusal came."""
+        self.last: float | None = None
+        """The rate that was found last."""
         self.held_s = 0.0
         """For how long, since then, nothing was held back: silence is no evidence for a higher rate."""
         self.floor_from_s = float("-inf")
@@ -91,6 +99,15 @@ class RateSearch(Stateful):
         self.cut_short = found < floor
         return max(found, floor)
 
+    def compare(self, found: float, per_request: float) -> None:
+        """This rate was found. Where it stays the same and requests are few, the next refusal had better not come
+        soon."""
+        if self.last is not None and abs(found - self.last) <= SAME_RATE * self.last:
+            self.growth_s = min(2 * self.growth_s, max(GROWTH_S, SURE * per_request / found))
+        else:
+            self.growth_s = GROWTH_S
+        self.last = found
+
     def trust(self, now_s: float, rate: float) -> None:
         self.floor_from_s, self.floor_rate = now_s, rate
 
@@ -109,7 +126,7 @@ class RateSearch(Stateful):
             self.held_s += now_s - self.grown_s
         self.grown_s = now_s
         assert self.cut_s is not None
-        x = (now_s - self.cut_s - self.held_s - GROWTH_S) / GROWTH_S
+        x = (now_s - self.cut_s - self.held_s - self.growth_s) / self.growth_s
         # Well past where the last refusal came there is more than there was: look for it in bigger strides.
         strides = x**3 if x < STRIDES_FROM else x**3 * (x / STRIDES_FROM) ** 4
         target = ceiling * (1 + GROWTH * strides)
