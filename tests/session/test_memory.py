@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,22 @@ def test_a_file_that_cannot_be_a_prompt_says_why(tmp_path: Path, make: object, s
 
     with pytest.raises(UsageError, match=said):
         read_prompt(path)
+
+
+def test_the_locale_decides_nothing_about_what_is_kept(directory: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from workbench.session.draft import Draft; "
+        "from workbench.session.memory import Memory; "
+        "Memory(Path(sys.argv[1])).save_draft(Draft(chr(0x2603), ''))"
+    )
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    subprocess.run([sys.executable, "-c", code, str(directory)], env=plain, check=True)
+
+    assert Memory(directory).draft.prompt == "☃"
+
+
+def test_half_a_character_costs_nothing_but_itself(directory: Path) -> None:
+    Memory(directory).save_draft(Draft("a \ud800 b", ""))
+
+    assert Memory(directory).draft.prompt == "a ? b"

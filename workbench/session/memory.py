@@ -148,7 +148,9 @@ class Memory:
                 return
             try:
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                created = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                # As it is read, whatever the locale; half a character, which no encoding has, is not worth the rest.
+                with os.fdopen(created, "w", encoding="utf-8", errors="replace") as file:
                     file.write(text)
                 temporary.replace(path)
             except OSError as error:
