@@ -224,3 +224,17 @@ def test_who_was_refused_often_lets_others_go_first_whatever_it_was_for(attempt,
 
     assert Suspects().rest_s(refused, others=True) == rest_s
     assert Suspects().rest_s(refused, others=False) == 0.0
+
+
+@pytest.mark.parametrize("model", [ServerModel.CONTINUOUS, ServerModel.FIXED_WINDOW])
+@pytest.mark.parametrize("rpm", [1, 2])
+def test_a_prompt_alone_is_not_refused_by_each_key_of_one_account_until_it_is_given_up(rpm, model):
+    account = Quota(QuotaSpec(rpm=rpm, model=model, **BARE))
+    prompts = crowd([3_000] * 4, 8.0)
+    for prompt in prompts:
+        prompt.born_s = 15.0 * prompt.number
+
+    soak = Soak([account] * 5, prompts, 1, until_s=5_000.0).run()
+
+    assert soak.wrong == []
+    assert {prompt.end for prompt in prompts} == {"answered"}

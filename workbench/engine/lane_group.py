@@ -151,7 +151,9 @@ class Group:
         """For how long a request that has been refused should let others go first; 0.0 if it need not."""
         if claim.ticket.attempt == 1:
             return 0.0
-        return self.suspects.rest_s(claim.ticket, others=self.queue.size + len(self.parked) > 0)
+        # Keys may turn out to share an account: then the pause of one lane says nothing to the others.
+        others = self.queue.size + len(self.parked) > 0 or len(self.lanes) > 1
+        return self.suspects.rest_s(claim.ticket, others=others)
 
     def trial_s(self, claim: PendingClaim, now_s: float) -> float | None:
         """When to look again whether a request that has rested may go; None if it may now."""
