@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Self, TextIO
 
+from workbench.core.terminal import redraws
 from workbench.core.totals import UsageTotals
 
 _QUIET_S = 2.0
@@ -26,7 +27,7 @@ class ProgressBar:
         self._stream = stream or sys.stderr
         self._total = total
         self._label = label
-        self._shown = shown and total > 1 and self._stream.isatty()
+        self._shown = shown and total > 1 and redraws(self._stream)
         self._started = time.monotonic()
         self._next_draw = self._started + _QUIET_S
         self._drawn = False

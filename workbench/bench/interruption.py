@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from workbench.cli.ending import INTERRUPTED
+from workbench.core.terminal import redraws
 
 Item = TypeVar("Item")
 
@@ -33,7 +34,7 @@ class Interruption:
         """It came, somewhere else."""
         self.came = True
         # The terminal has written ^C where the cursor was, in the middle of a line that tells how far things are.
-        fresh_line = "\r\x1b[K" if sys.stderr.isatty() else ""
+        fresh_line = "\r\x1b[K" if redraws(sys.stderr) else ""
         click.echo(f"{fresh_line}Broken off; what had ended counts.", err=True)
 
     def exit(self) -> None:

@@ -32,6 +32,7 @@ from workbench.bench.limits_run import (
 )
 from workbench.bench.report import environment, markdown_table
 from workbench.cli.options import FiniteRange
+from workbench.core.terminal import redraws
 
 HEADINGS = {Regime.TPM: "TPM", Regime.RPM: "RPM", Regime.IN_FLIGHT: "in flight"}
 SAYS = {Openness.ON: "headers", Openness.HIDDEN: "why and when", Openness.NONE: "429"}
@@ -114,7 +115,7 @@ def _rows(
     cells = list(product(POLICIES, openness, regimes, keys))
     same: dict[tuple[str, Regime, int], Row] = {}
     for done, (policy, says, regime, count) in enumerate(cells, start=1):
-        if sys.stderr.isatty():
+        if redraws(sys.stderr):
             click.echo(f"\r\x1b[K{done}/{len(cells)} {policy} {regime} {says} ", nl=done == len(cells), err=True)
         # The others read no headers: with and without them is the same run.
         blind = policy != PACED.name and says is not Openness.NONE

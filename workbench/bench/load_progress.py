@@ -10,6 +10,7 @@ from typing import TextIO
 from workbench.bench.load_drive import Level
 from workbench.bench.load_plan import Duration
 from workbench.core.stats import quantile_linear
+from workbench.core.terminal import redraws
 from workbench.engine.notices import Notice
 from workbench.engine.records import Population
 from workbench.progress import clock_time, progress_line
@@ -25,7 +26,7 @@ class LoadProgress:
     def __init__(self, duration: Duration, stream: TextIO | None = None) -> None:
         self._duration = duration
         self._stream = stream or sys.stderr
-        self._watched = self._stream.isatty()
+        self._watched = redraws(self._stream)
         self._level: Level | None = None
         self._begun = self._drawn = 0.0
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from workbench.core.errors import ProviderError, WorkbenchError
 from workbench.core.redact import redact
+from workbench.core.terminal import redraws
 from workbench.core.text import ControlStripper, strip_control
 from workbench.core.types import Json, Result
 from workbench.session import figures
@@ -152,6 +153,7 @@ class Output:
                 stream.reconfigure(errors="replace")
         self._to_terminal = sys.stdout.isatty()
         self._watched = sys.stderr.isatty()
+        self._redraws = redraws(sys.stderr)
         self._stripper = ControlStripper()
         self._status = ""
         self._last = "\n"
@@ -195,7 +197,7 @@ class Output:
 
     def status(self, text: str) -> None:
         """What is being waited for, in a line that goes away; only where somebody watches."""
-        if self._watched and text != self._status:
+        if self._redraws and text != self._status:
             # A line that wraps would not go away.
             sys.stderr.write(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}")
             sys.stderr.flush()

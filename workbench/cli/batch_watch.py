@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ import click
 
 from workbench.cli.batch_words import clean, job_as_json, table
 from workbench.cli.table import cells
+from workbench.core.terminal import redraws
 from workbench.core.text import strip_control
 from workbench.session import job_words
 from workbench.session.job_words import span
@@ -105,7 +105,7 @@ def left_running() -> Iterator[None]:
 def display_on(stream: TextIO, *, as_json: bool) -> Display:
     if as_json:
         return JsonLines(stream)
-    return LiveTable(stream) if stream.isatty() and os.environ.get("TERM") != "dumb" else Lines(stream)
+    return LiveTable(stream) if redraws(stream) else Lines(stream)
 
 
 class LiveTable:

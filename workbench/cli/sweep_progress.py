@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from workbench.core.clock import NS_PER_S, Clock, SystemClock
+from workbench.core.terminal import redraws
 from workbench.progress import clock_time, progress_line
 from workbench.session.sweep import SweepTally
 from workbench.session.waiting import Waiting
@@ -47,7 +48,7 @@ class SweepProgress:
     def __init__(self, style: ProgressStyle, label: str, clock: Clock | None = None) -> None:
         self._style = style
         if style is ProgressStyle.AUTO:
-            self._style = ProgressStyle.BAR if sys.stderr.isatty() else ProgressStyle.LINES
+            self._style = ProgressStyle.BAR if redraws(sys.stderr) else ProgressStyle.LINES
         self._label = label
         self._clock = clock or SystemClock()
         self._started = self._now_s
