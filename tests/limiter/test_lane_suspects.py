@@ -196,6 +196,24 @@ def test_prompts_that_are_too_large_are_named_and_hold_nobody_up_for_long(tpm, s
     assert max(prompt.end_s for prompt in prompts if not prompt.poison) <= 1.05 * ideal_s + 150.0 * len(sizes)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("tpm", [20_000, 100_000])
+@pytest.mark.parametrize("openness", [{}, {"headers": False}], ids=["stated", "hidden"])
+def test_beside_one_that_is_too_large_the_others_keep_the_limit_full(openness, tpm, seed):
+    """It comes when the rate has been found: more than that gives in a minute takes one quiet trial, not two."""
+    chance = Random(seed)
+    prompts = [Prompt(n, 270, 100, 100, chance.lognormvariate(0.4, 0.5)) for n in range(tpm // 370 * 18)]
+    large = prompts[tpm // 370 * 6] = Prompt(tpm // 370 * 6, tpm * 3 // 2, 100, 100, 1.5, poison=True)
+
+    soak = Soak([Quota(QuotaSpec(tpm=tpm, **openness))], prompts, seed, until_s=20_000.0).run()
+
+    used = sum(370 for prompt in prompts if prompt is not large and 300 <= prompt.end_s < 900)
+    assert soak.wrong == []
+    assert large.end == "RequestTooLarge"
+    assert large.refusals <= 3
+    assert used >= 0.95 * 10 * tpm
+
+
 @pytest.mark.parametrize("openness", [{}, BARE], ids=["stated", "bare"])
 def test_what_is_too_large_for_one_key_goes_over_another(openness):
     specs = [QuotaSpec(tpm=2_000, **openness), QuotaSpec(tpm=20_000, **openness)]

@@ -330,6 +330,33 @@ def test_a_request_that_is_too_large_for_a_limit_nobody_told_us_is_parked_and_th
     assert bench.lane.counters.cuts <= 3, "a request that is too large says nothing about the rate"
 
 
+@pytest.mark.parametrize(
+    "absurd",
+    [("x-ratelimit-limit-tokens", "1"), ("x-ratelimit-limit-requests", "0.2"), ("x-ratelimit-limit-tokens", "20")],
+)
+def test_a_limit_that_its_own_answer_contradicts_is_not_believed(absurd):
+    bench = Bench()
+    claim = bench.ask(tokens=500)
+    bench.dispatcher.observe(claim, (absurd,), bench.now_s)
+    bench.answer(claim)
+
+    another = bench.ask(tokens=500)
+
+    assert another.error is None
+    assert another.grants == 1
+
+
+def test_a_limit_below_a_prompt_that_was_let_in_is_believed_since_that_may_have_been_cached():
+    bench = Bench()
+    claim = bench.ask(tokens=50_000)
+    bench.dispatcher.observe(claim, (("x-ratelimit-limit-tokens", "20000"),), bench.now_s)
+    bench.answer(claim)
+
+    another = bench.ask(tokens=50_000)
+
+    assert isinstance(another.error, RequestTooLarge)
+
+
 @pytest.mark.parametrize("error", [QuotaSpent("no money left", status=429), KeyRejected("401", status=401)])
 def test_a_spent_or_rejected_key_is_never_used_again(error):
     bench = Bench("one", "two", window=1)

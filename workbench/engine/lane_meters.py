@@ -14,8 +14,12 @@ from workbench.engine.admission import TokenCost
 from workbench.engine.admitted_log import KINDS, AdmittedLog, Costs
 from workbench.engine.bucket import EPSILON, OUTPUT_KINDS, Bucket
 from workbench.engine.lane_values import Flight, OutputEstimates
-from workbench.engine.limit_headers import Reading
+from workbench.engine.limit_headers import MINUTE_S, Reading
 from workbench.engine.server_type import ServerType
+
+ABSURD_TOKENS = 100.0
+"""A stated limit on tokens below this is taken for nonsense if the answer to a longer prompt states it. Not one that is
+merely below that prompt: what a provider has cached may be free."""
 
 Note = Callable[[float, LimitKind, float | None, float | None, str], None]
 """Told of every limit that changed: when, which, from what to what, and why."""
@@ -69,6 +73,8 @@ class Meters:
             bucket = self.buckets[kind]
             limit, server, rate, ahead = bucket.limit, bucket.server, bucket.rate, bucket.ahead
             index = bucket.index
+            if not refused and _is_absurd(reading, flight):
+                continue
             uncharged = 0.0
             owed = bucket.owed(flight.promised, flight.asked)
             if refused:
@@ -138,3 +144,14 @@ class Meters:
             for bucket in self.paced
             if bucket.limit is not None and bucket.kind is not LimitKind.OUTPUT_TOKENS
         ]
+
+
+def _is_absurd(reading: Reading, flight: Flight) -> bool:
+    """Whether this call, which was let in, would not have been under the limit that its answer states. Believed, such a
+    limit would let nothing out any more, and so nothing in that could put it right."""
+    if reading.limit is None:
+        return False
+    needed = 1.0 if reading.kind is LimitKind.REQUESTS else min(float(flight.cost.input), ABSURD_TOKENS)
+    return (
+        reading.kind is not LimitKind.OUTPUT_TOKENS and reading.limit * max(1.0, MINUTE_S / reading.period_s) < needed
+    )

@@ -4,7 +4,8 @@ Left alone, such a request would sit at the head of the queue for ever and take 
 because the limiter took it for too large is worse, so it is given its chance first: nothing else is sent over its lane
 until what was used of the last minute is next to nothing. What is refused even then, twice, each time with a smaller
 one let in right after it with as many in flight, is too large: no count of requests or tokens per minute that it would
-fit into explains that. Nothing is believed of a request that is no larger than one that has passed since, or than half
+fit into explains that; once is enough where more than a whole minute gives would be needed at a rate that was found by
+then. Nothing is believed of a request that is no larger than one that has passed since, or than half
 of what passed in one minute.
 """
 
@@ -63,6 +64,8 @@ class Suspicion:
     """When that was."""
     quiet: bool = False
     """Next to nothing had been used before that one."""
+    beyond: bool = False
+    """It takes more than a whole minute gives at the rate that was found."""
     set_aside: bool = False
     """That one was put down to its size: others are not held back, so it must not come back at once."""
     requests: float = 0.0
@@ -79,6 +82,7 @@ class Suspicion:
     def refused(self, flight: Flight, now_s: float, size: int) -> None:
         self.refusals += 1
         self.size = max(self.size, size)
+        self.beyond = self.lane.meters.cannot_hold(flight)
         self.quiet = not flight.moved and self._is_quiet(
             flight.totals[REQUESTS] - 1.0, flight.totals[TOKENS] - flight.costs[TOKENS], flight.sent_s - MINUTE_S
         )
@@ -237,10 +241,10 @@ class Suspects:
         return outdone >= TRUSTED and not self._failed_all(suspicion, lanes)
 
     def _failed_all(self, suspicion: Suspicion, lanes: Mapping[Lane, Suspicion]) -> bool:
-        """Two trials in all, of which one was here."""
-        if not suspicion.is_large:
+        """Two trials in all, of which one was here; one where the rate that was found says the same."""
+        if not suspicion.is_large or not suspicion.trials:
             return False
-        return suspicion.trials > 0 and sum(other.trials for other in lanes.values()) >= TRIALS
+        return suspicion.beyond or sum(other.trials for other in lanes.values()) >= TRIALS
 
     def _undecided(self, lane: Lane, now_s: float) -> bool:
         """Something was refused there just now, and it is not known yet what becomes of others."""
