@@ -554,3 +554,30 @@ def test_changes_are_reported_as_they_happen():
         ("window", "refused before a rate could be measured"),
         ("pause", "requests per minute"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ((("x-ratelimit-limit-requests", "600"),), {("requests per minute", 600.0)}),
+        (
+            (("x-ratelimit-limit", "50"), ("x-tokenlimit-limit", "30000")),
+            {("requests per second", 50.0), ("tokens per second", 30_000.0)},
+        ),
+    ],
+    ids=["minute", "second"],
+)
+def test_a_limit_is_told_over_the_time_that_it_was_stated_for(headers, told):
+    changes = []
+
+    async def scenario(clock):
+        limiter = Limiter(keys=keyring("one"), clock=clock, options=LimiterOptions(on_change=changes.append))
+        lease = await lease_now(limiter.enqueue(ticket()))
+        lease.observe(headers, clock.monotonic_ns())
+        limiter.pin_limit(changes[0].lane, LimitKind.REQUESTS, 60)
+
+    in_virtual_time(scenario)
+
+    assert {(change.what, change.new) for change in changes[:-1]} == told
+    assert (changes[-1].what, changes[-1].new) == ("requests per minute", 60)
+    assert changes[-1].old == (600 if len(told) == 1 else 3_000)

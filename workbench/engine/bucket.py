@@ -19,7 +19,7 @@ from workbench.engine.charging import Books
 from workbench.engine.even_pace import EvenPace
 from workbench.engine.evidence import Evidence
 from workbench.engine.lane_state import Pinnable
-from workbench.engine.limit_headers import MINUTE_S, Reading
+from workbench.engine.limit_headers import DAY_S, MINUTE_S, Reading
 from workbench.engine.rate_search import BETA, GROWS_EVERY_S, RateSearch
 from workbench.engine.server_type import ServerJudge, ServerType
 
@@ -35,6 +35,8 @@ OWN_FILL: Final = 0.9
 EPSILON: Final = 1e-6
 SLOWEST_REQUESTS, SLOWEST_TOKENS = 0.01, 5.0
 """Per second: less is never searched for."""
+
+_PERIODS: Final = {1.0: "second", MINUTE_S: "minute", DAY_S: "day"}
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -117,6 +119,11 @@ class Bucket(Pinnable):
     @property
     def told(self) -> bool:
         return self.limit is not None
+
+    @property
+    def per(self) -> str:
+        """What its limit is stated for: a minute, nearly always."""
+        return f"per {_PERIODS.get(self.period_s, f'{self.period_s:g} s')}"
 
     @property
     def ahead(self) -> float:

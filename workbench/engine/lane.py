@@ -366,8 +366,8 @@ class Lane(Stateful):
             self.record(Change(now_s, self.name, "pause", None, until_s - now_s, why))
             self.pause_until_s, self.pause_why = until_s, why
 
-    def note(self, now_s: float, kind: LimitKind, old: float | None, new: float | None, why: str) -> None:
-        self.record(Change(now_s, self.name, f"{kind} per minute", old, new, why))
+    def note(self, now_s: float, limit: str, old: float | None, new: float | None, why: str) -> None:
+        self.record(Change(now_s, self.name, limit, old, new, why))
 
     def _advance(self, now_s: float) -> float:
         if now_s > self.now_s:

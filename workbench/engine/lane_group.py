@@ -142,7 +142,7 @@ class Group:
         assert bucket.limit is not None
         return RequestTooLarge(
             f"The request needs {costs[bucket.index]:,.0f} {bucket.kind}, "
-            f"but {lane.name} allows {bucket.limit:,.0f} per minute.",
+            f"but {lane.name} allows {bucket.limit:,.0f} {bucket.per}.",
             hint="Shorten the prompt or lower max_tokens.",
             provider=self.spec.name,
         )

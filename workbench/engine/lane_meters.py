@@ -21,7 +21,7 @@ ABSURD_TOKENS = 100.0
 """A stated limit on tokens below this is taken for nonsense if the answer to a longer prompt states it. Not one that is
 merely below that prompt: what a provider has cached may be free."""
 
-Note = Callable[[float, LimitKind, float | None, float | None, str], None]
+Note = Callable[[float, str, float | None, float | None, str], None]
 """Told of every limit that changed: when, which, from what to what, and why."""
 
 
@@ -93,9 +93,9 @@ class Meters:
             if bucket.rate != rate or bucket.limit != limit or bucket.server != server or bucket.ahead != ahead:
                 changed = True
                 if bucket.limit != limit:
-                    self._note(now_s, kind, limit, bucket.limit, "the provider's headers say so")
+                    self._note(now_s, f"{kind} {bucket.per}", limit, bucket.limit, "the provider's headers say so")
                 elif bucket.server != server and bucket.server == ServerType.WINDOW:
-                    self._note(now_s, kind, limit, limit, "refills in steps: sending at an even pace")
+                    self._note(now_s, f"{kind} {bucket.per}", limit, limit, "refills in steps: sending at an even pace")
         if changed:
             self.refresh()
 
@@ -121,11 +121,11 @@ class Meters:
     def pin(self, now_s: float, kind: LimitKind, per_minute: float | None) -> None:
         """A person's own limit; None goes back to what is known without one."""
         bucket = self.buckets[kind]
-        old = bucket.limit
+        old = bucket.limit and bucket.limit * MINUTE_S / bucket.period_s
         bucket.pin(now_s, per_minute)
         self.refresh()
         why = "set by hand" if per_minute is not None else "left to the provider"
-        self._note(now_s, kind, old, bucket.limit, why)
+        self._note(now_s, f"{kind} {bucket.per}", old, bucket.limit, why)
 
     def start_warm(self, now_s: float, part: float) -> None:
         """Begin with part of what was learned some time ago, and none of what has passed since."""

@@ -141,7 +141,7 @@ class Refusals:
             if bucket.cut(now_s, hinted=hinted):
                 assert bucket.rate is not None
                 doubtful = doubtful or bucket.search.cut_short
-                lane.note(now_s, kind, old and old * 60, bucket.rate * 60, "refused")
+                lane.note(now_s, f"{kind} per minute", old and old * 60, bucket.rate * 60, "refused")
             else:
                 before = window.allowed
                 window.resize(window.size / 2)
