@@ -54,6 +54,16 @@ def test_together_limits_per_second():
     ) == (Reading(REQUESTS, 10, 9, 0.0, period_s=1.0), Reading(TOKENS, 3000, 2900, None, period_s=1.0))
 
 
+def test_together_says_its_token_limit_under_two_names_and_both_are_per_second():
+    assert read(
+        x_ratelimit_limit="10",
+        x_ratelimit_limit_tokens="3000",
+        x_ratelimit_remaining_tokens="2900",
+        x_tokenlimit_limit="3000",
+        x_tokenlimit_remaining="2900",
+    ) == (Reading(REQUESTS, 10, None, None, period_s=1.0), Reading(TOKENS, 3000, 2900, None, period_s=1.0))
+
+
 def test_openrouter_resets_at_unix_milliseconds():
     reset = str(int((WALL_S + 30) * 1000))
 

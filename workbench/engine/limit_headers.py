@@ -68,7 +68,11 @@ class HeaderLayout:
                 dimension, field = place
                 found.setdefault(dimension, {})[field] = n
         # `x-ratelimit-limit` alone: per second where a token limit stands beside it (Together)
-        unsaid_s = 1.0 if (LimitKind.TOKENS, 1.0) in found else MINUTE_S
+        unsaid_s = MINUTE_S
+        if (LimitKind.TOKENS, 1.0) in found:
+            unsaid_s = 1.0
+            # It says that limit twice; the other name means a minute everywhere else.
+            found.pop((LimitKind.TOKENS, MINUTE_S), None)
         self._columns = [
             (kind, period_s or unsaid_s, at["limit"], at.get("remaining"), at.get("reset"))
             for (kind, period_s), at in found.items()
